@@ -1,0 +1,164 @@
+"""StreamInfo: all that is known of one stream (an HTTP request, or a TCP connection), filled as it goes.
+
+The data plane writes it, access-log operators read it; the field names follow Envoy's ``StreamInfo``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sandbox.plan.cluster import Cluster
+    from sandbox.plan.listener import FilterChain, Listener
+    from sandbox.plan.route import Route, RouteConfiguration, VirtualHost
+
+Header = tuple[bytes, bytes]
+"""Name in the case it arrived in, and value."""
+
+
+class StreamInfo:
+    """One stream. Addresses are ``ip:port`` text as Envoy prints them; times are seconds; ``None`` is "not there"."""
+
+    __slots__ = (
+        "bytes_received",
+        "bytes_sent",
+        "cluster",
+        "connection_id",
+        "connection_termination_details",
+        "downstream_direct_remote_address",
+        "downstream_local_address",
+        "downstream_remote_address",
+        "downstream_tls_cipher",
+        "downstream_tls_version",
+        "downstream_peer_subject",
+        "downstream_peer_uri_san",
+        "downstream_transport_failure_reason",
+        "dynamic_metadata",
+        "end",
+        "filter_chain",
+        "first_downstream_tx",
+        "first_upstream_rx",
+        "first_upstream_tx",
+        "is_http",
+        "last_downstream_rx",
+        "last_downstream_tx",
+        "last_upstream_rx",
+        "last_upstream_tx",
+        "listener",
+        "method",
+        "original_path",
+        "authority",
+        "path",
+        "protocol",
+        "request_headers",
+        "request_headers_bytes",
+        "request_trailers",
+        "requested_server_name",
+        "response_code",
+        "response_code_details",
+        "response_flags",
+        "response_headers",
+        "response_headers_bytes",
+        "response_trailers",
+        "route",
+        "route_configuration",
+        "scheme",
+        "start",
+        "start_wall",
+        "upstream_cluster_name",
+        "upstream_connect_end",
+        "upstream_connect_start",
+        "upstream_handshake_end",
+        "upstream_host",
+        "upstream_host_name",
+        "upstream_local_address",
+        "upstream_protocol",
+        "upstream_request_attempt_count",
+        "upstream_tls_cipher",
+        "upstream_tls_version",
+        "upstream_transport_failure_reason",
+        "upstream_wire_bytes_received",
+        "upstream_wire_bytes_sent",
+        "virtual_host",
+        "wire_bytes_received",
+        "wire_bytes_sent",
+    )
+
+    def __init__(self, start: float, start_wall: float) -> None:
+        self.start = start
+        """Monotonic seconds when the stream began; all other moments are on the same clock."""
+        self.start_wall = start_wall
+        """Unix time of the same moment."""
+        self.end: float | None = None
+        self.is_http = False
+        self.connection_id = 0
+        # --- downstream connection ---
+        self.downstream_remote_address: str | None = None
+        self.downstream_direct_remote_address: str | None = None
+        self.downstream_local_address: str | None = None
+        self.requested_server_name: str | None = None
+        self.downstream_tls_version: str | None = None
+        self.downstream_tls_cipher: str | None = None
+        self.downstream_peer_uri_san: str | None = None
+        self.downstream_peer_subject: str | None = None
+        self.downstream_transport_failure_reason: str | None = None
+        self.connection_termination_details: str | None = None
+        # --- what was chosen: the plan's own objects, so that explain knows their lines ---
+        self.listener: Listener | None = None
+        self.filter_chain: FilterChain | None = None
+        self.route_configuration: RouteConfiguration | None = None
+        self.virtual_host: VirtualHost | None = None
+        self.route: Route | None = None
+        self.cluster: Cluster | None = None
+        self.upstream_cluster_name: str | None = None
+        # --- HTTP request ---
+        self.protocol: str | None = None
+        """``HTTP/1.0``, ``HTTP/1.1`` or ``HTTP/2``; ``None`` for TCP."""
+        self.method: bytes | None = None
+        self.scheme: bytes | None = None
+        self.authority: bytes | None = None
+        self.path: bytes | None = None
+        """``:path`` as it goes upstream (after normalisation and rewrite)."""
+        self.original_path: bytes | None = None
+        """``x-envoy-original-path`` where a rewrite set it."""
+        self.request_headers: list[Header] = []
+        """All headers but the pseudo ones, names in lower case, as the upstream saw them."""
+        self.request_trailers: list[Header] = []
+        self.request_headers_bytes = 0
+        # --- HTTP response ---
+        self.response_code: int | None = None
+        """``None`` is logged as 0."""
+        self.response_code_details: str | None = None
+        self.response_flags: list[str] = []
+        """Short flags (``UF``, ``URX``) in the order they were set; rendered in Envoy's order."""
+        self.response_headers: list[Header] = []
+        self.response_trailers: list[Header] = []
+        self.response_headers_bytes = 0
+        # --- upstream ---
+        self.upstream_host: str | None = None
+        self.upstream_host_name: str | None = None
+        self.upstream_local_address: str | None = None
+        self.upstream_protocol: str | None = None
+        self.upstream_tls_version: str | None = None
+        self.upstream_tls_cipher: str | None = None
+        self.upstream_transport_failure_reason: str | None = None
+        self.upstream_request_attempt_count = 0
+        # --- counts and moments ---
+        self.bytes_received = 0
+        """Body bytes from downstream (payload for TCP)."""
+        self.bytes_sent = 0
+        self.wire_bytes_received = 0
+        self.wire_bytes_sent = 0
+        self.upstream_wire_bytes_received = 0
+        self.upstream_wire_bytes_sent = 0
+        self.upstream_connect_start: float | None = None
+        self.upstream_connect_end: float | None = None
+        self.upstream_handshake_end: float | None = None
+        self.first_upstream_tx: float | None = None
+        self.last_upstream_tx: float | None = None
+        self.first_upstream_rx: float | None = None
+        self.last_upstream_rx: float | None = None
+        self.last_downstream_rx: float | None = None
+        self.first_downstream_tx: float | None = None
+        self.last_downstream_tx: float | None = None
+        self.dynamic_metadata: dict[str, dict[str, object]] | None = None

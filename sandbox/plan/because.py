@@ -1,0 +1,32 @@
+"""Why a plan object is as it is: lines of YAML, or a named default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.yaml_source.span import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class IstioDefault:
+    """A rule that Istio applies where the user wrote nothing; ``setting`` is the line that could change it, if written."""
+
+    rule: str
+    setting: Origin | None = None
+
+    def __str__(self) -> str:
+        return f"default: {self.rule}" + (f" ({self.setting})" if self.setting else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """One reason: what was decided (``"TLS settings"``), and the line or default that decided it."""
+
+    what: str
+    origin: Origin | IstioDefault
+
+
+def because_field() -> Any:
+    """The provenance field that every named plan object carries; it takes no part in comparisons."""
+    return field(default=(), compare=False, repr=False)
