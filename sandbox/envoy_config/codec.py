@@ -35,7 +35,7 @@ def encode(message: object) -> dict[str, Json]:
     encoded: dict[str, Json] = {}
     if isinstance(message, Extension):
         encoded["@type"] = TYPE_URL + message.TYPE
-    for name, default in _fields_with_default(type(message)):
+    for name, default in _fields_with_default(_class_of(message)):
         value = getattr(message, name)
         if value is None or value == default:
             continue
@@ -85,9 +85,13 @@ T = TypeVar("T")
 
 
 def decode(cls: type[T], data: Mapping[str, Json], *, ignore_unknown: bool = False) -> T:
-    """Builds a plan message of ``cls`` from Envoy's JSON (snake_case); ``UnknownField`` unless told to ignore what it does not know."""
+    """Builds a plan message of ``cls`` from Envoy's JSON (snake_case).
+
+    Raises ``UnknownField`` for what the plan does not know, unless told to ignore it.
+    """
     values: dict[str, Any] = {}
-    readers = _readers(cls)
+    message_class: Any = cls
+    readers = _readers(message_class)
     for key, value in data.items():
         reader = readers.get(key)
         if reader is not None:
@@ -101,14 +105,18 @@ def decode(cls: type[T], data: Mapping[str, Json], *, ignore_unknown: bool = Fal
 Reader = Callable[[Json, bool], Any]
 
 
+def _class_of(message: object) -> Any:
+    return type(message)
+
+
 @cache
-def _fields_with_default(cls: type) -> tuple[tuple[str, object], ...]:
+def _fields_with_default(cls: Any) -> tuple[tuple[str, object], ...]:
     return tuple((item.name, item.default) for item in dataclasses.fields(cls) if item.name != "because")
 
 
 @cache
-def _readers(cls: type) -> dict[str, tuple[str, Reader]]:
-    """JSON key → field name and the function that reads its value; a oneof field stands under the key of each member."""
+def _readers(cls: Any) -> dict[str, tuple[str, Reader]]:
+    """JSON key → field name and its reader; a oneof field stands under the key of each member."""
     hints = typing.get_type_hints(cls)
     readers: dict[str, tuple[str, Reader]] = {}
     for name, _ in _fields_with_default(cls):
@@ -128,7 +136,7 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 
 def _reader(hint: Any) -> Reader:
     alternatives = _alternatives(hint)
-    if len(alternatives) > 1 or hasattr(alternatives[0], "ONEOF") and alternatives[0] is not hint:
+    if len(alternatives) > 1:
         by_key = {member.ONEOF: member for member in alternatives}
         return lambda value, lax: _read_oneof(by_key, value, lax)
     (kind,) = alternatives
@@ -145,10 +153,11 @@ def _reader(hint: Any) -> Reader:
         return lambda value, lax: base64.b64decode(value)
     if kind is Extension:
         return _read_extension
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if issubclass(kind, Extension):
             return _read_extension
-        return lambda value, lax: decode(kind, value, ignore_unknown=lax)
+        message: type[Any] = kind
+        return lambda value, lax: decode(message, value, ignore_unknown=lax)
     if kind is int:
         return lambda value, lax: int(value)
     return lambda value, lax: value
@@ -178,8 +187,8 @@ def _extensions() -> dict[str, type]:
     return {cls.TYPE: cls for cls in _subclasses(Extension)}
 
 
-def _subclasses(cls: type) -> Iterator[Any]:
-    for subclass in cls.__subclasses__():
+def _subclasses(cls: type[Any]) -> Iterator[Any]:
+    for subclass in type.__subclasses__(cls):
         yield subclass
         yield from _subclasses(subclass)
 

@@ -44,7 +44,7 @@ class AccessLogFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubstitutionFormatString:
-    """``envoy.config.core.v3.SubstitutionFormatString``: ``json_format`` (key order as written) or ``text_format_source``."""
+    """``envoy.config.core.v3.SubstitutionFormatString``: ``json_format`` or ``text_format_source``."""
 
     text_format_source: DataSource | None = None
     json_format: Mapping[str, object] | None = None

@@ -3,8 +3,9 @@
 Conventions of every module in this package, which let one generic codec (``sandbox.envoy_config``) translate the plan:
 
 * a class is an Envoy v3 message and is called as there; a field has the proto's snake_case name;
-* ``X | None`` is a message field or a wrapper (``BoolValue``): ``None`` is absent, ``False`` and ``0`` are said aloud;
-  a plain ``bool``, ``int``, ``str`` is a plain proto field, absent at its zero; tuples are ``repeated``, mappings are ``map``;
+* ``X | None`` is a message or a wrapper (``BoolValue``): ``None`` is absent, ``False`` and ``0`` are said aloud;
+  a plain ``bool``, ``int``, ``str`` is a plain proto field, absent at its zero; tuples are ``repeated``,
+  mappings are ``map``;
 * durations are ``timedelta``; enum values are Envoy's words as ``str``;
 * a class with ``TYPE`` is an extension and travels as ``Any`` with its ``@type``;
 * a union of messages without ``TYPE`` is a oneof: each member says in ``ONEOF`` under which key it stands;

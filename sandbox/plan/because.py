@@ -10,7 +10,7 @@ from sandbox.yaml_source.span import Origin
 
 @dataclass(frozen=True, slots=True)
 class IstioDefault:
-    """A rule that Istio applies where the user wrote nothing; ``setting`` is the line that could change it, if written."""
+    """A rule that Istio applies where the user wrote nothing; ``setting`` is the line that could change it."""
 
     rule: str
     setting: Origin | None = None

@@ -144,7 +144,10 @@ class HttpFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpConnectionManager(Extension):
-    """``envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager``: ``rds`` or ``route_config``."""
+    """``envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager``.
+
+    The routes stand in ``rds`` (by name) or in ``route_config``.
+    """
 
     TYPE: ClassVar[str] = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 

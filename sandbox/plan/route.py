@@ -211,7 +211,10 @@ class RouteAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedirectAction:
-    """``RedirectAction``; ``response_code`` is MOVED_PERMANENTLY, FOUND, SEE_OTHER, TEMPORARY_REDIRECT or PERMANENT_REDIRECT."""
+    """``RedirectAction``.
+
+    ``response_code`` is MOVED_PERMANENTLY, FOUND, SEE_OTHER, TEMPORARY_REDIRECT or PERMANENT_REDIRECT.
+    """
 
     ONEOF: ClassVar[str] = "redirect"
 

@@ -21,7 +21,10 @@ class TlsParameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SdsSecretConfig:
-    """``SdsSecretConfig``: a secret by name (``default``, ``ROOTCA``, ``kubernetes://x``, ``file-cert:a~b``, ``file-root:system``)."""
+    """``SdsSecretConfig``: a secret by name.
+
+    istiod's names are ``default``, ``ROOTCA``, ``kubernetes://x``, ``file-cert:a~b``, ``file-root:system``.
+    """
 
     name: str = ""
 
