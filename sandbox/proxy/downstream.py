@@ -1,0 +1,130 @@
+"""DownstreamConnection: one accepted connection, what is known of it, and the runtime it belongs to."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sandbox.access_log.stream_info import StreamInfo
+
+if TYPE_CHECKING:
+    from sandbox.plan.listener import FilterChain, Listener
+    from sandbox.proxy.snapshot import NodeRuntime
+
+
+class TlsFacts(msgspec.Struct, frozen=True):
+    """What a finished TLS handshake says; names as Envoy prints them (``TLSv1.3``, ``TLS_AES_128_GCM_SHA256``)."""
+
+    version: str | None = None
+    cipher: str | None = None
+    alpn: str | None = None
+    server_name: str | None = None
+    peer_certificate: bytes | None = None
+    """DER of the peer's leaf certificate."""
+    peer_uri_san: str | None = None
+    peer_dns_san: str | None = None
+    peer_subject: str | None = None
+
+    @staticmethod
+    def of(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> TlsFacts:
+        """Reads them from an established session."""
+        from sandbox.proxy.tls_context import facts_of_session
+
+        return facts_of_session(ssl_object)
+
+
+class DownstreamConnection:
+    """One accepted connection. Addresses are ``ip:port`` (``[v6]:port``) text as Envoy prints them.
+
+    The listener owns it until it hands over to a filter; whoever takes it calls ``finished()`` once, at the very end.
+    """
+
+    __slots__ = (
+        "application_protocols",
+        "connection_id",
+        "destination_ip",
+        "destination_port",
+        "door",
+        "filter_chain",
+        "is_finished",
+        "listener",
+        "local_address",
+        "on_drain",
+        "on_finished",
+        "remote_address",
+        "remote_ip",
+        "remote_port",
+        "requested_server_name",
+        "runtime",
+        "socket",
+        "start",
+        "start_wall",
+        "tls",
+        "transport_protocol",
+    )
+
+    def __init__(
+        self, sock: socket.socket, connection_id: int, remote: tuple[str, int], destination: tuple[str, int]
+    ) -> None:
+        self.socket = sock
+        self.connection_id = connection_id
+        self.start = time.monotonic()
+        """When it was accepted, on the monotonic clock (that of ``loop.time()``)."""
+        self.start_wall = time.time()
+        self.remote_ip, self.remote_port = remote
+        self.remote_address = address_text(*remote)
+        self.destination_ip, self.destination_port = destination
+        """Where the client meant to go."""
+        self.local_address = address_text(*destination)
+        """The same as text: Envoy's downstream local address."""
+        self.door = "capture"
+        """``capture``, ``proxy`` (explicit HTTP proxy), ``socks``, ``map`` or ``listener`` (a port the plan binds)."""
+        self.listener: Listener
+        self.filter_chain: FilterChain | None = None
+        self.requested_server_name: str | None = None
+        """SNI, in lower case; ``None`` where no inspector looked or none was sent."""
+        self.transport_protocol = "raw_buffer"
+        """``tls`` or ``raw_buffer``, as the inspectors found."""
+        self.application_protocols: tuple[str, ...] = ()
+        """ALPN of the ClientHello, or what the HTTP inspector found (``http/1.1``, ``h2c``)."""
+        self.tls: TlsFacts | None = None
+        """Only where we terminate TLS."""
+        self.runtime: NodeRuntime
+        self.on_drain: Callable[[], None] | None = None
+        """Called once when the server drains: finish what is under way, then close."""
+        self.on_finished: Callable[[DownstreamConnection], None] | None = None
+        self.is_finished = False
+
+    def new_stream(self, start: float, start_wall: float) -> StreamInfo:
+        """A StreamInfo with everything filled in that belongs to the connection."""
+        info = StreamInfo(start, start_wall)
+        info.connection_id = self.connection_id
+        info.downstream_remote_address = info.downstream_direct_remote_address = self.remote_address
+        info.downstream_local_address = self.local_address
+        info.requested_server_name = self.requested_server_name
+        info.listener = self.listener
+        info.filter_chain = self.filter_chain
+        if self.tls is not None:
+            info.downstream_tls_version = self.tls.version
+            info.downstream_tls_cipher = self.tls.cipher
+            info.downstream_peer_uri_san = self.tls.peer_uri_san
+            info.downstream_peer_subject = self.tls.peer_subject
+        return info
+
+    def finished(self) -> None:
+        """The connection is closed and logged; calling it twice does nothing."""
+        if self.is_finished:
+            return
+        self.is_finished = True
+        if self.on_finished is not None:
+            self.on_finished(self)
+
+
+def address_text(ip: str, port: int) -> str:
+    """``ip:port`` as Envoy prints it, IPv6 in brackets."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"

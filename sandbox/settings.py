@@ -1,0 +1,115 @@
+"""What a run needs besides YAML: files, workload, ports, targets of the log."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sandbox.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A host (name or address, without brackets) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class StaticMap:
+    """``--map 127.0.0.1:8080=httpbin.org:80``: what arrives at ``listen`` is meant for ``target``."""
+
+    listen: HostPort
+    target: HostPort
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveOverride:
+    """``--resolve HOST[:PORT]=ADDR[:PORT]``; ``port`` None is any port, ``address_port`` None keeps the port."""
+
+    host: str
+    port: int | None
+    address: str
+    address_port: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One run of the proxy; addresses are ``HostPort``, ``None`` is "do not open"."""
+
+    files: tuple[str, ...] = ()
+    """Files, directories, or ``-``; read in this order."""
+    mesh: str | None = None
+    """A file with a bare MeshConfig (or any of the forms that carry one)."""
+    namespace: str = "default"
+    """Namespace of objects that name none."""
+    node_type: str = "sidecar"
+    """``sidecar`` or ``router`` (a gateway)."""
+    workload: str | None = None
+    """``NAMESPACE/NAME``; ``None`` lets the configuration decide."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    service_account: str | None = None
+    pod_ip: str | None = None
+    istio_ports: bool = False
+    """Open 15001 (capture), 15021 (readiness); 15000, 15020, 15053, 15090 are the admin's and the DNS proxy's."""
+    capture: tuple[HostPort, ...] = ()
+    """Ports that take redirected connections, besides 15001."""
+    proxy: HostPort | None = HostPort("127.0.0.1", 15080)
+    """The explicit HTTP proxy; gives way to a listener of the plan on the same port."""
+    socks: HostPort | None = None
+    maps: tuple[StaticMap, ...] = ()
+    resolve: tuple[ResolveOverride, ...] = ()
+    dns_servers: tuple[HostPort, ...] = ()
+    """Empty: those of ``/etc/resolv.conf``."""
+    access_log: str | None = None
+    """Where what the YAML sends to ``/dev/stdout`` goes: a file, ``-`` or ``None`` for standard output."""
+    lab: bool = False
+    watch: bool = False
+    allow_remote: bool = False
+    seed: int | None = None
+    """Seed of every draw (percentages, load balancers); ``None`` draws afresh."""
+    drain_seconds: float = 5.0
+    """How long SIGTERM waits for live connections."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """``PILOT_*`` and other settings of istiod, over those of the YAML."""
+
+
+def parse_host_port(text: str, default_port: int | None = None) -> HostPort:
+    """``host:port``, ``[v6]:port``, ``:port`` (loopback) or, with a default port, a bare host."""
+    host, separator, port = text.rpartition(":")
+    if (text.startswith("[") and text.endswith("]")) or not separator or (":" in host and not host.startswith("[")):
+        host, port = text, ""
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not port:
+        if default_port is None:
+            raise SettingsError(f"{text!r} needs a port, as in 127.0.0.1:8080")
+        return HostPort(host, default_port)
+    if not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise SettingsError(f"{text!r}: {port!r} is no port")
+    return HostPort(host, int(port))
+
+
+def parse_static_map(text: str) -> StaticMap:
+    """``LISTEN=TARGET``, both ``host:port``."""
+    listen, separator, target = text.partition("=")
+    if not separator:
+        raise SettingsError(f"{text!r} is not LISTEN=TARGET, as in 127.0.0.1:8080=httpbin.org:80")
+    return StaticMap(parse_host_port(listen), parse_host_port(target))
+
+
+def parse_resolve(text: str) -> ResolveOverride:
+    """``HOST[:PORT]=ADDR[:PORT]``; a port of 0 cannot be meant and stands for "not given"."""
+    name, separator, address = text.partition("=")
+    if not separator:
+        raise SettingsError(f"{text!r} is not HOST[:PORT]=ADDRESS[:PORT]")
+    host, to = parse_host_port(name, 0), parse_host_port(address, 0)
+    try:
+        ipaddress.ip_address(to.host)
+    except ValueError:
+        raise SettingsError(f"{text!r}: {to.host!r} is not an IP address") from None
+    return ResolveOverride(host.host.lower().rstrip("."), host.port or None, to.host, to.port or None)
