@@ -16,6 +16,7 @@ class NameEntry:
     registry: str
     short_name: str = ""
     namespace: str = ""
+    alternate_hosts: tuple[str, ...] = ()
     because: tuple[Because, ...] = because_field()
 
 

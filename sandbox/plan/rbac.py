@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sandbox.plan.base import CidrRange, Extension, HeaderMatcher, StringMatcher
+from sandbox.plan.base import CidrRange, Extension, HeaderMatcher, StringMatcher, TypedExtensionConfig
 from sandbox.plan.because import Because, because_field
 
 
@@ -67,6 +67,15 @@ class FilterStateMatcher:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UriTemplateMatchConfig(Extension):
+    """``envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig``."""
+
+    TYPE: ClassVar[str] = "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig"
+
+    path_template: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PermissionSet:
     """``Permission.Set``."""
 
@@ -87,6 +96,7 @@ class Permission:
     destination_port: int | None = None
     requested_server_name: StringMatcher | None = None
     metadata: MetadataMatcher | None = None
+    uri_template: TypedExtensionConfig | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ class CertificateValidationContext:
     crl: DataSource | None = None
     verify_certificate_hash: tuple[str, ...] = ()
     verify_certificate_spki: tuple[str, ...] = ()
+    trust_chain_verification: str = "VERIFY_TRUST_CHAIN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
