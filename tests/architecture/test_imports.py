@@ -1,0 +1,110 @@
+"""Who may import whom: the layer table of ARCHITECTURE.md, read from the source of every module."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "sandbox"
+PURE = {
+    "yaml_source", "istio", "compiler", "plan", "analysis", "wire", "match", "access_log", "explain", "envoy_config",
+}  # fmt: skip
+FORBIDDEN_IN_PURE = {
+    "asyncio", "socket", "ssl", "select", "threading", "subprocess", "logging", "time", "random", "os", "pathlib",
+}  # fmt: skip
+EVERYTHING = {"*"}
+
+# Layer -> the layers it may import besides itself. A name with a dot is one module of a layer.
+MAY_IMPORT: dict[str, set[str]] = {
+    "yaml_source": set(),
+    "wire": set(),
+    "plan": {"yaml_source"},
+    "istio": {"yaml_source"},
+    "compiler": {"istio", "plan", "yaml_source"},
+    "analysis": {"istio", "plan", "yaml_source", "compiler", "match"},
+    "match": {"plan", "wire"},
+    "access_log": {"plan", "wire", "match"},
+    "envoy_config": {"plan"},
+    "explain": {"plan", "match", "wire", "yaml_source", "access_log.response_flags"},
+    "errors": {"yaml_source"},
+    "settings": {"errors"},
+    "pki": {"errors"},
+    "proxy": {"plan", "match", "wire", "access_log", "settings", "errors"},
+    "dns": {"plan", "match", "wire", "settings", "errors", "proxy.tasks"},
+    "lab": {"pki", "settings", "errors", "proxy.tasks"},
+    "app": EVERYTHING,
+    "admin": EVERYTHING,
+    "cli": EVERYTHING,
+    "pytest_plugin": EVERYTHING,
+    "__main__": {"cli"},
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, by its absolute dotted name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                here = module_name(path).split(".")
+                package = here if path.name == "__init__.py" else here[:-1]
+                base = ".".join([*package[: len(package) - node.level + 1], *([base] if base else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def layer(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+def allows(ours: str, imported: str) -> bool:
+    """Whether a module of layer ``ours`` may import ``imported`` (``sandbox.layer.module.name``)."""
+    theirs = layer(imported)
+    allowed = MAY_IMPORT[ours]
+    if allowed is EVERYTHING or theirs in {"", ours, "__version__"}:
+        return True
+    return theirs in allowed or any(imported.startswith(f"sandbox.{one}") for one in allowed if "." in one)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_a_module_imports_only_layers_below_it(path: Path) -> None:
+    ours = layer(module_name(path))
+    if not ours:
+        return
+    assert ours in MAY_IMPORT, f"layer {ours} is not in the table"
+
+    # ``import x.y.name`` is seen both as module and as name in it; a package's own mention adds nothing.
+    wrong = sorted(name for name in imports(path) if name.startswith("sandbox.") and not allows(ours, name))
+    exact = [name for name in wrong if not any(other != name and other.startswith(name + ".") for other in wrong)]
+
+    assert not [name for name in exact if not _is_prefix_of_allowed(ours, name)]
+
+
+def _is_prefix_of_allowed(ours: str, name: str) -> bool:
+    """``from sandbox.access_log import response_flags`` also names the package: fine where the module is allowed."""
+    return any(f"sandbox.{one}".startswith(name) for one in MAY_IMPORT[ours] if "." in one)
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if layer(module_name(p)) in PURE], ids=module_name)
+def test_a_pure_module_knows_no_clock_socket_file_or_chance(path: Path) -> None:
+    imported = {name.split(".")[0] for name in imports(path)}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    opened = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open"
+    ]
+
+    assert not imported & FORBIDDEN_IN_PURE
+    assert not opened
