@@ -1,0 +1,208 @@
+"""EnvoyFilter: recognised and checked for spelling, not emulated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sandbox.istio.message import EMPTY, Message
+from sandbox.istio.scalars import Int32, UInt32
+from sandbox.istio.selector import PolicyTargetReference
+from sandbox.istio.sidecar import WorkloadSelector
+
+ApplyTo = Literal[
+    "INVALID",
+    "LISTENER",
+    "FILTER_CHAIN",
+    "NETWORK_FILTER",
+    "HTTP_FILTER",
+    "ROUTE_CONFIGURATION",
+    "VIRTUAL_HOST",
+    "HTTP_ROUTE",
+    "CLUSTER",
+    "EXTENSION_CONFIG",
+    "BOOTSTRAP",
+    "LISTENER_FILTER",
+]
+"""``istio.networking.v1alpha3.EnvoyFilter.ApplyTo``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.ClusterMatch``."""
+
+    port_number: UInt32 = 0
+    service: str = ""
+    subset: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubFilterMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch.SubFilterMatch``."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch.FilterMatch``."""
+
+    name: str = ""
+    sub_filter: SubFilterMatch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterChainMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch.FilterChainMatch``."""
+
+    name: str = ""
+    sni: str = ""
+    transport_protocol: str = ""
+    application_protocols: str = ""
+    filter: FilterMatch | None = None
+    destination_port: UInt32 = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch``."""
+
+    port_number: UInt32 = 0
+    port_name: str = ""
+    filter_chain: FilterChainMatch | None = None
+    listener_filter: str = ""
+    name: str = ""
+
+
+PatchContext = Literal["ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY", "WAYPOINT"]
+"""``istio.networking.v1alpha3.EnvoyFilter.PatchContext``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.ProxyMatch``."""
+
+    proxy_version: str = ""
+    metadata: Mapping[str, str] = EMPTY
+
+
+RouteAction = Literal["ANY", "ROUTE", "REDIRECT", "DIRECT_RESPONSE"]
+"""``istio.networking.v1alpha3.EnvoyFilter.RouteConfigurationMatch.RouteMatch.Action``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.RouteConfigurationMatch.RouteMatch``."""
+
+    name: str = ""
+    action: RouteAction = "ANY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualHostMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.RouteConfigurationMatch.VirtualHostMatch``."""
+
+    name: str = ""
+    domain_name: str = ""
+    route: RouteMatch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteConfigurationMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.RouteConfigurationMatch``."""
+
+    port_number: UInt32 = 0
+    port_name: str = ""
+    gateway: str = ""
+    vhost: VirtualHostMatch | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaypointSubFilterMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch.FilterMatch.SubFilterMatch``."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaypointFilterMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch.FilterMatch``."""
+
+    name: str = ""
+    sub_filter: WaypointSubFilterMatch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaypointRouteMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch.RouteMatch``."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaypointMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch``."""
+
+    port_number: UInt32 = 0
+    route: WaypointRouteMatch | None = None
+    filter: WaypointFilterMatch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvoyConfigObjectMatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.EnvoyConfigObjectMatch``."""
+
+    context: PatchContext = "ANY"
+    proxy: ProxyMatch | None = None
+    listener: ListenerMatch | None = None
+    route_configuration: RouteConfigurationMatch | None = None
+    cluster: ClusterMatch | None = None
+    waypoint: WaypointMatch | None = None
+
+
+FilterClass = Literal["UNSPECIFIED", "AUTHN", "AUTHZ", "STATS"]
+"""``istio.networking.v1alpha3.EnvoyFilter.Patch.FilterClass``."""
+
+PatchOperation = Literal[
+    "INVALID",
+    "MERGE",
+    "ADD",
+    "REMOVE",
+    "INSERT_BEFORE",
+    "INSERT_AFTER",
+    "INSERT_FIRST",
+    "REPLACE",
+    "MERGE_AND_REPLACE_LIST",
+]
+"""``istio.networking.v1alpha3.EnvoyFilter.Patch.Operation``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.Patch``."""
+
+    operation: PatchOperation = "INVALID"
+    value: Mapping[str, object] | None = None
+    filter_class: FilterClass = "UNSPECIFIED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvoyConfigObjectPatch(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter.EnvoyConfigObjectPatch``."""
+
+    apply_to: ApplyTo = "INVALID"
+    match: EnvoyConfigObjectMatch | None = None
+    patch: Patch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvoyFilter(Message):
+    """``istio.networking.v1alpha3.EnvoyFilter``: patches of Envoy configuration, not emulated."""
+
+    workload_selector: WorkloadSelector | None = None
+    targetRefs: tuple[PolicyTargetReference, ...] = ()
+    config_patches: tuple[EnvoyConfigObjectPatch, ...] = ()
+    priority: Int32 = 0

@@ -1,0 +1,42 @@
+"""MeshNetworks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sandbox.istio.message import EMPTY, Message
+from sandbox.istio.scalars import UInt32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IstioNetworkGateway(Message):
+    """``istio.mesh.v1alpha1.Network.IstioNetworkGateway``."""
+
+    registry_service_name: str | None = None
+    address: str | None = None
+    port: UInt32 = 0
+    locality: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkEndpoints(Message):
+    """``istio.mesh.v1alpha1.Network.NetworkEndpoints``."""
+
+    from_cidr: str | None = None
+    from_registry: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network(Message):
+    """``istio.mesh.v1alpha1.Network``."""
+
+    endpoints: tuple[NetworkEndpoints, ...] = ()
+    gateways: tuple[IstioNetworkGateway, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshNetworks(Message):
+    """``istio.mesh.v1alpha1.MeshNetworks``."""
+
+    networks: Mapping[str, Network] = EMPTY

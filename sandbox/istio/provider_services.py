@@ -1,0 +1,34 @@
+"""Services an extension provider calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sandbox.istio.message import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpHeader(Message):
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.HttpHeader``."""
+
+    name: str = ""
+    value: str | None = None
+    env_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpService(Message):
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.HttpService``."""
+
+    path: str = ""
+    timeout: timedelta | None = None
+    headers: tuple[HttpHeader, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpcService(Message):
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.GrpcService``."""
+
+    timeout: timedelta | None = None
+    initial_metadata: tuple[HttpHeader, ...] = ()

@@ -1,0 +1,94 @@
+"""Which headers a proxy adds or changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sandbox.istio.message import Message
+
+ForwardClientCertDetails = Literal[
+    "UNDEFINED", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"
+]
+"""``istio.mesh.v1alpha1.ForwardClientCertDetails``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptCountHeader(Message):
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.AttemptCount``."""
+
+    disabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvoyDebugHeaders(Message):
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.EnvoyDebugHeaders``."""
+
+    disabled: bool | None = None
+
+
+MetadataExchangeMode = Literal["UNDEFINED", "IN_MESH"]
+"""``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.MetadataExchangeMode``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataExchangeHeaders(Message):
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.MetadataExchangeHeaders``."""
+
+    mode: MetadataExchangeMode = "UNDEFINED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestIdHeader(Message):
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.RequestId``."""
+
+    disabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerHeader(Message):
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.Server``."""
+
+    disabled: bool | None = None
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetCurrentClientCertDetails(Message):
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.SetCurrentClientCertDetails``."""
+
+    subject: bool | None = None
+    cert: bool | None = None
+    chain: bool | None = None
+    dns: bool | None = None
+    uri: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class XForwardedHost(Message):
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.XForwardedHost``."""
+
+    enabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class XForwardedPort(Message):
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.XForwardedPort``."""
+
+    enabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyHeaders(Message):
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders``."""
+
+    forwarded_client_cert: ForwardClientCertDetails = "UNDEFINED"
+    set_current_client_cert_details: SetCurrentClientCertDetails | None = None
+    request_id: RequestIdHeader | None = None
+    server: ServerHeader | None = None
+    attempt_count: AttemptCountHeader | None = None
+    envoy_debug_headers: EnvoyDebugHeaders | None = None
+    metadata_exchange_headers: MetadataExchangeHeaders | None = None
+    preserve_http1_header_case: bool | None = None
+    x_forwarded_host: XForwardedHost | None = None
+    x_forwarded_port: XForwardedPort | None = None

@@ -1,0 +1,103 @@
+"""Tracing settings of a proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sandbox.istio.client_tls import ClientTLSSettings
+from sandbox.istio.message import EMPTY, Message
+from sandbox.istio.scalars import Int64, UInt32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentTag(Message):
+    """``istio.mesh.v1alpha1.Tracing.Environment``."""
+
+    name: str = ""
+    default_value: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiteralTag(Message):
+    """``istio.mesh.v1alpha1.Tracing.Literal``."""
+
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestHeaderTag(Message):
+    """``istio.mesh.v1alpha1.Tracing.RequestHeader``."""
+
+    name: str = ""
+    default_value: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomTag(Message):
+    """``istio.mesh.v1alpha1.Tracing.CustomTag``."""
+
+    literal: LiteralTag | None = None
+    environment: EnvironmentTag | None = None
+    header: RequestHeaderTag | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Datadog(Message):
+    """``istio.mesh.v1alpha1.Tracing.Datadog``."""
+
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lightstep(Message):
+    """``istio.mesh.v1alpha1.Tracing.Lightstep``."""
+
+    address: str = ""
+    access_token: str = ""
+
+
+TraceContext = Literal["UNSPECIFIED", "W3C_TRACE_CONTEXT", "GRPC_BIN", "CLOUD_TRACE_CONTEXT", "B3"]
+"""``istio.mesh.v1alpha1.Tracing.OpenCensusAgent.TraceContext``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCensusAgent(Message):
+    """``istio.mesh.v1alpha1.Tracing.OpenCensusAgent``."""
+
+    address: str = ""
+    context: tuple[TraceContext, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stackdriver(Message):
+    """``istio.mesh.v1alpha1.Tracing.Stackdriver``."""
+
+    debug: bool = False
+    max_number_of_attributes: Int64 | None = None
+    max_number_of_annotations: Int64 | None = None
+    max_number_of_message_events: Int64 | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zipkin(Message):
+    """``istio.mesh.v1alpha1.Tracing.Zipkin``."""
+
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracing(Message):
+    """``istio.mesh.v1alpha1.Tracing``."""
+
+    zipkin: Zipkin | None = None
+    lightstep: Lightstep | None = None
+    datadog: Datadog | None = None
+    stackdriver: Stackdriver | None = None
+    open_census_agent: OpenCensusAgent | None = None
+    custom_tags: Mapping[str, CustomTag] = EMPTY
+    max_path_tag_length: UInt32 = 0
+    sampling: float = 0.0
+    tls_settings: ClientTLSSettings | None = None
+    enable_istio_tags: bool | None = None

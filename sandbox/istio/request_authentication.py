@@ -1,0 +1,53 @@
+"""RequestAuthentication and its JWT rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sandbox.istio.message import Message
+from sandbox.istio.selector import PolicyTargetReference, WorkloadSelector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimToHeader(Message):
+    """``istio.security.v1beta1.ClaimToHeader``."""
+
+    header: str = ""
+    claim: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JWTHeader(Message):
+    """``istio.security.v1beta1.JWTHeader``."""
+
+    name: str = ""
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JWTRule(Message):
+    """``istio.security.v1beta1.JWTRule``: one issuer of JWTs."""
+
+    issuer: str = ""
+    audiences: tuple[str, ...] = ()
+    jwks_uri: str = ""
+    jwks: str = ""
+    from_headers: tuple[JWTHeader, ...] = ()
+    from_params: tuple[str, ...] = ()
+    output_payload_to_header: str = ""
+    from_cookies: tuple[str, ...] = ()
+    forward_original_token: bool = False
+    output_claim_to_headers: tuple[ClaimToHeader, ...] = ()
+    timeout: timedelta | None = None
+    space_delimited_claims: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAuthentication(Message):
+    """``istio.security.v1beta1.RequestAuthentication``: which JWTs are accepted."""
+
+    selector: WorkloadSelector | None = None
+    targetRef: PolicyTargetReference | None = None
+    targetRefs: tuple[PolicyTargetReference, ...] = ()
+    jwt_rules: tuple[JWTRule, ...] = ()

@@ -1,0 +1,22 @@
+"""WorkloadEntry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sandbox.istio.message import EMPTY, Message
+from sandbox.istio.scalars import UInt32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadEntry(Message):
+    """``istio.networking.v1alpha3.WorkloadEntry``: one endpoint that is not a pod."""
+
+    address: str = ""
+    ports: Mapping[str, UInt32] = EMPTY
+    labels: Mapping[str, str] = EMPTY
+    network: str = ""
+    locality: str = ""
+    weight: UInt32 = 0
+    service_account: str = ""
