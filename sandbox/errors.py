@@ -26,3 +26,7 @@ class SettingsError(SandboxError):
 
 class ListenError(SandboxError):
     """An address could not be bound; the message names it and the reason."""
+
+
+class FileError(SandboxError):
+    """A file or directory that was named cannot be read."""

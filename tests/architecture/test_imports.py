@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"yaml_source"},
     "settings": {"errors"},
     "pki": {"errors"},
+    "config_files": {"errors"},
     "proxy": {"plan", "match", "wire", "access_log", "settings", "errors"},
     "dns": {"plan", "match", "wire", "settings", "errors", "proxy.tasks"},
     "lab": {"pki", "settings", "errors", "proxy.tasks"},

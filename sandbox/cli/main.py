@@ -1,0 +1,73 @@
+"""``egress``: the table of subcommands, and how mistakes end."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from sandbox.cli import exit_codes
+from sandbox.cli.lazy_group import LazyGroup, Subcommand
+from sandbox.errors import ConfigError, SandboxError
+
+SUBCOMMANDS = {
+    "run": Subcommand("sandbox.cli.run", "run", "Run the proxy: a sidecar or a gateway for real traffic."),
+    "demo": Subcommand("sandbox.cli.demo", "demo", "Watch what the mesh does with six kinds of calls, offline."),
+    "validate": Subcommand("sandbox.cli.validate", "validate", "Check each object by itself, as istiod does."),
+    "check": Subcommand("sandbox.cli.check", "check", "Check the configuration as a whole, as istioctl analyze does."),
+    "explain": Subcommand("sandbox.cli.explain", "explain", "Say what would happen to a call, and which lines decide."),
+    "config": Subcommand("sandbox.cli.config", "config", "Show what istiod would send: listeners, routes, clusters ..."),
+    "export": Subcommand("sandbox.cli.export", "export", "Write the configuration for another program."),
+    "lab": Subcommand("sandbox.cli.lab", "lab", "Run the embedded internet alone."),
+    "certs": Subcommand("sandbox.cli.certs", "certs", "Make the local certificate authority and its certificates."),
+    "completion": Subcommand("sandbox.cli.completion", "completion", "Print a shell's completion script."),
+    "version": Subcommand("sandbox.cli.version", "version", "Print the version."),
+}
+
+EPILOG = """\b
+Examples:
+  egress demo
+  egress validate -f my-mesh/
+  egress run -f my-mesh/ --workload shop/frontend
+  egress explain https://api.example.com -f my-mesh/ --workload shop/frontend
+
+\b
+Exit status: 0 fine, 1 failed, 64 usage, 65 the configuration cannot be used,
+79 problems were found."""
+
+egress = LazyGroup(
+    "egress",
+    SUBCOMMANDS,
+    help="What an Istio sidecar or egress gateway does with outbound traffic: on this machine, from real YAML, with reasons.",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def main() -> NoReturn:
+    """The console script: runs a subcommand and turns every mistake of the user into a sentence and a status."""
+    try:
+        status = egress.main(prog_name="egress", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(exit_codes.INTERRUPTED)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(exit_codes.USAGE)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(exit_codes.FAILED)
+    except ConfigError as error:
+        # Imported here: most runs have no mistake to show.
+        from sandbox.cli.problem_report import print_problems
+
+        print_problems(error.problems, to_stderr=True)
+        sys.exit(exit_codes.DATA)
+    except SandboxError as error:
+        click.echo(f"egress: {error}", err=True)
+        sys.exit(exit_codes.FAILED)
+    except BrokenPipeError:
+        # The reader has gone (``| head``): not our mistake; and nothing may be flushed at exit any more.
+        sys.stderr.close()
+        sys.exit(exit_codes.FAILED)
+    sys.exit(status if isinstance(status, int) else 0)
