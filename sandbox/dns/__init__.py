@@ -1,0 +1,1 @@
+"""The DNS proxy that answers a captured workload, as Istio's agent does."""

@@ -24,7 +24,9 @@ from sandbox.plan.route import DirectResponseAction, RedirectAction, Route, Rout
         pytest.param(
             Listener(continue_on_listener_filters_timeout=False), {}, id="a plain bool that holds false is absent"
         ),
-        pytest.param(Cluster(connect_timeout=timedelta(0)), {"connect_timeout": "0s"}, id="a duration of zero is there"),
+        pytest.param(
+            Cluster(connect_timeout=timedelta(0)), {"connect_timeout": "0s"}, id="a duration of zero is there"
+        ),
         pytest.param(
             Endpoint(address=SocketAddress(address="10.0.0.1", port_value=80)),
             {"address": {"socket_address": {"address": "10.0.0.1", "port_value": 80}}},

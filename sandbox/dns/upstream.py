@@ -1,0 +1,83 @@
+"""Questions that the mesh does not answer go to the workload's own resolvers, one after another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+FORWARD_SECONDS = 5.0
+"""How long one upstream may take (``DNS_FORWARD_TIMEOUT`` of Istio's agent)."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamServer:
+    """A resolver's address and port."""
+
+    host: str
+    port: int = 53
+
+
+class _Exchange(asyncio.DatagramProtocol):
+    """One question over UDP: the first datagram with the question's identity is the reply."""
+
+    def __init__(self, query: bytes, reply: asyncio.Future[bytes]) -> None:
+        self._query = query
+        self._reply = reply
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.DatagramTransport, transport).sendto(self._query)
+
+    def datagram_received(self, data: bytes, _source: object) -> None:
+        if data[:2] == self._query[:2] and not self._reply.done():
+            self._reply.set_result(data)
+
+    def error_received(self, error: Exception) -> None:
+        if not self._reply.done():
+            self._reply.set_exception(error)
+
+
+class UpstreamResolvers:
+    """Asks the given servers in order until one answers.
+
+    The reply is passed on as it came; the transport is the client's own: a question that came by TCP is asked by TCP.
+    """
+
+    def __init__(self, servers: Sequence[UpstreamServer], timeout_seconds: float = FORWARD_SECONDS) -> None:
+        self._servers = tuple(servers)
+        self._timeout = timeout_seconds
+
+    async def ask(self, query: bytes, *, over_tcp: bool, size_limit: int) -> bytes | None:
+        """The first reply, or ``None`` when no server answers; over UDP one larger than ``size_limit`` is no answer."""
+        for server in self._servers:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    reply = await (_ask_tcp(server, query) if over_tcp else _ask_udp(server, query))
+            except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                continue
+            if over_tcp or len(reply) <= size_limit:
+                return reply
+        return None
+
+
+async def _ask_udp(server: UpstreamServer, query: bytes) -> bytes:
+    loop = asyncio.get_running_loop()
+    reply: asyncio.Future[bytes] = loop.create_future()
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: _Exchange(query, reply), remote_addr=(server.host, server.port)
+    )
+    try:
+        return await reply
+    finally:
+        transport.close()
+
+
+async def _ask_tcp(server: UpstreamServer, query: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    try:
+        writer.write(len(query).to_bytes(2, "big") + query)
+        length = int.from_bytes(await reader.readexactly(2), "big")
+        return await reader.readexactly(length)
+    finally:
+        writer.close()
