@@ -1,0 +1,143 @@
+"""Which header fields mean something to the proxy, and which of them Envoy keeps as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sandbox.wire.http_message import Header
+
+HOP_BY_HOP_REQUEST = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"http2-settings"}
+)
+HOP_BY_HOP_RESPONSE = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
+
+EXTERNAL_REQUEST_REMOVED = frozenset(
+    {
+        b"x-envoy-internal",
+        b"x-envoy-expected-rq-timeout-ms",
+        b"x-envoy-retry-on",
+        b"x-envoy-retry-grpc-on",
+        b"x-envoy-max-retries",
+        b"x-envoy-upstream-rq-timeout-ms",
+        b"x-envoy-upstream-rq-per-try-timeout-ms",
+        b"x-envoy-upstream-rq-timeout-alt-response",
+        b"x-envoy-retriable-status-codes",
+        b"x-envoy-retriable-header-names",
+        b"x-envoy-hedge-on-per-try-timeout",
+        b"x-envoy-upstream-alt-stat-name",
+        b"x-envoy-ip-tags",
+        b"x-envoy-force-trace",
+        b"x-envoy-original-url",
+    }
+)
+"""What ``ConnectionManagerUtility::cleanInternalHeaders`` takes off a request that is not internal."""
+
+EDGE_REQUEST_REMOVED = frozenset({b"x-envoy-decorator-operation", b"x-envoy-downstream-service-cluster",
+                                  b"x-envoy-downstream-service-node", b"x-envoy-original-path",
+                                  b"x-envoy-original-host"})  # fmt: skip
+"""What goes too where the proxy is an edge (``use_remote_address``)."""
+
+MARKED_REQUEST = (
+    HOP_BY_HOP_REQUEST
+    | EXTERNAL_REQUEST_REMOVED
+    | EDGE_REQUEST_REMOVED
+    | frozenset(
+        {
+            b"host",
+            b"content-length",
+            b"expect",
+            b"te",
+            b"x-forwarded-for",
+            b"x-forwarded-proto",
+            b"x-forwarded-port",
+            b"x-forwarded-client-cert",
+            b"x-envoy-external-address",
+            b"x-envoy-attempt-count",
+            b"x-request-id",
+            b"x-client-trace-id",
+            b"via",
+            b"grpc-timeout",
+        }
+    )
+)
+
+MARKED_RESPONSE = HOP_BY_HOP_RESPONSE | frozenset(
+    {
+        b"content-length",
+        b"date",
+        b"server",
+        b"via",
+        b"grpc-status",
+        b"x-envoy-decorator-operation",
+        b"x-envoy-upstream-service-time",
+        b"x-envoy-ratelimited",
+        b"x-envoy-overloaded",
+        b"x-envoy-attempt-count",
+    }
+)
+
+INLINE = MARKED_REQUEST | frozenset(
+    {
+        b"user-agent",
+        b"content-type",
+        b"accept",
+        b"accept-encoding",
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"etag",
+        b"origin",
+        b"referer",
+        b"vary",
+        b"access-control-request-headers",
+        b"access-control-request-method",
+        b"access-control-allow-origin",
+        b"access-control-allow-headers",
+        b"access-control-allow-methods",
+        b"access-control-allow-credentials",
+        b"access-control-expose-headers",
+        b"access-control-max-age",
+        b"grpc-accept-encoding",
+        b"x-forwarded-host",
+    }
+)
+"""Envoy keeps these in one slot: a repeated one is joined to the first with a comma, no space."""
+
+
+def joined(headers: Iterable[Header]) -> list[Header]:
+    """The same fields with repeated inline ones joined into the first."""
+    result: list[Header] = []
+    places: dict[bytes, int] = {}
+    for name, value in headers:
+        place = places.get(name)
+        if place is None:
+            if name in INLINE:
+                places[name] = len(result)
+            result.append((name, value))
+        else:
+            result[place] = (name, result[place][1] + b"," + value)
+    return result
+
+
+def tokens(value: bytes) -> list[bytes]:
+    """The members of a comma-separated field, lower-cased, empty ones left out."""
+    return [token for part in value.split(b",") if (token := part.strip(b" \t").lower())]
+
+
+def set_header(headers: list[Header], name: bytes, value: bytes) -> None:
+    """Replaces the first field of that name where it stands (others of the name go), else appends."""
+    for place, (existing, _) in enumerate(headers):
+        if existing == name:
+            headers[place] = (name, value)
+            if any(other == name for other, _ in headers[place + 1 :]):
+                headers[place + 1 :] = [header for header in headers[place + 1 :] if header[0] != name]
+            return
+    headers.append((name, value))
+
+
+def header_value(headers: Iterable[Header], name: bytes) -> bytes | None:
+    """The values of that name, joined with commas; ``None`` where there is none."""
+    found = [value for existing, value in headers if existing == name]
+    if not found:
+        return None
+    return found[0] if len(found) == 1 else b",".join(found)

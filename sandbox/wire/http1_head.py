@@ -1,0 +1,378 @@
+"""Reads the heads of HTTP/1 messages exactly as Envoy's codec (Balsa) does: what it takes, and what it says of the rest.
+
+The fast way splits a head at its line ends and remembers header lines it has seen; anything unusual (bare LF, folded
+lines, leading empty lines) is first brought into that form. ``None`` means that the head is not complete yet.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from sandbox.wire.headers import INLINE, MARKED_REQUEST, MARKED_RESPONSE, joined, tokens
+from sandbox.wire.http1_target import resolve_target
+from sandbox.wire.http_message import Header, Refusal, RequestHead, ResponseHead
+
+METHODS = frozenset(
+    b"ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE MSEARCH NOTIFY "
+    b"OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNLINK UNLOCK "
+    b"UNSUBSCRIBE".split()
+)
+_FIRST_LETTERS = frozenset(method[0] for method in METHODS)
+TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_NOT_CONTROL = bytes(b for b in range(256) if (b >= 0x20 and b != 0x7F) or b in b"\t\r\n")
+_URL = bytes(range(0x21, 0x7F))
+_HOST = bytes(range(0x30, 0x3A)) + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B)) + b"!$%&'()*+,-.:;=@[]_~"
+
+BAD_REQUEST = Refusal(400, "http1.codec_error")
+INVALID_CHARACTERS = Refusal(400, "http1.invalid_characters")
+HEADERS_TOO_LARGE = Refusal(431, "http1.headers_too_large")
+TOO_MANY_HEADERS = Refusal(431, "http1.too_many_headers")
+LOW_VERSION = Refusal(426, "low_version")
+
+_LONGEST_REMEMBERED = 256
+_MOST_REMEMBERED = 4096
+
+
+class HeadLimits(msgspec.Struct, frozen=True):
+    """What a listener or cluster says about heads."""
+
+    max_bytes: int = 60 * 1024
+    max_count: int = 100
+    underscores: str = "ALLOW"
+    """``ALLOW``, ``REJECT_REQUEST`` or ``DROP_HEADER``."""
+    accept_http10: bool = False
+    allow_absolute_url: bool = True
+
+
+DEFAULT_LIMITS = HeadLimits()
+
+
+class _Odd(Exception):
+    """A line that only the slow way understands."""
+
+
+class _Refused(Exception):
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+
+class LineMemory:
+    """Header lines already found good, so that a line seen before costs one look-up."""
+
+    __slots__ = ("_lines", "marked")
+
+    def __init__(self, marked: frozenset[bytes]) -> None:
+        self.marked = marked
+        self._lines: dict[bytes, Header] = {}
+
+    def read(self, line: bytes) -> Header:
+        """The field of one line (no line end); raises where it is odd or refused."""
+        header = self._lines.get(line)
+        if header is None:
+            header = _parse_line(line)
+            if len(line) <= _LONGEST_REMEMBERED:
+                if len(self._lines) >= _MOST_REMEMBERED:
+                    self._lines.clear()
+                self._lines[line] = header
+        return header
+
+
+_REQUEST_LINES = LineMemory(MARKED_REQUEST)
+_RESPONSE_LINES = LineMemory(MARKED_RESPONSE)
+
+
+def _parse_line(line: bytes) -> Header:
+    name, colon, value = line.partition(b":")
+    if line[:1] in b" \t\n" or b"\n" in line:
+        raise _Odd
+    if line.translate(None, _NOT_CONTROL):
+        raise _Refused(INVALID_CHARACTERS)
+    if not colon or not name or name.translate(None, TOKEN):
+        raise _Refused(BAD_REQUEST)
+    if b"\r" in value:
+        value = value.replace(b"\r", b"")
+    return name.lower(), value.strip(b" \t")
+
+
+def _regular_lines(data: bytes) -> tuple[list[bytes], int] | None:
+    """The lines of a head and the place of its end, whatever line ends it has; folded lines are unfolded."""
+    lines: list[bytes] = []
+    place = len(data) - len(data.lstrip(b"\r\n"))
+    while True:
+        end = data.find(b"\n", place)
+        if end < 0:
+            return None
+        line = data[place:end]
+        line = line[:-1] if line.endswith(b"\r") else line
+        place = end + 1
+        if not line:
+            return lines, place
+        if line[:1] in b" \t" and len(lines) > 1:
+            lines[-1] += b" " + line.strip(b" \t\r")
+        else:
+            lines.append(line)
+
+
+def _lines_of(data: bytes) -> tuple[list[bytes], int, bool] | None:
+    """Lines, size of the head, and whether the fast way is enough."""
+    end = data.find(b"\r\n\r\n")
+    if end > 0:
+        lines = data[:end].split(b"\r\n")
+        if data.count(b"\n", 0, end) == len(lines) - 1 and data[0] not in b"\r\n":
+            return lines, end + 4, True
+    regular = _regular_lines(data)
+    return None if regular is None else (*regular, False)
+
+
+def read_request_head(data: bytes, limits: HeadLimits = DEFAULT_LIMITS) -> RequestHead | Refusal | None:
+    """The head at the beginning of ``data`` (which may hold more behind it), why it is refused, or ``None``."""
+    found = _lines_of(data)
+    if found is None or found[1] > limits.max_bytes:
+        return _incomplete_request(data, limits)
+    lines, size, _ = found
+    try:
+        try:
+            return _request_of(data, lines, size, limits)
+        except _Odd:
+            regular = _regular_lines(data)
+            if regular is None:
+                return _incomplete_request(data, limits)
+            return _request_of(data, regular[0], regular[1], limits)
+    except _Refused as refused:
+        return refused.refusal
+    except _Odd:
+        return BAD_REQUEST
+
+
+def _incomplete_request(data: bytes, limits: HeadLimits) -> Refusal | None:
+    text = data.lstrip(b"\r\n")
+    if text and text[0] not in _FIRST_LETTERS:
+        return BAD_REQUEST
+    if len(data) > limits.max_bytes:
+        return HEADERS_TOO_LARGE
+    line, end, rest = text.partition(b"\n")
+    if end:
+        # an error in what is already complete is not kept waiting for the rest
+        try:
+            _request_line(line.rstrip(b"\r"))
+            for header in rest.split(b"\r\n")[:-1]:
+                _REQUEST_LINES.read(header)
+        except _Refused as refused:
+            return refused.refusal
+        except _Odd:
+            pass
+    return None
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes, bool]:
+    """Method, target, and whether the version is 1.1."""
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        parts = line.split(None, 2)
+    if line.translate(None, _NOT_CONTROL):
+        raise _Refused(INVALID_CHARACTERS)
+    method = parts[0] if parts else b""
+    if method not in METHODS or len(parts) < 2:
+        raise _Refused(BAD_REQUEST)
+    target = parts[1]
+    if not _is_url_valid(target, method == b"CONNECT"):
+        raise _Refused(BAD_REQUEST)
+    version = parts[2] if len(parts) == 3 else b""
+    if version == b"HTTP/1.1":
+        return method, target, True
+    version = version.strip()
+    if version and not _is_version(version):
+        raise _Refused(BAD_REQUEST)
+    return method, target, version == b"HTTP/1.1"
+
+
+def _is_version(version: bytes) -> bool:
+    return len(version) == 8 and version[:5] == b"HTTP/" and version[5:6].isdigit() and version[6:7] == b"." and version[7:].isdigit()  # fmt: skip
+
+
+def _is_url_valid(url: bytes, is_connect: bool) -> bool:
+    if not url:
+        return False
+    if url[0] in b"/*":
+        return not url.translate(None, _URL)
+    if not is_connect:
+        scheme, separator, url = url.partition(b"://")
+        if not separator or not scheme[:1].isalpha() or scheme.translate(None, b"+-.").isalnum() is False:
+            return False
+    split = min((place for mark in (b"/", b"?") if (place := url.find(mark)) >= 0), default=len(url))
+    host, path = url[:split], url[split:]
+    return not host.translate(None, _HOST) and b"@@" not in host and not path.translate(None, _URL)
+
+
+def _request_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) -> RequestHead | Refusal:
+    if not lines:
+        return BAD_REQUEST
+    method, target, is_http11 = _request_line(lines[0])
+    headers: list[Header] = []
+    marked: dict[bytes, bytes] = {}
+    read = _REQUEST_LINES.read
+    for line in lines[1:]:
+        header = read(line)
+        headers.append(header)
+        if header[0] in MARKED_REQUEST:
+            marked[header[0]] = header[1]
+    if len(headers) > limits.max_count:
+        return TOO_MANY_HEADERS
+    if limits.underscores != "ALLOW" and any(b"_" in name for name, _ in headers):
+        if limits.underscores == "REJECT_REQUEST":
+            return Refusal(400, "http1.unexpected_underscore")
+        headers = [header for header in headers if b"_" not in header[0]]
+    if len(dict(headers)) != len(headers):
+        if len([name for name, _ in headers if name == b"content-length"]) > 1:
+            return BAD_REQUEST
+        headers = joined(headers)
+        marked = {name: value for name, value in headers if name in MARKED_REQUEST}
+    head = RequestHead(method, target, marked.get(b"host"), headers, marked, size, None, is_http11, raw=data[:size])
+    if not is_http11 and not limits.accept_http10:
+        return _framing_refusal(head) or LOW_VERSION
+    return _framing_refusal(head) or resolve_target(head, limits.allow_absolute_url) or _without_host(head)
+
+
+def _framing_refusal(head: RequestHead) -> Refusal | None:
+    marked = head.marked
+    length = marked.get(b"content-length")
+    if length is not None:
+        if not length.isdigit() or int(length) >= 1 << 64:
+            return BAD_REQUEST
+        head.content_length = int(length)
+    coding = marked.get(b"transfer-encoding")
+    if coding is not None:
+        if length is not None:
+            return Refusal(400, "http1.content_length_and_chunked_not_allowed")
+        if coding.lower() != b"chunked" or head.method == b"CONNECT":
+            return Refusal(501, "http1.invalid_transfer_encoding")
+        head.is_chunked = True
+    if b"connection" in marked:
+        return _sanitize_connection(head)
+    return None
+
+
+_KEPT_TOKENS = frozenset({b"close", b"keep-alive", b"upgrade", b"http2-settings"})
+_NEVER_NOMINATED = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+_MOST_NOMINATED = 10
+
+
+def _sanitize_connection(head: RequestHead) -> Refusal | None:
+    """Takes away the fields that Connection names (Envoy's ``Utility::sanitizeConnectionHeader``)."""
+    members = tokens(head.marked[b"connection"])
+    if len(members) >= _MOST_NOMINATED or any(name in _NEVER_NOMINATED or name[:1] == b":" for name in members):
+        return Refusal(400, "http1.connection_header_rejected")
+    gone = {name for name in members if name not in _KEPT_TOKENS and name != b"te"}
+    if gone:
+        head.headers = [header for header in head.headers if header[0] not in gone]
+        for name in gone & head.marked.keys():
+            del head.marked[name]
+        if b"host" in gone:
+            head.host = None
+        if b"content-length" in gone:
+            # the codec has already framed the body by it
+            head.headers = [header for header in head.headers if header[0] != b"content-length"]
+    return None
+
+
+def _without_host(head: RequestHead) -> RequestHead | Refusal:
+    """Host leaves the list of fields; an authority with characters that none may have is refused."""
+    host = head.host
+    if b"host" in head.marked:
+        head.headers = [header for header in head.headers if header[0] != b"host"]
+        del head.marked[b"host"]
+    if host is not None and host.translate(None, _HOST):
+        return Refusal(400, "http.invalid_authority")
+    return head
+
+
+PROTOCOL_ERROR = Refusal(502, "protocol_error")
+
+
+def read_response_head(
+    data: bytes, limits: HeadLimits = DEFAULT_LIMITS, *, at_end: bool = False
+) -> ResponseHead | Refusal | None:
+    """The response head at the beginning of ``data``, a refusal, or ``None`` where it is not complete."""
+    if not data.startswith(b"HTTP/"[: len(data)]):
+        return PROTOCOL_ERROR
+    found = _lines_of(data)
+    if found is None:
+        return PROTOCOL_ERROR if at_end or len(data) > limits.max_bytes or _is_status_line_bad(data) else None
+    lines, size, _ = found
+    if size > limits.max_bytes:
+        return PROTOCOL_ERROR
+    try:
+        try:
+            return _response_of(data, lines, size, limits)
+        except _Odd:
+            regular = _regular_lines(data)
+            return None if regular is None else _response_of(data, regular[0], regular[1], limits)
+    except (_Refused, _Odd):
+        return PROTOCOL_ERROR
+
+
+def _is_status_line_bad(data: bytes) -> bool:
+    line, end, _ = data.partition(b"\n")
+    return bool(end) and _status_line(line.rstrip(b"\r")) is None
+
+
+def _status_line(line: bytes) -> tuple[int, bool] | None:
+    """Status and whether the version is 1.1; ``None`` where it is no status line."""
+    version, _, rest = line.partition(b" ")
+    code = rest.lstrip(b" ").partition(b" ")[0]
+    if not _is_version(version) or not code.isdigit() or len(code) > 3:
+        return None
+    return int(code), version == b"HTTP/1.1"
+
+
+def _response_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) -> ResponseHead | Refusal:
+    first = _status_line(lines[0])
+    if first is None:
+        return PROTOCOL_ERROR
+    headers: list[Header] = []
+    marked: dict[bytes, bytes] = {}
+    read = _RESPONSE_LINES.read
+    for line in lines[1:]:
+        header = read(line)
+        headers.append(header)
+        if header[0] in MARKED_RESPONSE:
+            marked[header[0]] = header[1]
+    if len(headers) > limits.max_count:
+        return PROTOCOL_ERROR
+    if len(dict(headers)) != len(headers):
+        if len([name for name, _ in headers if name == b"content-length"]) > 1:
+            return PROTOCOL_ERROR
+        headers = joined(headers)
+        marked = {name: value for name, value in headers if name in MARKED_RESPONSE}
+    head = ResponseHead(first[0], headers, marked, size, first[1], raw=data[:size])
+    return _response_framing(head)
+
+
+def _response_framing(head: ResponseHead) -> ResponseHead | Refusal:
+    length = head.marked.get(b"content-length")
+    if length is not None:
+        if not length.isdigit() or int(length) >= 1 << 64:
+            return PROTOCOL_ERROR
+        head.content_length = int(length)
+    coding = head.marked.get(b"transfer-encoding")
+    if coding is not None:
+        if length is not None or coding.lower() != b"chunked":
+            return PROTOCOL_ERROR
+        head.is_chunked = True
+    if head.status < 200 or head.status == 204:
+        if head.content_length or head.is_chunked:
+            return PROTOCOL_ERROR
+        head.content_length = 0
+    return head
+
+
+__all__ = [
+    "BAD_REQUEST",
+    "DEFAULT_LIMITS",
+    "INLINE",
+    "PROTOCOL_ERROR",
+    "HeadLimits",
+    "read_request_head",
+    "read_response_head",
+]

@@ -1,0 +1,46 @@
+"""The target of a request: origin-form, absolute-form, authority-form, ``*`` (RFC 9112 section 3.2, as Envoy reads it)."""
+
+from __future__ import annotations
+
+from sandbox.wire.http_message import Refusal, RequestHead
+
+INVALID_URL = Refusal(400, "http1.invalid_url")
+INVALID_SCHEME = Refusal(400, "http1.invalid_scheme")
+
+
+def resolve_target(head: RequestHead, allow_absolute_url: bool = True) -> Refusal | None:
+    """Sets ``path``, ``host`` and ``scheme`` from the target that ``path`` still holds."""
+    target = head.path or b""
+    if head.method == b"CONNECT":
+        return _authority_form(head, target)
+    if target[:1] == b"/" or (target == b"*" and head.method == b"OPTIONS") or not allow_absolute_url:
+        return None
+    scheme, separator, rest = target.partition(b"://")
+    if not separator or not rest:
+        return INVALID_URL
+    cut = min((place for mark in (b"/", b"?", b"#") if (place := rest.find(mark)) >= 0), default=len(rest))
+    authority, path = rest[:cut], rest[cut:]
+    if not authority or not _is_port_good(authority):
+        return INVALID_URL
+    scheme = scheme.lower()
+    if scheme not in (b"http", b"https"):
+        return INVALID_SCHEME
+    head.scheme = scheme
+    head.host = authority
+    head.path = path if path[:1] == b"/" else b"/" + path
+    return None
+
+
+def _authority_form(head: RequestHead, target: bytes) -> Refusal | None:
+    host, colon, port = target.rpartition(b":")
+    if not host or not colon or not port.isdigit() or int(port) > 65535 or b"/" in host or b"?" in host:
+        return INVALID_URL
+    head.host = target
+    head.path = None
+    return None
+
+
+def _is_port_good(authority: bytes) -> bool:
+    host = authority.rpartition(b"@")[2]
+    _, colon, port = host.rpartition(b":") if not host.endswith(b"]") else (host, b"", b"")
+    return not colon or (port.isdigit() and int(port) <= 65535)

@@ -1,0 +1,36 @@
+"""``x-request-id``: a version 4 UUID whose 15th character tells whether the request is traced (Envoy's UUID extension)."""
+
+from __future__ import annotations
+
+import re
+
+_UUID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_TRACE_PLACE = 14
+NO_TRACE, SAMPLED, FORCED, CLIENT = b"4", b"9", b"a", b"b"
+
+
+def new_request_id(bits: int) -> bytes:
+    """A UUID of version 4 from 128 random bits, not traced."""
+    text = b"%032x" % bits
+    variant = b"89ab"[(bits >> 62) & 3]
+    return b"%b-%b-4%b-%c%b-%b" % (text[:8], text[8:12], text[13:16], variant, text[17:20], text[20:])
+
+
+def is_uuid(value: bytes) -> bool:
+    """Whether the trace digit may be read and written."""
+    return len(value) == 36 and _UUID.fullmatch(value) is not None
+
+
+def trace_digit(value: bytes) -> bytes:
+    """The digit that tells the trace status."""
+    return value[_TRACE_PLACE : _TRACE_PLACE + 1]
+
+
+def with_trace_digit(value: bytes, digit: bytes) -> bytes:
+    """The same id with another trace status."""
+    return value[:_TRACE_PLACE] + digit + value[_TRACE_PLACE + 1 :]
+
+
+def is_sampled(value: bytes, per_ten_thousand: int) -> bool:
+    """Envoy's draw: the first eight digits modulo 10,000; the same id always gives the same answer."""
+    return int(value[:8], 16) % 10_000 < per_ten_thousand
