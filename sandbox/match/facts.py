@@ -1,0 +1,101 @@
+"""What matching may look at: facts of one connection, and of one request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+Header = tuple[bytes, bytes]
+"""Name in lower case, and value."""
+
+
+class ConnectionFacts(msgspec.Struct, frozen=True):
+    """What a filter chain may be chosen by; addresses are IP literals, names are as the inspectors found them."""
+
+    destination_ip: str
+    destination_port: int
+    source_ip: str = "127.0.0.1"
+    source_port: int = 0
+    transport_protocol: str = "raw_buffer"
+    """``tls`` where an inspector saw a ClientHello."""
+    server_name: str = ""
+    """SNI in lower case; empty where none was sent or no inspector looked."""
+    application_protocols: tuple[str, ...] = ()
+    """ALPN of the ClientHello, or what the HTTP inspector found (``http/1.1``, ``http/1.0``, ``h2c``)."""
+
+
+class RequestFacts:
+    """What a route may be chosen by. ``path`` is ``:path`` with its query, ``None`` for CONNECT.
+
+    ``headers`` are all but the pseudo headers, names in lower case; ``authority`` stands for ``host`` too.
+    """
+
+    __slots__ = ("_bare_path", "_query", "authority", "headers", "method", "path", "scheme")
+
+    def __init__(
+        self,
+        method: bytes,
+        path: bytes | None,
+        authority: bytes | None,
+        scheme: bytes = b"http",
+        headers: Sequence[Header] = (),
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.authority = authority
+        self.scheme = scheme
+        self.headers = headers
+        self._bare_path: bytes | None = None
+        self._query: dict[bytes, bytes] | None = None
+
+    @property
+    def bare_path(self) -> bytes:
+        """The path without query and fragment."""
+        bare = self._bare_path
+        if bare is None:
+            path = self.path or b""
+            bare = path.partition(b"?")[0]
+            if b"#" in bare:
+                bare = bare.partition(b"#")[0]
+            self._bare_path = bare
+        return bare
+
+    @property
+    def query(self) -> dict[bytes, bytes]:
+        """The first value of each query parameter, as written (nothing is decoded)."""
+        if self._query is None:
+            self._query = _parse_query(self.path or b"")
+        return self._query
+
+    def header(self, name: bytes) -> bytes | None:
+        """The values of a header joined with ``,``; pseudo headers by their name; ``None`` where it is missing."""
+        pseudo = _PSEUDO.get(name)
+        if pseudo is not None:
+            value: bytes | None = getattr(self, pseudo)
+            return value
+        found = [value for key, value in self.headers if key == name]
+        if not found:
+            return None
+        return found[0] if len(found) == 1 else b",".join(found)
+
+
+_PSEUDO: Final = {
+    b":method": "method",
+    b":path": "path",
+    b":authority": "authority",
+    b"host": "authority",
+    b":scheme": "scheme",
+}
+
+
+def _parse_query(path: bytes) -> dict[bytes, bytes]:
+    query: dict[bytes, bytes] = {}
+    question = path.find(b"?")
+    if question < 0:
+        return query
+    for parameter in path[question + 1 :].partition(b"#")[0].split(b"&"):
+        name, _, value = parameter.partition(b"=")
+        query.setdefault(name, value)
+    return query
