@@ -36,21 +36,6 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(found.module), found.attribute)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, with a suggestion for a misspelt command."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            # Imported here: only a mistake needs it.
-            import difflib
-
-            near = difflib.get_close_matches(args[0], self._subcommands, n=1)
-            if near and "did you mean" not in error.message.lower():
-                error.message += f" Did you mean {near[0]!r}?"
-            raise
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the table alone."""
         with formatter.section("Commands"):

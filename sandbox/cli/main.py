@@ -17,7 +17,9 @@ SUBCOMMANDS = {
     "validate": Subcommand("sandbox.cli.validate", "validate", "Check each object by itself, as istiod does."),
     "check": Subcommand("sandbox.cli.check", "check", "Check the configuration as a whole, as istioctl analyze does."),
     "explain": Subcommand("sandbox.cli.explain", "explain", "Say what would happen to a call, and which lines decide."),
-    "config": Subcommand("sandbox.cli.config", "config", "Show what istiod would send: listeners, routes, clusters ..."),
+    "config": Subcommand(
+        "sandbox.cli.config", "config", "Show what istiod would send: listeners, routes, clusters ..."
+    ),
     "export": Subcommand("sandbox.cli.export", "export", "Write the configuration for another program."),
     "lab": Subcommand("sandbox.cli.lab", "lab", "Run the embedded internet alone."),
     "certs": Subcommand("sandbox.cli.certs", "certs", "Make the local certificate authority and its certificates."),
@@ -39,7 +41,7 @@ Exit status: 0 fine, 1 failed, 64 usage, 65 the configuration cannot be used,
 egress = LazyGroup(
     "egress",
     SUBCOMMANDS,
-    help="What an Istio sidecar or egress gateway does with outbound traffic: on this machine, from real YAML, with reasons.",
+    help="What an Istio sidecar or egress gateway does with outbound traffic: here, from real YAML, with reasons.",
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

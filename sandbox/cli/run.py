@@ -1,0 +1,93 @@
+"""``egress run``: the proxy, until it is told to stop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sandbox.cli.options import address, dns_address, parsed, settings_for, workload_options
+from sandbox.settings import parse_resolve, parse_static_map
+
+if TYPE_CHECKING:
+    from sandbox.app import Sandbox
+
+EPILOG = """\b
+Examples:
+  egress run -f my-mesh/ --workload shop/frontend
+  curl -x 127.0.0.1:15080 http://httpbin.org/headers
+\b
+  egress run -f my-mesh/ --lab                       # offline: the embedded internet
+  egress run -f my-mesh/ --map 127.0.0.1:8080=httpbin.org:80
+  egress run -f my-mesh/ --istio-ports               # 15001 for redirected traffic
+  egress run -f my-mesh/ --node gateway --workload istio-system/istio-egressgateway
+
+\b
+Signals: TERM and INT drain and end, HUP reads the configuration again, USR1
+reopens the access log."""
+
+
+@click.command(epilog=EPILOG)
+@workload_options
+@click.option("--istio-ports", is_flag=True, help="Open Istio's ports: 15000, 15001, 15020, 15021, 15053, 15090.")
+@click.option(
+    "--capture", multiple=True, metavar="ADDR:PORT", callback=parsed(address), help="Takes redirected connections."
+)
+@click.option(
+    "--proxy",
+    default="127.0.0.1:15080",
+    show_default=True,
+    metavar="ADDR:PORT",
+    callback=parsed(address),
+    help="The explicit HTTP proxy (absolute-form requests and CONNECT).",
+)
+@click.option("--no-proxy", is_flag=True, help="Open no explicit proxy.")
+@click.option("--socks", metavar="ADDR:PORT", callback=parsed(address), help="A SOCKS5 proxy.")
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="ADDR:PORT=HOST:PORT",
+    callback=parsed(parse_static_map),
+    help="What arrives at the first address is meant for the second. Repeatable.",
+)
+@click.option(
+    "--resolve",
+    multiple=True,
+    metavar="HOST[:PORT]=ADDR[:PORT]",
+    callback=parsed(parse_resolve),
+    help="Where a name is, in place of DNS. Repeatable.",
+)
+@click.option(
+    "--dns-server",
+    "dns_servers",
+    multiple=True,
+    metavar="ADDR[:PORT]",
+    callback=parsed(dns_address),
+    help="In place of /etc/resolv.conf. Repeatable.",
+)
+@click.option("--access-log", metavar="FILE|-", help="Where the mesh's access log goes (it says whether there is one).")
+@click.option("--lab", is_flag=True, help="Resolve well-known names to the embedded internet.")
+@click.option("--watch", is_flag=True, help="Read the configuration again when a file changes.")
+@click.option("--allow-remote", is_flag=True, help="Bind addresses other than this machine's own loopback.")
+@click.option("--seed", type=int, help="Makes every draw (percentages, load balancing) repeatable.")
+def run(**options: Any) -> int:
+    """Run a workload's sidecar, or a gateway, on this machine.
+
+    Traffic comes through the explicit proxy, through mapped ports, or redirected; it is treated as Istio and Envoy
+    would treat it with this configuration. One line on standard error says when everything serves.
+    """
+    if options.pop("no_proxy"):
+        options["proxy"] = None
+    settings = settings_for(**options)
+    # Imported here: the proxy is most of the program, and --help needs none of it.
+    from sandbox.app import Sandbox
+
+    return Sandbox(settings).run(_say_ready)
+
+
+def _say_ready(sandbox: Sandbox) -> None:
+    doors = ", ".join(f"{name} {where}" for name, where in sandbox.addresses.items())
+    plan = sandbox.loaded.plan if sandbox.loaded else None
+    who = f"{plan.node_type} of {plan.workload}" if plan else "proxy"
+    click.echo(f"egress: ready: {who}; {doors}", err=True)

@@ -1,0 +1,157 @@
+"""A local certificate authority and the certificates of named hosts, as files."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+AUTHORITY = "Egress Sandbox local CA"
+LIFETIME = datetime.timedelta(days=3650)
+# Clocks of containers and hosts differ by minutes, and a certificate "not yet valid" is a confusing failure.
+HEAD_START = datetime.timedelta(days=1)
+ENOUGH_LEFT = datetime.timedelta(days=7)
+
+
+class Authority:
+    """The authority kept in a directory; made when it is not there yet, or about to expire."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.certificate_file = directory / "ca.crt"
+        self._key_file = directory / "ca.key"
+        self.made = False
+        """Whether this run made the authority, so that whoever trusted the old one must know."""
+        if self.certificate_file.exists() and self._key_file.exists() and _is_valid(self.certificate_file):
+            self._key = _load_key(self._key_file)
+            self._certificate = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
+        else:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._key = ec.generate_private_key(ec.SECP256R1())
+            self._certificate = self._self_signed()
+            _write_key(self._key_file, self._key)
+            _write(self.certificate_file, _pem(self._certificate))
+            self.made = True
+
+    def leaf(self, name: str, hosts: Iterable[str]) -> tuple[Path, Path]:
+        """Files with certificate (the authority's appended) and key for ``hosts``; the first is the subject.
+
+        ``name`` is the files' stem. An existing pair of this authority is kept.
+        """
+        certificate_file, key_file = self.directory / f"{name}.crt", self.directory / f"{name}.key"
+        if not self.made and key_file.exists() and self._issued(certificate_file, tuple(hosts)):
+            return certificate_file, key_file
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._signed(key.public_key(), tuple(hosts))
+        _write_key(key_file, key)
+        _write(certificate_file, _pem(certificate) + _pem(self._certificate))
+        return certificate_file, key_file
+
+    def _issued(self, file: Path, hosts: tuple[str, ...]) -> bool:
+        """Whether ``file`` is still good: ours, not expiring, and for these hosts."""
+        if not file.exists() or not _is_valid(file):
+            return False
+        certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return list(names) == [_general_name(host) for host in hosts]
+
+    def _self_signed(self) -> x509.Certificate:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, AUTHORITY)])
+        builder = _builder(subject, subject, self._key.public_key())
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
+        return builder.sign(self._key, hashes.SHA256())
+
+    def _signed(self, key: ec.EllipticCurvePublicKey, hosts: tuple[str, ...]) -> x509.Certificate:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
+        authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        builder = _builder(subject, self._certificate.subject, key)
+        builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), False)
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder = builder.add_extension(_key_usage(signs_certificates=False), critical=True)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        builder = builder.add_extension(authority_key, critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
+
+def default_directory() -> Path:
+    """``$EGRESS_CERTS``, else ``certs/`` of a checkout, else the user's cache."""
+    if chosen := os.environ.get("EGRESS_CERTS"):
+        return Path(chosen)
+    checkout = Path(__file__).resolve().parent.parent / "certs"
+    if (checkout / "README.md").exists() and os.access(checkout, os.W_OK):
+        return checkout
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "egress-sandbox" / "certs"
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - HEAD_START)
+        .not_valid_after(now + LIFETIME)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _is_valid(file: Path) -> bool:
+    certificate = x509.load_pem_x509_certificate(file.read_bytes())
+    return certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC) > ENOUGH_LEFT
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _load_key(file: Path) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey), "the authority's key is always elliptic"
+    return key
+
+
+def _write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    _write(file, key.private_bytes(encoding, form, serialization.NoEncryption()), mode=0o600)
+
+
+def _write(file: Path, data: bytes, mode: int = 0o644) -> None:
+    """Writes beside and renames, so that a process which reads at the same moment never sees half a file."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(data)
+    os.replace(beside, file)
