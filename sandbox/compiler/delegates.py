@@ -6,12 +6,22 @@ Source: Istio pilot/pkg/model/virtualservice.go (``MergeHTTPRoutes``).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from sandbox.istio.destination import StringMatch
 from sandbox.istio.http_route import HTTPMatchRequest, HTTPRoute
 from sandbox.yaml_source.problems import Problems
+from sandbox.yaml_source.span import Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelegatedRule(HTTPRoute):
+    """A rule of a delegate, as the root's rule that delegates to it lets it pass."""
+
+    delegated_by: Origin
+    """The line of the root's rule."""
+
 
 _INHERITED: Final = (
     "rewrite",
@@ -49,14 +59,9 @@ def _merge_rule(root: HTTPRoute, rule: HTTPRoute) -> HTTPRoute | None:
     if matches is None:
         return None
     inherited = {name: getattr(root, name) for name in _INHERITED if getattr(rule, name) is None}
-    return replace(
-        rule,
-        match=matches,
-        name=_join(root.name, rule.name),
-        mirrors=rule.mirrors or root.mirrors,
-        delegate=None,
-        **inherited,
-    )
+    own = {field.name: getattr(rule, field.name) for field in fields(HTTPRoute)}
+    merged = {"match": matches, "name": _join(root.name, rule.name), "mirrors": rule.mirrors or root.mirrors}
+    return DelegatedRule(**{**own, **inherited, **merged, "delegate": None, "delegated_by": root.origin})
 
 
 def _join(root: str, leaf: str) -> str:
@@ -115,7 +120,7 @@ def _gateways_agree(root: tuple[str, ...], leaf: tuple[str, ...]) -> bool:
 
 
 def _texts_agree(root: StringMatch | None, leaf: StringMatch | None) -> bool:
-    """Whether the delegate narrows the root's condition; a regular expression narrows nothing and cannot be narrowed."""
+    """Whether the delegate narrows the root's condition; a regular expression neither narrows nor is narrowed."""
     if root is None or leaf is None:
         return True
     if (root.regex and (leaf.regex or leaf.prefix or leaf.exact)) or (leaf.regex and (root.prefix or root.exact)):

@@ -1,25 +1,24 @@
 """VirtualServices as proxies use them: names resolved, delegates merged in, indexed by gateway and visibility.
 
-Source: Istio pilot/pkg/model/virtualservice_controller.go and push_context.go (``initVirtualServices``); semantics 4.11,
-4.12, 6.4.
+Source: Istio pilot/pkg/model/virtualservice_controller.go and push_context.go (``initVirtualServices``);
+semantics 4.11, 4.12, 6.4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from sandbox.compiler.ages import by_creation_time
 from sandbox.compiler.delegates import merge_delegate
-from sandbox.compiler.hosts import is_wildcard, most_specific_match, resolve_gateway_name, resolve_short_name
+from sandbox.compiler.host_names import HostIndex, resolve_gateway, resolve_host
 from sandbox.compiler.names import MESH_GATEWAY
 from sandbox.istio.destination import Destination
 from sandbox.istio.http_route import HTTPRoute
 from sandbox.istio.resource import Resource
 from sandbox.istio.virtual_service import VirtualService
 from sandbox.yaml_source.problems import Problems
-from sandbox.yaml_source.span import Origin
 
 if TYPE_CHECKING:
     from sandbox.compiler.services import Service
@@ -28,26 +27,9 @@ if TYPE_CHECKING:
 PUBLIC: Final = "*"
 PRIVATE: Final = "."
 NOBODY: Final = "~"
-_BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class MergedVirtualService:
-    """One VirtualService with hosts; in ``spec`` names are long and delegates have become routes of it."""
-
-    name: str
-    namespace: str
-    spec: VirtualService
-    export_to: frozenset[str]
-    """Namespaces, or ``*``; never ``.``."""
-    origin: Origin
-    delegated_by: Mapping[int, Origin] = field(default_factory=dict)
-    """Index in ``spec.http`` to the line of the root's rule that delegates to it."""
-
-    @property
-    def gateways(self) -> tuple[str, ...]:
-        """``namespace/name`` of its gateways, or ``mesh``."""
-        return self.spec.gateways or (MESH_GATEWAY,)
+VirtualServiceResource = Resource[VirtualService]
+"""With hosts; in its ``spec`` names are long, and delegates have become rules of it."""
 
 
 class ImportedHosts(Protocol):
@@ -63,44 +45,41 @@ class ImportedHosts(Protocol):
 class VirtualServiceIndex:
     """All VirtualServices by gateway: private ones, those exported to a namespace, public ones; each by age."""
 
-    __slots__ = ("_exported", "_private", "_public", "virtual_services")
+    __slots__ = ("_exported", "_private", "_public")
 
-    def __init__(self, virtual_services: Iterable[MergedVirtualService]) -> None:
-        self.virtual_services = tuple(virtual_services)
-        self._private: dict[tuple[str, str], list[MergedVirtualService]] = {}
-        self._exported: dict[tuple[str, str], list[MergedVirtualService]] = {}
-        self._public: dict[str, list[MergedVirtualService]] = {}
-        for virtual_service in self.virtual_services:
-            for gateway in virtual_service.gateways:
-                self._add(virtual_service, gateway)
+    def __init__(self, virtual_services: Iterable[tuple[VirtualServiceResource, frozenset[str]]]) -> None:
+        self._private: dict[tuple[str, str], list[VirtualServiceResource]] = {}
+        self._exported: dict[tuple[str, str], list[VirtualServiceResource]] = {}
+        self._public: dict[str, list[VirtualServiceResource]] = {}
+        for virtual_service, export_to in virtual_services:
+            for gateway in virtual_service.spec.gateways or (MESH_GATEWAY,):
+                self._add(virtual_service, export_to, gateway)
 
-    def _add(self, virtual_service: MergedVirtualService, gateway: str) -> None:
-        if PUBLIC in virtual_service.export_to:
+    def _add(self, virtual_service: VirtualServiceResource, export_to: frozenset[str], gateway: str) -> None:
+        if PUBLIC in export_to:
             self._public.setdefault(gateway, []).append(virtual_service)
             return
-        if NOBODY in virtual_service.export_to:
+        if NOBODY in export_to:
             return
-        for namespace in sorted(virtual_service.export_to):
+        for namespace in sorted(export_to):
             lists = self._private if namespace == virtual_service.namespace else self._exported
             lists.setdefault((namespace, gateway), []).append(virtual_service)
 
-    def for_gateway(self, namespace: str, gateway: str) -> tuple[MergedVirtualService, ...]:
+    def for_gateway(self, namespace: str, gateway: str) -> tuple[VirtualServiceResource, ...]:
         """What proxies of a namespace see of a gateway (``mesh`` for sidecars), in order of precedence."""
         key = (namespace, gateway)
         return (*self._private.get(key, ()), *self._exported.get(key, ()), *self._public.get(gateway, ()))
 
-    def select(self, namespace: str, imports: Mapping[str, ImportedHosts]) -> tuple[MergedVirtualService, ...]:
+    def select(self, namespace: str, imports: Mapping[str, ImportedHosts]) -> tuple[VirtualServiceResource, ...]:
         """What one egress listener of a Sidecar imports; ``imports`` by namespace, ``*`` for any (semantics 6.3)."""
-        return tuple(
-            dict.fromkeys(
-                virtual_service
-                for virtual_service in self.for_gateway(namespace, MESH_GATEWAY)
-                if _imported(virtual_service, imports)
-            )
-        )
+        found: dict[tuple[str, str], VirtualServiceResource] = {}
+        for virtual_service in self.for_gateway(namespace, MESH_GATEWAY):
+            if _imported(virtual_service, imports):
+                found.setdefault((virtual_service.namespace, virtual_service.name), virtual_service)
+        return tuple(found.values())
 
 
-def _imported(virtual_service: MergedVirtualService, imports: Mapping[str, ImportedHosts]) -> bool:
+def _imported(virtual_service: VirtualServiceResource, imports: Mapping[str, ImportedHosts]) -> bool:
     scopes = [imports[scope] for scope in (virtual_service.namespace, PUBLIC) if scope in imports]
     return any(
         any(scope.matches_virtual_service(host) for scope in scopes)
@@ -109,43 +88,56 @@ def _imported(virtual_service: MergedVirtualService, imports: Mapping[str, Impor
     )
 
 
-def most_specific_wildcards(
-    virtual_services: Iterable[MergedVirtualService], services: Iterable[Service]
-) -> dict[str, MergedVirtualService]:
-    """The VirtualService that names each service's host most closely (``computeWildcardHostVirtualServiceIndex``)."""
-    exact: dict[str, MergedVirtualService] = {}
-    patterns: dict[str, MergedVirtualService] = {}
+def most_specific_virtual_services(
+    virtual_services: Iterable[VirtualServiceResource], services: Iterable[Service]
+) -> dict[str, tuple[str, str]]:
+    """Host of a service to (namespace, name) of the VirtualService whose host names it most closely.
+
+    Source: ``computeWildcardHostVirtualServiceIndex``; of equal hosts the first VirtualService counts.
+    """
+    index: HostIndex[tuple[str, str]] = HostIndex()
     for virtual_service in virtual_services:
         for host in virtual_service.spec.hosts:
-            (patterns if is_wildcard(host) else exact).setdefault(host, virtual_service)
-    found = {service.host: most_specific_match(service.host, exact, patterns) for service in services}
-    return {host: match[1] for host, match in found.items() if match is not None}
+            if index.get(host) is None:
+                index.set(host, (virtual_service.namespace, virtual_service.name))
+    found = {service.host: index.most_specific(service.host) for service in services} if len(index) else {}
+    return {host: key for host, key in found.items() if key is not None}
 
 
 def build_virtual_service_index(configuration: Configuration, domain: str, problems: Problems) -> VirtualServiceIndex:
     """Resolve, merge and sort what is written; what delegation loses is reported. ``domain``: ``cluster.local``."""
-    resources = sorted(configuration.resources("VirtualService"), key=_age)
     default = frozenset(configuration.mesh.default_virtual_service_export_to or (PUBLIC,))
-    resolved = [_resolve(resource, domain, default) for resource in resources]
-    delegates = {(item.namespace, item.name): item for item in resolved if not item.spec.hosts}
-    return VirtualServiceIndex(_with_delegates(item, delegates, problems) for item in resolved if item.spec.hosts)
-
-
-def _age(resource: Resource[Any]) -> tuple[datetime, str, str]:
-    created: datetime | None = resource.metadata.creation_timestamp
-    return (created or _BEFORE_ALL, resource.name, resource.namespace)
-
-
-def _resolve(resource: Resource[VirtualService], domain: str, default_export: frozenset[str]) -> MergedVirtualService:
-    namespace = resource.namespace
-    export = frozenset(resource.spec.export_to) or default_export
-    return MergedVirtualService(
-        name=resource.name,
-        namespace=namespace,
-        spec=_resolve_spec(resource.spec, _Names(namespace, domain)),
-        export_to=frozenset(namespace if scope == PRIVATE else scope for scope in export),
-        origin=resource.origin,
+    resolved = [
+        _Exported(_resolve(resource, domain), _export_to(resource, default))
+        for resource in by_creation_time(configuration.resources("VirtualService"))
+    ]
+    delegates = {item.key: item for item in resolved if not item.resource.spec.hosts}
+    return VirtualServiceIndex(
+        (_with_delegates(item.resource, delegates, problems), item.export_to)
+        for item in resolved
+        if item.resource.spec.hosts
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Exported:
+    """A VirtualService, and the namespaces that may see it (``*`` for all)."""
+
+    resource: VirtualServiceResource
+    export_to: frozenset[str]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.resource.namespace, self.resource.name
+
+
+def _export_to(resource: VirtualServiceResource, default: frozenset[str]) -> frozenset[str]:
+    export = frozenset(resource.spec.export_to) or default
+    return frozenset(resource.namespace if scope == PRIVATE else scope for scope in export)
+
+
+def _resolve(resource: VirtualServiceResource, domain: str) -> VirtualServiceResource:
+    return replace(resource, spec=_resolve_spec(resource.spec, _Names(resource.namespace, domain)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +148,10 @@ class _Names:
     domain: str
 
     def host(self, host: str) -> str:
-        return resolve_short_name(host, self.namespace, self.domain)
+        return resolve_host(host, self.namespace, self.domain)
 
     def gateways(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(resolve_gateway_name(name, self.namespace) for name in names)
+        return tuple(resolve_gateway(name, self.namespace) for name in names)
 
     def destination(self, destination: Destination | None) -> Destination | None:
         if destination is None:
@@ -201,38 +193,32 @@ def _resolve_rule(rule: HTTPRoute, names: _Names) -> HTTPRoute:
 
 
 def _with_delegates(
-    root: MergedVirtualService,
-    delegates: Mapping[tuple[str, str], MergedVirtualService],
-    problems: Problems,
-) -> MergedVirtualService:
+    root: VirtualServiceResource, delegates: Mapping[tuple[str, str], _Exported], problems: Problems
+) -> VirtualServiceResource:
     if all(rule.delegate is None for rule in root.spec.http):
         return root
     rules: list[HTTPRoute] = []
-    delegated_by: dict[int, Origin] = {}
     for rule in root.spec.http:
-        merged = _delegated_rules(root, rule, delegates, problems) if rule.delegate is not None else (rule,)
-        if rule.delegate is not None:
-            delegated_by.update((len(rules) + index, rule.origin) for index in range(len(merged)))
-        rules.extend(merged)
-    return replace(root, spec=replace(root.spec, http=tuple(rules)), delegated_by=delegated_by)
+        rules.extend((rule,) if rule.delegate is None else _delegated_rules(root, rule, delegates, problems))
+    return replace(root, spec=replace(root.spec, http=tuple(rules)))
 
 
 def _delegated_rules(
-    root: MergedVirtualService,
+    root: VirtualServiceResource,
     rule: HTTPRoute,
-    delegates: Mapping[tuple[str, str], MergedVirtualService],
+    delegates: Mapping[tuple[str, str], _Exported],
     problems: Problems,
 ) -> tuple[HTTPRoute, ...]:
     assert rule.delegate is not None
-    namespace = rule.delegate.namespace or root.namespace
-    delegate = delegates.get((namespace, rule.delegate.name))
+    namespace, name = rule.delegate.namespace or root.namespace, rule.delegate.name
+    delegate = delegates.get((namespace, name))
     where = rule.origin_of("delegate")
     if delegate is None:
-        message = f"the delegate VirtualService {namespace}/{rule.delegate.name} does not exist: the rule is ignored"
+        message = f"the delegate VirtualService {namespace}/{name} does not exist: the rule is ignored"
         problems.report("SBX0511", message, where, severity="warning", hint="a delegate has no hosts and no gateways")
         return ()
     if not delegate.export_to & {PUBLIC, root.namespace}:
-        message = f"the delegate VirtualService {namespace}/{delegate.name} is not exported to {root.namespace}"
+        message = f"the delegate VirtualService {namespace}/{name} is not exported to {root.namespace}"
         problems.report("SBX0512", f"{message}: the rule is ignored", where, severity="warning")
         return ()
-    return merge_delegate(rule, delegate.spec.http, problems)
+    return merge_delegate(rule, delegate.resource.spec.http, problems)
