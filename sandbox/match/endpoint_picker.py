@@ -1,0 +1,288 @@
+"""Which host of a cluster gets the next connection or request: Envoy's load balancers over host objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, Protocol, TypeVar
+
+from sandbox.match.edf_schedule import EdfSchedule
+from sandbox.match.hash_rings import HashRing, MaglevTable
+from sandbox.match.priority_load import (
+    DEFAULT_PANIC_THRESHOLD,
+    OVERPROVISIONING_PERCENT,
+    PriorityLoad,
+    choose_priority,
+    spread_load,
+)
+from sandbox.plan.base import Locality
+from sandbox.plan.cluster import Cluster, SlowStartConfig
+
+DEFAULT_CHOICE_COUNT: Final = 2
+DEFAULT_SLOW_START_MINIMUM: Final = 0.1
+
+
+class RandomSource(Protocol):
+    """What is needed of ``random.Random``."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """``k`` random bits."""
+        ...
+
+
+class PickableHost(Protocol):
+    """What a load balancer reads of a host."""
+
+    address: str
+    weight: int
+    priority: int
+    locality: Locality | None
+    healthy: bool
+    active_requests: int
+    created: float
+    """Seconds on the clock of ``now``."""
+
+
+H = TypeVar("H", bound=PickableHost)
+Pick = Callable[[int | None], "H | None"]
+"""From a hash to a host."""
+
+
+class EndpointPicker(Generic[H]):
+    """The load balancer of one cluster; call ``set_hosts`` whenever a host comes, goes, or changes its health.
+
+    Single threaded; draws come from ``random`` alone, so a seeded source makes the choices repeatable.
+    """
+
+    def __init__(self, cluster: Cluster, random: RandomSource) -> None:
+        self._cluster = cluster
+        self._random = random
+        self._seed = random.getrandbits(32)
+        common = cluster.common_lb_config
+        threshold = common.healthy_panic_threshold if common is not None else None
+        self._panic_threshold = DEFAULT_PANIC_THRESHOLD if threshold is None else threshold.value
+        self._locality_weights: dict[tuple[int, Locality | None], int] | None = None
+        if (
+            common is not None
+            and common.locality_weighted_lb_config is not None
+            and cluster.load_assignment is not None
+        ):
+            self._locality_weights = {
+                (group.priority, group.locality): group.load_balancing_weight or 0
+                for group in cluster.load_assignment.endpoints
+            }
+        self._slow_start = _SlowStart.of(cluster)
+        self._now = 0.0
+        self._turns: dict[object, int] = {}
+        self._priorities: list[list[H]] = []
+        self._loads: list[PriorityLoad] = []
+        self._picks: dict[tuple[int, bool], Pick[H]] = {}
+
+    def set_hosts(self, hosts: Sequence[H]) -> None:
+        """Take in all hosts now known."""
+        count = max((host.priority for host in hosts), default=0) + 1
+        self._priorities = [[host for host in hosts if host.priority == priority] for priority in range(count)]
+        self._loads = self._spread(frozenset())
+        self._picks = {}
+
+    def _spread(self, excluded: frozenset[int]) -> list[PriorityLoad]:
+        counts = [
+            (0 if priority in excluded else sum(host.healthy for host in hosts), len(hosts))
+            for priority, hosts in enumerate(self._priorities)
+        ]
+        return spread_load(counts, self._panic_threshold)
+
+    def pick(
+        self,
+        now: float,
+        hash_key: int | None = None,
+        tried: Sequence[H] = (),
+        attempts: int = 0,
+        excluded_priorities: frozenset[int] = frozenset(),
+    ) -> H | None:
+        """The host to use; ``None`` is "no healthy upstream".
+
+        ``now`` in seconds, for slow start. A host of ``tried`` is given up ``attempts`` times, then taken anyway.
+        """
+        self._now = now
+        loads = self._loads
+        if excluded_priorities and not excluded_priorities.issuperset(range(len(loads))):
+            loads = self._spread(excluded_priorities)
+        host = self._pick_once(loads, hash_key)
+        while host is not None and attempts > 0 and any(host is other for other in tried):
+            attempts -= 1
+            host = self._pick_once(loads, hash_key)
+        return host
+
+    def _pick_once(self, loads: list[PriorityLoad], hash_key: int | None) -> H | None:
+        if not loads:
+            return None
+        priority = 0
+        if len(loads) > 1:
+            priority = choose_priority(loads, self._random.getrandbits(64) if hash_key is None else hash_key)
+        key = (priority, loads[priority].is_panic)
+        pick = self._picks.get(key)
+        if pick is None:
+            pick = self._picks[key] = self._balance(*key)
+        return pick(hash_key)
+
+    def _balance(self, priority: int, is_panic: bool) -> Pick[H]:
+        """The balancer for one priority; in panic the health of hosts is ignored."""
+        everyone = self._priorities[priority]
+        hosts = everyone if is_panic else [host for host in everyone if host.healthy]
+        policy = self._cluster.lb_policy
+        if policy in ("RING_HASH", "MAGLEV"):
+            return self._balance_by_hash(policy, hosts, priority)
+        if self._locality_weights is not None and not is_panic:
+            by_locality = self._balance_localities(priority, everyone)
+            if by_locality is not None:
+                return by_locality
+        return self._balance_hosts((priority, is_panic), hosts)
+
+    def _balance_localities(self, priority: int, everyone: Sequence[H]) -> Pick[H] | None:
+        """First a locality by its weight, made smaller by its lack of health; then a host in it."""
+        weights: list[tuple[float, Pick[H]]] = []
+        for locality, members in _by_locality(everyone).items():
+            healthy = [host for host in members if host.healthy]
+            weight = (self._locality_weights or {}).get((priority, locality), 0)
+            if healthy and weight:
+                share = min(1.0, OVERPROVISIONING_PERCENT / 100 * len(healthy) / len(members))
+                weights.append((weight * share, self._balance_hosts((priority, locality), healthy)))
+        if not weights:
+            return None
+        schedule = EdfSchedule(weights, lambda entry: entry[0])
+
+        def pick(hash_key: int | None) -> H | None:
+            entry = schedule.pick()
+            return None if entry is None else entry[1](hash_key)
+
+        return pick
+
+    def _balance_hosts(self, key: object, hosts: Sequence[H]) -> Pick[H]:
+        """Hosts of one group, under the cluster's policy. ``key`` keeps the turn of round robin over updates."""
+        if not hosts:
+            return lambda _hash: None
+        policy = self._cluster.lb_policy
+        random = self._random
+        if policy == "RANDOM":
+            return lambda _hash: hosts[random.getrandbits(64) % len(hosts)]
+        is_even = len({host.weight for host in hosts}) == 1
+        if not is_even or (self._slow_start is not None and self._slow_start.covers(hosts, self._now)):
+            return self._balance_by_weight(hosts)
+        if policy == "LEAST_REQUEST":
+            return self._balance_by_requests(hosts)
+        turns = self._turns
+
+        def next_in_turn(_hash: int | None) -> H:
+            turn = turns.get(key, self._seed)
+            turns[key] = turn + 1
+            return hosts[turn % len(hosts)]
+
+        return next_in_turn
+
+    def _balance_by_requests(self, hosts: Sequence[H]) -> Pick[H]:
+        """The least loaded of a few drawn at random (with replacement); the first drawn wins a tie."""
+        config = self._cluster.least_request_lb_config
+        choices = (config.choice_count if config is not None else None) or DEFAULT_CHOICE_COUNT
+        getrandbits = self._random.getrandbits
+        count = len(hosts)
+        if count == 1:
+            only = hosts[0]
+            return lambda _hash: only
+
+        def pick(_hash: int | None) -> H:
+            best = hosts[getrandbits(64) % count]
+            for _ in range(choices - 1):
+                other = hosts[getrandbits(64) % count]
+                if other.active_requests < best.active_requests:
+                    best = other
+            return best
+
+        return pick
+
+    def _balance_by_weight(self, hosts: Sequence[H]) -> Pick[H]:
+        by_requests = self._cluster.lb_policy == "LEAST_REQUEST"
+        slow_start = self._slow_start
+
+        def weight(host: H) -> float:
+            value = float(host.weight)
+            if by_requests:
+                value /= host.active_requests + 1
+            return value if slow_start is None else value * slow_start.factor(host, self._now)
+
+        schedule = EdfSchedule(hosts, weight)
+        for _ in range(self._seed % len(hosts)):  # so that many proxies do not all begin with the same host
+            schedule.pick()
+        return lambda _hash: schedule.pick()
+
+    def _balance_by_hash(self, policy: str, hosts: Sequence[H], priority: int) -> Pick[H]:
+        entries = [(host, host.address.encode(), share) for host, share in self._shares(hosts, priority) if share > 0]
+        table: HashRing[H] | MaglevTable[H]
+        if policy == "MAGLEV":
+            maglev = self._cluster.maglev_lb_config
+            table = MaglevTable(entries, maglev.table_size if maglev is not None else None)
+        else:
+            ring = self._cluster.ring_hash_lb_config
+            sizes = (ring.minimum_ring_size, ring.maximum_ring_size) if ring is not None else (None, None)
+            table = HashRing(entries, *sizes)
+        random = self._random
+        return lambda key: table.find(random.getrandbits(64) if key is None else key)
+
+    def _shares(self, hosts: Sequence[H], priority: int) -> list[tuple[H, float]]:
+        """Every host's share of the ring: its weight, within its locality's weight where that counts."""
+        if self._locality_weights is None:
+            total = sum(host.weight for host in hosts)
+            return [(host, host.weight / total) for host in hosts] if total else []
+        groups = _by_locality(hosts)
+        weights = {locality: self._locality_weights.get((priority, locality), 0) for locality in groups}
+        everything = sum(weights.values())
+        if not everything:
+            return []
+        shares: list[tuple[H, float]] = []
+        for locality, members in groups.items():
+            total = sum(host.weight for host in members)
+            shares += [(host, weights[locality] / everything * host.weight / total) for host in members]
+        return shares
+
+
+def _by_locality(hosts: Sequence[H]) -> dict[Locality | None, list[H]]:
+    groups: dict[Locality | None, list[H]] = {}
+    for host in hosts:
+        groups.setdefault(host.locality, []).append(host)
+    return groups
+
+
+class _SlowStart:
+    """New hosts begin with a small weight that grows during a window (``applySlowStartFactor``)."""
+
+    __slots__ = ("_aggression", "_minimum", "_window")
+
+    def __init__(self, config: SlowStartConfig, window: float) -> None:
+        self._window = window
+        self._aggression = config.aggression.default_value if config.aggression is not None else 1.0
+        percent = config.min_weight_percent
+        self._minimum = DEFAULT_SLOW_START_MINIMUM if percent is None else percent.value / 100
+
+    @classmethod
+    def of(cls, cluster: Cluster) -> _SlowStart | None:
+        """The cluster's setting, where its policy has one."""
+        by_policy = {
+            "ROUND_ROBIN": cluster.round_robin_lb_config,
+            "LEAST_REQUEST": cluster.least_request_lb_config,
+        }
+        lb_config = by_policy.get(cluster.lb_policy)
+        config = lb_config.slow_start_config if lb_config is not None else None
+        if config is None or not config.slow_start_window:
+            return None
+        return cls(config, config.slow_start_window.total_seconds())
+
+    def covers(self, hosts: Sequence[PickableHost], now: float) -> bool:
+        """Whether one of the hosts is still new."""
+        return any(now - host.created < self._window for host in hosts)
+
+    def factor(self, host: PickableHost, now: float) -> float:
+        """What the host's weight is multiplied with."""
+        age = now - host.created
+        if age >= self._window:
+            return 1.0
+        share = max(age, 0.001) / self._window
+        return float(max(share ** (1 / (self._aggression or 1.0)), self._minimum))
