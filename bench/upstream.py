@@ -1,0 +1,93 @@
+"""The servers behind both proxies: HTTP, a reply to any first bytes, an echo, a sink and a source."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+import uvloop
+
+BODY = b'{"message": "hello from the upstream, 51 bytes..."}'
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY)
+REPLY = HEAD + BODY
+CHUNK = bytes(256 * 1024)
+
+
+class Http(asyncio.Protocol):
+    """Answers each request head (there are no bodies here) with the same reply."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.unread = b""
+
+    def data_received(self, data: bytes) -> None:
+        data = self.unread + data
+        count = data.count(b"\r\n\r\n")
+        if count:
+            self.transport.write(REPLY * count)  # type: ignore[attr-defined]  # a stream transport
+            self.unread = data[data.rindex(b"\r\n\r\n") + 4 :]
+        else:
+            self.unread = data
+
+
+class Greeter(asyncio.Protocol):
+    """Answers the first bytes with a few of its own: a TLS handshake's cost without the cryptography."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(b"\x16\x03\x03\x00\x3b" + bytes(59))  # type: ignore[attr-defined]
+
+
+class Echo(asyncio.Protocol):
+    """Sends back what comes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)  # type: ignore[attr-defined]
+
+
+class Source(asyncio.Protocol):
+    """``b"N\\n"`` asks for N bytes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.left = 0
+        self.paused = False
+
+    def data_received(self, data: bytes) -> None:
+        self.left = int(data)
+        self._send()
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self._send()
+
+    def _send(self) -> None:
+        while self.left > 0 and not self.paused:
+            piece = CHUNK[: self.left]
+            self.left -= len(piece)
+            self.transport.write(piece)  # type: ignore[attr-defined]
+
+
+async def serve() -> None:
+    """Binds all, tells the ports on standard output, and serves until killed."""
+    loop = asyncio.get_running_loop()
+    ports = {}
+    for name, protocol in (("http", Http), ("tls", Greeter), ("echo", Echo), ("source", Source)):
+        server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=4096)
+        ports[name] = server.sockets[0].getsockname()[1]
+    sys.stdout.write(json.dumps(ports) + "\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve())

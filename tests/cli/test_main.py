@@ -1,0 +1,69 @@
+"""The command line's manners: help, mistakes, exit codes, and what it imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sandbox.cli.main import SUBCOMMANDS
+
+HEAVY = {"aiohttp", "asyncio", "cryptography", "dns", "h2", "httptools", "msgspec", "rich", "uvloop", "yaml"}
+
+
+def egress(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command as a user does."""
+    return subprocess.run([sys.executable, "-m", "sandbox", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_help_lists_every_subcommand() -> None:
+    ended = egress("--help")
+
+    assert ended.returncode == 0
+    assert all(f"\n  {name} " in ended.stdout for name in SUBCOMMANDS)
+
+
+@pytest.mark.parametrize("name", list(SUBCOMMANDS))
+def test_every_subcommand_has_help_with_its_options(name: str) -> None:
+    ended = egress(name, "--help")
+
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith(f"Usage: egress {name}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["rnu"], "No such command 'rnu'", id="a misspelt command"),
+        pytest.param(["run", "--nonsense"], "No such option", id="an unknown option"),
+        pytest.param(["run"], "no configuration: give -f PATH", id="no configuration"),
+        pytest.param(["run", "-f", ".", "--proxy", "nowhere"], "needs a port", id="an address without a port"),
+        pytest.param(["run", "-f", ".", "--map", "8080"], "is not LISTEN=TARGET", id="half a mapping"),
+        pytest.param(["run", "-f", ".", "--labels", "app"], "is not KEY=VALUE", id="half a label"),
+        pytest.param(["run", "-f", ".", "--node", "proxy"], "is not one of", id="no kind of node"),
+    ],
+)
+def test_a_mistake_in_the_command_line_ends_with_64(arguments: list[str], said: str) -> None:
+    ended = egress(*arguments)
+
+    assert ended.returncode == 64
+    assert said in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    ended = egress("validate", "-f", "no-such-file.yaml")
+
+    assert ended.returncode == 1
+    assert ended.stderr == "egress: no-such-file.yaml: no such file or directory\n"
+
+
+def test_version_imports_nothing_heavy() -> None:
+    script = (
+        "import sandbox.cli.main as m; m.egress(['version'], standalone_mode=False); import sys; print(*sys.modules)"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert not HEAVY & set(ended.stdout.splitlines()[-1].split())
