@@ -229,7 +229,7 @@ class _Merger:
 
     def _drop(self, entry: GatewayServer, reason: str) -> None:
         self._problems.report(
-            "SBX403",
+            "SBX0603",
             f"server of gateway {entry.gateway_name} is ignored: {reason}",
             entry.server.origin,
             severity="warning",

@@ -6,9 +6,9 @@ Source: Istio pilot/pkg/model/policyattachment.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from sandbox.compiler.ages import by_creation_time
 from sandbox.istio.resource import Resource
 from sandbox.istio.selector import PolicyTargetReference
 
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 
 GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
 _GATEWAY_API_GROUP = "gateway.networking.k8s.io"
-_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 def policies_for(configuration: Configuration, kind: str, proxy: Proxy) -> list[Resource[Any]]:
     """The policies of a kind that apply: those of the root namespace first, each namespace by age, then name."""
-    ordered = sorted(configuration.resources(kind), key=_age)
+    ordered = by_creation_time(configuration.resources(kind))
     namespaces = dict.fromkeys((configuration.root_namespace, proxy.namespace))
     return [
         policy
@@ -31,11 +30,6 @@ def policies_for(configuration: Configuration, kind: str, proxy: Proxy) -> list[
         for policy in ordered
         if policy.namespace == namespace and _attached(policy, proxy)
     ]
-
-
-def _age(policy: Resource[Any]) -> tuple[datetime, str, str]:
-    created: datetime | None = policy.metadata.creation_timestamp
-    return (created or _BEFORE_ALL, policy.name, policy.namespace)
 
 
 def _attached(policy: Resource[Any], proxy: Proxy) -> bool:
