@@ -56,6 +56,7 @@ class MetadataMatcher:
     filter: str = ""
     path: tuple[PathSegment, ...] = ()
     value: ValueMatcher | None = None
+    invert: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

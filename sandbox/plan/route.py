@@ -18,6 +18,7 @@ from sandbox.plan.base import (
     StringMatcher,
 )
 from sandbox.plan.because import Because, because_field
+from sandbox.plan.rbac import MetadataMatcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class RouteMatch:
     case_sensitive: bool | None = None
     headers: tuple[HeaderMatcher, ...] = ()
     query_parameters: tuple[QueryParameterMatcher, ...] = ()
+    dynamic_metadata: tuple[MetadataMatcher, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +285,7 @@ class Route:
     request_headers_to_remove: tuple[str, ...] = ()
     response_headers_to_add: tuple[HeaderValueOption, ...] = ()
     response_headers_to_remove: tuple[str, ...] = ()
+    stat_prefix: str = ""
     because: tuple[Because, ...] = because_field()
 
 
