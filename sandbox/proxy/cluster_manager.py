@@ -1,37 +1,40 @@
-"""ClusterManager: the clusters of a snapshot, their hosts, limits and load balancing."""
+"""ClusterManager: the clusters of a snapshot, their limits, counters and load balancing."""
 
 from __future__ import annotations
 
+import asyncio
+import random
+import socket
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from sandbox.match.endpoint_picker import EndpointPicker
+from sandbox.match.xxhash64 import xxhash64
+from sandbox.plan.cluster import HttpProtocolOptions, Thresholds
+from sandbox.proxy.cluster_transports import ClusterTransports
 from sandbox.proxy.host import Host
+from sandbox.proxy.host_source import HostSource, host_source
+from sandbox.proxy.load_balancer import LoadBalancerContext
+from sandbox.proxy.outlier_detection import OutlierDetector
+from sandbox.proxy.transport_socket import TransportSocketRuntime
 
 if TYPE_CHECKING:
-    from sandbox.plan.cluster import Cluster, HttpProtocolOptions
-    from sandbox.proxy.outlier_detection import OutlierDetector
+    from sandbox.plan.cluster import Cluster
+    from sandbox.proxy.resolver import Resolver
+    from sandbox.proxy.secrets import SecretStore
 
+__all__ = ["ClusterManager", "ClusterRuntime", "Limit", "LoadBalancerContext", "ResourceManager"]
 
-class LoadBalancerContext:
-    """What a choice of host may depend on (Envoy's ``LoadBalancerContext``)."""
+DEFAULT_CONNECT_TIMEOUT: Final = 5.0
+DEFAULT_LIMIT: Final = 1024
+DEFAULT_MAX_RETRIES: Final = 3
+HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
-    __slots__ = ("destination", "hash_key", "priority_excluded", "retry_attempts", "tried")
-
-    def __init__(self, destination: tuple[str, int] | None = None, hash_key: int | None = None) -> None:
-        self.destination = destination
-        """Original destination (ip, port): for ORIGINAL_DST clusters."""
-        self.hash_key = hash_key
-        """64-bit hash for ring hash and maglev; ``None`` draws at random."""
-        self.tried: Sequence[Host] = ()
-        """Hosts of earlier tries (previous_hosts); avoided ``retry_attempts`` times, then taken anyway."""
-        self.retry_attempts = 0
-        """``host_selection_retry_max_attempts``."""
-        self.priority_excluded: frozenset[int] = frozenset()
-        """Priorities that previous_priorities excludes."""
+SocketOption = tuple[int, int, int]
 
 
 class Limit:
-    """One circuit breaker: how many at once. ``None`` in the plan is Envoy's default."""
+    """One circuit breaker: how many at once."""
 
     __slots__ = ("active", "maximum")
 
@@ -46,60 +49,193 @@ class Limit:
 
 
 class ResourceManager:
-    """Circuit breakers of a cluster (default priority); who begins something adds to ``active`` and takes it off again."""
+    """Circuit breakers of a cluster (default priority): who begins adds to ``active``, who ends takes off again."""
 
     __slots__ = ("connections", "pending_requests", "requests", "retries")
 
-    def __init__(self, connections: int, pending_requests: int, requests: int, retries: int) -> None:
-        self.connections = Limit(connections)
-        self.pending_requests = Limit(pending_requests)
-        self.requests = Limit(requests)
-        self.retries = Limit(retries)
+    def __init__(self, plan: Cluster) -> None:
+        thresholds = plan.circuit_breakers.thresholds if plan.circuit_breakers else ()
+        first = thresholds[0] if thresholds else Thresholds()
+
+        def limit(maximum: int | None, default: int) -> Limit:
+            return Limit(default if maximum is None else maximum)
+
+        self.connections = limit(first.max_connections, DEFAULT_LIMIT)
+        self.pending_requests = limit(first.max_pending_requests, DEFAULT_LIMIT)
+        self.requests = limit(first.max_requests, DEFAULT_LIMIT)
+        self.retries = limit(first.max_retries, DEFAULT_MAX_RETRIES)
+
+
+class ClusterEnvironment:
+    """What clusters get from outside: names, draws, the loop."""
+
+    __slots__ = ("loop", "random", "resolver", "secrets")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, resolver: Resolver, draws: random.Random, secrets: SecretStore
+    ) -> None:
+        self.secrets = secrets
+        self.loop = loop
+        self.resolver = resolver
+        self.random = draws
 
 
 class ClusterRuntime:
     """A cluster at work."""
 
-    plan: Cluster
-    name: str
-    resources: ResourceManager
-    http_options: HttpProtocolOptions | None
-    outlier: OutlierDetector | None
+    def __init__(self, plan: Cluster, environment: ClusterEnvironment) -> None:
+        self.plan = plan
+        self.name = plan.name
+        self.environment = environment
+        timeout = plan.connect_timeout
+        self.connect_timeout = DEFAULT_CONNECT_TIMEOUT if timeout is None else timeout.total_seconds()
+        self.socket_options = _keepalive(plan)
+        self.resources = ResourceManager(plan)
+        options = (plan.typed_extension_protocol_options or {}).get(HTTP_OPTIONS)
+        self.http_options = options if isinstance(options, HttpProtocolOptions) else None
+        self.picker: EndpointPicker[Host] = EndpointPicker(plan, environment.random)
+        self.source: HostSource = host_source(plan, environment)
+        self.source.on_change = self._hosts_changed
+        self._transports = ClusterTransports(plan, self.http_options, environment.secrets)
+        self.outlier: OutlierDetector | None = None
+        if plan.outlier_detection is not None:
+            self.outlier = OutlierDetector(plan, environment.loop, environment.random, self._health_changed)
+        self.source.begin()
 
     @property
     def hosts(self) -> Sequence[Host]:
         """All hosts now known."""
-        raise NotImplementedError
+        return self.source.hosts
+
+    @property
+    def is_ready(self) -> bool:
+        """The first answer about its hosts is in."""
+        return self.source.is_ready
 
     def choose_host(self, context: LoadBalancerContext) -> Host | None:
         """The load balancer's choice; ``None`` is "no healthy upstream"."""
-        raise NotImplementedError
+        chosen = self.source.choose(context)
+        if chosen is not None:
+            return chosen
+        now = self.environment.loop.time()
+        return self.picker.pick(now, context.hash_key, context.tried, context.retry_attempts, context.priority_excluded)
+
+    def transport_of(self, host: Host) -> TransportSocketRuntime:
+        """Plain text, TLS or PROXY header: by the host's metadata where the cluster has transport socket matches."""
+        return self._transports.of(host)
+
+    @property
+    def is_plain(self) -> bool:
+        """All hosts are spoken to in plain text without a PROXY header."""
+        return self._transports.is_plain
+
+    @property
+    def sends_proxy_header(self) -> bool:
+        """Connections begin with a PROXY header and so belong to one downstream connection each."""
+        return self._transports.sends_proxy_header
 
     async def resolve_host(self, authority: str, default_port: int) -> Host | None:
-        """Dynamic forward proxy: the host for ``name[:port]``; ``None`` where the name does not resolve (``dns_resolution_failure``)."""
-        raise NotImplementedError
+        """Dynamic forward proxy: the host for ``name[:port]``; ``None`` where the name does not resolve."""
+        return await self.source.resolve(authority, default_port)
+
+    def begin_connection(self, host: Host) -> None:
+        """Counts a connection to ``host``, from the moment it is begun."""
+        self.resources.connections.active += 1
+        host.active_connections += 1
+
+    def end_connection(self, host: Host) -> None:
+        """The connection is closed, or did not come about."""
+        self.resources.connections.active -= 1
+        host.active_connections -= 1
 
     def report_response(self, host: Host, status: int) -> None:
-        """An HTTP answer for outlier detection (gateway failures made by us are reported by ``report_connect_failure``)."""
-        raise NotImplementedError
+        """An HTTP answer, for outlier detection."""
+        if self.outlier is not None:
+            self.outlier.put_response(host, status)
 
-    def report_connect_failure(self, host: Host) -> None:
-        """A connect failure, time-out or reset (``LocalOrigin…``) for outlier detection."""
-        raise NotImplementedError
+    def report_connect_failure(self, host: Host, *, is_timeout: bool = False) -> None:
+        """A failed connect, or a reset before the answer, for outlier detection."""
+        if self.outlier is not None:
+            self.outlier.put_local_failure(host, is_timeout=is_timeout)
 
     def report_connect_success(self, host: Host) -> None:
-        """A connection came about (``LocalOriginConnectSuccess``)."""
-        raise NotImplementedError
+        """A connection came about."""
+        if self.outlier is not None:
+            self.outlier.put_local_success(host)
+
+    def close(self) -> None:
+        """Stops timers and look-ups; live connections are not concerned."""
+        self.source.close()
+        if self.outlier is not None:
+            self.outlier.close()
+
+    def _hosts_changed(self) -> None:
+        if self.outlier is not None:
+            self.outlier.watch(self.source.hosts)
+        self.picker.set_hosts(self.source.hosts)
+
+    def _health_changed(self) -> None:
+        self.picker.set_hosts(self.source.hosts)
+
+
+def _keepalive(plan: Cluster) -> tuple[SocketOption, ...]:
+    options = plan.upstream_connection_options
+    keepalive = options.tcp_keepalive if options else None
+    if keepalive is None:
+        return ()
+    chosen: list[SocketOption] = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (
+        ("TCP_KEEPCNT", keepalive.keepalive_probes),
+        ("TCP_KEEPIDLE", keepalive.keepalive_time),
+        ("TCP_KEEPINTVL", keepalive.keepalive_interval),
+    ):
+        if value is not None and hasattr(socket, name):
+            chosen.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return tuple(chosen)
 
 
 class ClusterManager:
-    """All clusters of one snapshot."""
+    """All clusters of one snapshot; a runtime is made when it is first asked for, or when it has names to resolve."""
+
+    def __init__(self, plans: Mapping[str, Cluster], environment: ClusterEnvironment) -> None:
+        self.plans = plans
+        self._environment = environment
+        self._running: dict[str, ClusterRuntime] = {}
+        for plan in plans.values():
+            if plan.type in ("STRICT_DNS", "LOGICAL_DNS"):
+                self.get(plan.name)
 
     def get(self, name: str) -> ClusterRuntime | None:
         """The cluster, or ``None`` (flag NC)."""
-        raise NotImplementedError
+        running = self._running.get(name)
+        if running is None:
+            plan = self.plans.get(name)
+            if plan is None:
+                return None
+            running = self._running[name] = ClusterRuntime(plan, self._environment)
+        return running
 
     @property
-    def clusters(self) -> Mapping[str, ClusterRuntime]:
-        """All, by name."""
-        raise NotImplementedError
+    def running(self) -> Mapping[str, ClusterRuntime]:
+        """Those that have been used so far."""
+        return self._running
+
+    async def warm(self, seconds: float) -> None:
+        """Waits until every cluster has its first answer, at most so long."""
+        deadline = self._environment.loop.time() + seconds
+        for cluster in list(self._running.values()):
+            left = deadline - self._environment.loop.time()
+            if left <= 0:
+                return
+            if not cluster.is_ready:
+                await asyncio.wait([cluster.source.ready], timeout=left)
+
+    def close(self) -> None:
+        """Stops timers and look-ups of all clusters."""
+        for cluster in self._running.values():
+            cluster.close()
+
+
+def hash_of_ip(ip: str) -> int:
+    """A 64-bit hash of an address for ring hash and maglev; stable between runs."""
+    return xxhash64(ip.encode())

@@ -54,6 +54,7 @@ class DownstreamConnection:
         "is_finished",
         "listener",
         "local_address",
+        "on_abort",
         "on_drain",
         "on_finished",
         "remote_address",
@@ -66,6 +67,7 @@ class DownstreamConnection:
         "start_wall",
         "tls",
         "transport_protocol",
+        "upstream_cluster",
     )
 
     def __init__(
@@ -97,6 +99,10 @@ class DownstreamConnection:
         self.runtime: NodeRuntime
         self.on_drain: Callable[[], None] | None = None
         """Called once when the server drains: finish what is under way, then close."""
+        self.on_abort: Callable[[], None] | None = None
+        """Closes the connection now, with its log line; called when draining took too long."""
+        self.upstream_cluster: str | None = None
+        """The cluster that an earlier filter chose (``sni_cluster``)."""
         self.on_finished: Callable[[DownstreamConnection], None] | None = None
         self.is_finished = False
 

@@ -16,7 +16,7 @@ SocketTarget = tuple[str, int] | str
 
 
 class Host:
-    """One endpoint of a cluster; load balancers read ``weight``, ``priority``, ``locality``, ``healthy`` and the counters."""
+    """One endpoint of a cluster; load balancers read weight, priority, locality, health and the counters."""
 
     __slots__ = (
         "active_connections",
@@ -28,6 +28,7 @@ class Host:
         "healthy",
         "hostname",
         "locality",
+        "locality_weight",
         "metadata",
         "outlier",
         "pools",
@@ -45,6 +46,8 @@ class Host:
         self.weight = 1
         self.priority = 0
         self.locality: Locality | None = None
+        self.locality_weight: int | None = None
+        """``load_balancing_weight`` of its locality."""
         self.metadata: Mapping[str, Mapping[str, object]] = {}
         """``filter_metadata`` of the endpoint (``envoy.lb`` has the subset's labels)."""
         self.health_status = "UNKNOWN"

@@ -2,45 +2,147 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sandbox.access_log.format import compile_access_log
+from sandbox.access_log.stream_info import StreamInfo
+from sandbox.match.filter_chain_table import FilterChainTable
+from sandbox.match.listener_table import ListenerTable
+from sandbox.plan.access_log import FileAccessLog
+from sandbox.proxy.cluster_manager import ClusterEnvironment, ClusterManager
+from sandbox.proxy.filter_chain import filters_of_chain
+from sandbox.proxy.listener import ListenerRuntime, NetworkFilter
+
 if TYPE_CHECKING:
-    from sandbox.access_log.stream_info import StreamInfo
     from sandbox.plan import NodePlan
     from sandbox.plan.access_log import AccessLog
-    from sandbox.proxy.cluster_manager import ClusterManager
+    from sandbox.plan.listener import FilterChain, Listener
+    from sandbox.proxy.access_log_sink import AccessLogSink
     from sandbox.proxy.resolver import Resolver
+    from sandbox.proxy.secrets import SecretStore
+
+Subscriber = Callable[[StreamInfo], None]
 
 
 class StreamLogger:
     """The access logs of one filter or listener, compiled; ``log`` never raises and never blocks."""
 
+    __slots__ = ("_logs", "_subscribers")
+
+    def __init__(
+        self,
+        logs: Sequence[tuple[Callable[[StreamInfo], bytes | None], Callable[[bytes], None]]],
+        subscribers: Sequence[Subscriber],
+    ) -> None:
+        self._logs = tuple(logs)
+        self._subscribers = subscribers
+
     def log(self, info: StreamInfo) -> None:
-        """The stream has ended: one line for each log whose filter lets it through, and the subscribers."""
-        raise NotImplementedError
+        """The stream has ended: one line for each log whose filter lets it through, then the subscribers."""
+        for line_of, write in self._logs:
+            line = line_of(info)
+            if line is not None:
+                write(line)
+        for subscriber in self._subscribers:
+            subscriber(info)
+
+
+class Surroundings:
+    """What outlives a snapshot: log targets, names, draws, secrets, subscribers."""
+
+    __slots__ = ("random", "resolver", "secrets", "sink", "subscribers")
+
+    def __init__(
+        self,
+        sink: AccessLogSink,
+        resolver: Resolver,
+        secrets: SecretStore,
+        seed: int | None = None,
+    ) -> None:
+        self.sink = sink
+        self.resolver = resolver
+        self.secrets = secrets
+        self.random = random.Random(seed)
+        self.subscribers: list[Subscriber] = []
 
 
 class NodeRuntime:
     """What the filters of one node share: plan, clusters, logs, draws. One per snapshot."""
 
-    plan: NodePlan
-    clusters: ClusterManager
-    resolver: Resolver
-    random: random.Random
-    """The only source of draws; seeded by ``--seed``."""
-    shared: dict[Any, Any]
-    """Things that several filters build once for all, e.g. the tables of a route configuration by its name."""
-    draining: bool
+    def __init__(self, plan: NodePlan, surroundings: Surroundings) -> None:
+        self.plan = plan
+        self.surroundings = surroundings
+        self.resolver = surroundings.resolver
+        self.secrets = surroundings.secrets
+        self.random = surroundings.random
+        """The only source of draws; seeded by ``--seed``."""
+        self.loop = asyncio.get_running_loop()
+        self.shared: dict[Any, Any] = {}
+        """Things that several filters build once for all, e.g. the tables of a route configuration by its name."""
+        self.draining = False
+        self.clusters = ClusterManager(
+            plan.clusters, ClusterEnvironment(self.loop, self.resolver, self.random, self.secrets)
+        )
+        self._loggers: dict[tuple[int, ...], StreamLogger] = {}
 
     def stream_logger(self, access_logs: Sequence[AccessLog]) -> StreamLogger:
-        """Compiles the access logs (the same tuple compiles once)."""
-        raise NotImplementedError
+        """Compiles the access logs (the same ones compile once); what is no file log is exported, not written."""
+        key = tuple(id(each) for each in access_logs)
+        known = self._loggers.get(key)
+        if known is not None:
+            return known
+        logs = []
+        for each in access_logs:
+            if isinstance(each.typed_config, FileAccessLog):
+                compiled = compile_access_log(each)
+                logs.append((compiled.line, self.surroundings.sink.writer(compiled.path)))
+        logger = self._loggers[key] = StreamLogger(logs, self.surroundings.subscribers)
+        return logger
 
 
 class Snapshot:
-    """A NodeRuntime and its listeners' tables."""
+    """A NodeRuntime and its listeners; a listener's tables are built when its first connection comes."""
 
-    node: NodeRuntime
-    listeners: Mapping[str, object]
+    def __init__(self, plan: NodePlan, surroundings: Surroundings) -> None:
+        self.plan = plan
+        self.node = NodeRuntime(plan, surroundings)
+        self._table = ListenerTable(plan.listeners)
+        self._runtimes: dict[int, ListenerRuntime] = {}
+        self._chains: dict[int, NetworkFilter] = {}
+
+    def find(self, ip: str, port: int) -> ListenerRuntime | None:
+        """Where a connection meant for this address goes."""
+        listener = self._table.find(ip, port)
+        return None if listener is None else self.runtime_of(listener)
+
+    @property
+    def virtual_outbound(self) -> ListenerRuntime | None:
+        """Where captured connections that no listener wants stay."""
+        listener = self._table.virtual_outbound
+        return None if listener is None else self.runtime_of(listener)
+
+    def runtime_of(self, listener: Listener) -> ListenerRuntime:
+        """The runtime of a listener of this plan."""
+        runtime = self._runtimes.get(id(listener))
+        if runtime is None:
+            logger = self.node.stream_logger(listener.access_log)
+            runtime = ListenerRuntime(listener, FilterChainTable(listener), self._filters, logger)
+            self._runtimes[id(listener)] = runtime
+        return runtime
+
+    def _filters(self, chain: FilterChain) -> NetworkFilter:
+        filters = self._chains.get(id(chain))
+        if filters is None:
+            filters = self._chains[id(chain)] = filters_of_chain(chain, self.node)
+        return filters
+
+    def bound_listeners(self) -> Iterable[Listener]:
+        """Listeners that have a port of their own."""
+        return (listener for listener in self.plan.listeners if listener.bind_to_port is not False)
+
+    def close(self) -> None:
+        """Stops timers and look-ups; live connections are not concerned."""
+        self.node.clusters.close()

@@ -3,66 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import enum
-from typing import TYPE_CHECKING, TypeVar
+import socket
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from sandbox.proxy.downstream import TlsFacts
+from sandbox.proxy.connector import connect_socket
+from sandbox.proxy.downstream import TlsFacts, address_text
+from sandbox.proxy.failure import FailureKind, UpstreamFailure
 from sandbox.proxy.host import Host
+from sandbox.proxy.original_dst import plain_address
+from sandbox.proxy.transport_options import TransportOptions
+from sandbox.proxy.transport_socket import open_session
+
+__all__ = ["FailureKind", "TransportOptions", "Upstream", "UpstreamFailure", "connect"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.proxy.cluster_manager import ClusterRuntime
     from sandbox.proxy.downstream import DownstreamConnection
-
-
-class FailureKind(enum.Enum):
-    """How a connection failed; the value is Envoy's reset reason with spaces (underscores in details)."""
-
-    REMOTE_CONNECTION_FAILURE = "remote connection failure"
-    LOCAL_CONNECTION_FAILURE = "local connection failure"
-    CONNECTION_TIMEOUT = "connection timeout"
-    OVERFLOW = "overflow"
-
-
-class UpstreamFailure(msgspec.Struct, frozen=True):
-    """A connection that did not come about."""
-
-    kind: FailureKind
-    flag: str = "UF"
-    transport_failure_reason: str | None = None
-    """As logged, with underscores: ``delayed_connect_error:_Connection_refused``; ``None`` for a timeout."""
-    local_address: str | None = None
-
-    @property
-    def reset_reason(self) -> str:
-        """For bodies: ``remote connection failure``."""
-        return self.kind.value
-
-    @property
-    def details(self) -> str:
-        """For ``response_code_details``: ``remote_connection_failure|delayed_connect_error:_Connection_refused``."""
-        reason = self.kind.value.replace(" ", "_")
-        return reason if self.transport_failure_reason is None else f"{reason}|{self.transport_failure_reason}"
-
-
-class TransportOptions(msgspec.Struct, frozen=True):
-    """What one connection wants beyond the cluster's settings; equal options may share pooled connections.
-
-    Envoy's ``TransportSocketOptions``: with ``auto_sni`` the router sets ``server_name`` from the Host header, with
-    ``auto_san_validation`` also ``verify_names``; a cluster with an upstream PROXY header needs ``downstream``'s addresses.
-    """
-
-    server_name: str | None = None
-    verify_names: tuple[str, ...] = ()
-    alpn: tuple[str, ...] = ()
-    proxy_source: tuple[str, int] | None = None
-    proxy_destination: tuple[str, int] | None = None
-
-
-P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class Upstream(msgspec.Struct):
@@ -86,9 +46,40 @@ async def connect(
     options: TransportOptions | None = None,
 ) -> Upstream | UpstreamFailure:
     """Connects within the cluster's ``connect_timeout`` (TLS handshake included). Counts nothing: the pool does."""
-    raise NotImplementedError
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    sock = await connect_socket(cluster, host.target)
+    if isinstance(sock, UpstreamFailure):
+        return sock
+    connected = loop.time()
+    local = host.address if sock.family == socket.AF_UNIX else address_text(*plain_address(sock.getsockname()))
+    secure = cluster.transport_of(host)
+    left = cluster.connect_timeout - (connected - start)
+    session = await open_session(sock, secure, protocol_factory, options or NO_OPTIONS, max(left, 0.001))
+    if isinstance(session, UpstreamFailure):
+        return msgspec.structs.replace(session, local_address=local)
+    facts = session.tls
+    return Upstream(
+        transport=session.transport,
+        protocol=session.protocol,
+        host=host,
+        local_address=local,
+        remote_address=host.address,
+        tls=facts,
+        connect_start=start,
+        connect_end=connected,
+        handshake_end=loop.time() if facts is not None else None,
+    )
+
+
+NO_OPTIONS = TransportOptions()
 
 
 def options_for_proxy_protocol(cluster: ClusterRuntime, connection: DownstreamConnection) -> TransportOptions | None:
     """The options that a cluster with an upstream PROXY header needs; ``None`` where it has none."""
-    raise NotImplementedError
+    if not cluster.sends_proxy_header:
+        return None
+    return TransportOptions(
+        proxy_source=(connection.remote_ip, connection.remote_port),
+        proxy_destination=(connection.destination_ip, connection.destination_port),
+    )

@@ -1,0 +1,50 @@
+"""Reads what we need out of a peer's certificate (DER)."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+
+class PeerCertificate(msgspec.Struct, frozen=True):
+    """Subject alternative names in their order, the subject as Envoy prints it, and both fingerprints in lower-case hex."""
+
+    dns_names: tuple[str, ...]
+    uris: tuple[str, ...]
+    ip_addresses: tuple[str, ...]
+    subject: str
+    sha256: str
+    spki_sha256: bytes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All alternative names."""
+        return (*self.dns_names, *self.uris, *self.ip_addresses)
+
+
+def read_certificate(der: bytes) -> PeerCertificate:
+    """Parses; a certificate without alternative names has empty tuples."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    certificate = x509.load_der_x509_certificate(der)
+    dns_names: list[str] = []
+    uris: list[str] = []
+    addresses: list[str] = []
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        dns_names = names.get_values_for_type(x509.DNSName)
+        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+        addresses = [str(each) for each in names.get_values_for_type(x509.IPAddress)]
+    except (x509.ExtensionNotFound, ValueError):
+        pass
+    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return PeerCertificate(
+        dns_names=tuple(dns_names),
+        uris=tuple(uris),
+        ip_addresses=tuple(addresses),
+        subject=certificate.subject.rfc4514_string(),
+        sha256=hashlib.sha256(der).hexdigest(),
+        spki_sha256=hashlib.sha256(spki).digest(),
+    )

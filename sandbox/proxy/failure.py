@@ -1,0 +1,37 @@
+"""UpstreamFailure: a connection that did not come about, as a value."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class FailureKind(enum.Enum):
+    """How a connection failed; the value is Envoy's reset reason with spaces (underscores in details)."""
+
+    REMOTE_CONNECTION_FAILURE = "remote connection failure"
+    LOCAL_CONNECTION_FAILURE = "local connection failure"
+    CONNECTION_TIMEOUT = "connection timeout"
+    OVERFLOW = "overflow"
+
+
+class UpstreamFailure(msgspec.Struct, frozen=True):
+    """What failed, its response flag, and the transport's own words."""
+
+    kind: FailureKind
+    flag: str = "UF"
+    transport_failure_reason: str | None = None
+    """As logged, with underscores: ``delayed_connect_error:_Connection_refused``; ``None`` for a timeout."""
+    local_address: str | None = None
+
+    @property
+    def reset_reason(self) -> str:
+        """For bodies: ``remote connection failure``."""
+        return self.kind.value
+
+    @property
+    def details(self) -> str:
+        """For ``response_code_details``: ``remote_connection_failure|delayed_connect_error:_Connection_refused``."""
+        reason = self.kind.value.replace(" ", "_")
+        return reason if self.transport_failure_reason is None else f"{reason}|{self.transport_failure_reason}"

@@ -1,0 +1,167 @@
+"""Outlier detection: hosts that fail too often in a row are ejected for a while (Envoy's ``OutlierDetectorImpl``)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sandbox.plan.cluster import Cluster
+    from sandbox.proxy.host import Host
+
+GATEWAY_STATUSES: Final = (502, 503, 504)
+DEFAULT_CONSECUTIVE: Final = 5
+DEFAULT_INTERVAL: Final = 10.0
+DEFAULT_BASE_EJECTION: Final = 30.0
+DEFAULT_MAX_EJECTION: Final = 300.0
+DEFAULT_MAX_PERCENT: Final = 10
+
+
+class HostOutlierState:
+    """Counters of one host; ``ejected_at`` is monotonic seconds, ``None`` while it takes traffic."""
+
+    __slots__ = ("ejected_at", "ejections", "errors", "gateway_failures", "local_failures")
+
+    def __init__(self) -> None:
+        self.errors = 0
+        self.gateway_failures = 0
+        self.local_failures = 0
+        self.ejected_at: float | None = None
+        self.ejections = 0
+        """How many times the base ejection time is held: grows with every ejection, shrinks while all is well."""
+
+
+class OutlierDetector:
+    """The detector of one cluster; ``on_change`` is called when a host's ``healthy`` changes."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        loop: asyncio.AbstractEventLoop,
+        draws: random.Random,
+        on_change: Callable[[], None],
+    ) -> None:
+        plan = cluster.outlier_detection
+        if plan is None:
+            raise ValueError(f"{cluster.name} has no outlier detection")
+        self._loop = loop
+        self._random = draws
+        self._on_change = on_change
+        self._hosts: Sequence[Host] = ()
+        self._consecutive_5xx = _number(plan.consecutive_5xx, DEFAULT_CONSECUTIVE)
+        self._consecutive_gateway = _number(plan.consecutive_gateway_failure, DEFAULT_CONSECUTIVE)
+        self._consecutive_local = _number(plan.consecutive_local_origin_failure, DEFAULT_CONSECUTIVE)
+        self._enforce_5xx = _number(plan.enforcing_consecutive_5xx, 100)
+        self._enforce_gateway = _number(plan.enforcing_consecutive_gateway_failure, 0)
+        self._enforce_local = _number(plan.enforcing_consecutive_local_origin_failure, 100)
+        self._splits = plan.split_external_local_origin_errors
+        self._max_percent = _number(plan.max_ejection_percent, DEFAULT_MAX_PERCENT)
+        self._interval = _seconds(plan.interval, DEFAULT_INTERVAL)
+        self._base = _seconds(plan.base_ejection_time, DEFAULT_BASE_EJECTION)
+        self._max_time = max(DEFAULT_MAX_EJECTION, self._base)
+        self._timer: asyncio.TimerHandle | None = loop.call_later(self._interval, self._sweep)
+
+    def watch(self, hosts: Sequence[Host]) -> None:
+        """These are the cluster's hosts now."""
+        self._hosts = hosts
+        for host in hosts:
+            if host.outlier is None:
+                host.outlier = HostOutlierState()
+
+    def close(self) -> None:
+        """No sweep any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def put_response(self, host: Host, status: int) -> None:
+        """An HTTP answer of the host."""
+        state = host.outlier
+        if state is None:
+            return
+        if status < 500:
+            state.errors = state.gateway_failures = 0
+            if not self._splits:
+                state.local_failures = 0
+            return
+        state.errors += 1
+        if status in GATEWAY_STATUSES:
+            state.gateway_failures += 1
+            if state.gateway_failures == self._consecutive_gateway:
+                state.gateway_failures = 0
+                self._eject(host, state, self._enforce_gateway)
+        else:
+            state.gateway_failures = 0
+        if state.errors == self._consecutive_5xx:
+            state.errors = 0
+            self._eject(host, state, self._enforce_5xx)
+
+    def put_local_failure(self, host: Host, *, is_timeout: bool) -> None:
+        """We could not connect, or the connection broke: counts as 503 (504 for a time-out) unless split."""
+        state = host.outlier
+        if state is None:
+            return
+        if not self._splits:
+            self.put_response(host, 504 if is_timeout else 503)
+            return
+        state.local_failures += 1
+        if state.local_failures == self._consecutive_local:
+            state.local_failures = 0
+            self._eject(host, state, self._enforce_local)
+
+    def put_local_success(self, host: Host) -> None:
+        """A connection came about."""
+        if host.outlier is not None:
+            host.outlier.local_failures = 0
+
+    def put_tcp_success(self, host: Host) -> None:
+        """A TCP connection came about: without split this is a success like any answer."""
+        if self._splits:
+            self.put_local_success(host)
+        else:
+            self.put_response(host, 200)
+
+    def _eject(self, host: Host, state: HostOutlierState, enforcing: int) -> None:
+        if state.ejected_at is not None or not self._may_eject():
+            return
+        if enforcing < 100 and self._random.randrange(100) >= enforcing:
+            return
+        state.ejected_at = self._loop.time()
+        state.ejections += 1
+        host.healthy = False
+        self._on_change()
+
+    def _may_eject(self) -> bool:
+        """One host may always go; more only below the maximum."""
+        total = len(self._hosts)
+        ejected = sum(1 for host in self._hosts if host.outlier is not None and host.outlier.ejected_at is not None)
+        return ejected == 0 or 100.0 * ejected / total < self._max_percent
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        changed = False
+        for host in self._hosts:
+            state = host.outlier
+            if state is None:
+                continue
+            if state.ejected_at is None:
+                state.ejections = max(0, state.ejections - 1)
+            elif now >= state.ejected_at + min(self._base * state.ejections, self._max_time):
+                state.ejected_at = None
+                state.errors = state.gateway_failures = state.local_failures = 0
+                host.healthy = True
+                changed = True
+        if changed:
+            self._on_change()
+        self._timer = self._loop.call_later(self._interval, self._sweep)
+
+
+def _number(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _seconds(value: timedelta | None, default: float) -> float:
+    return default if value is None else value.total_seconds()

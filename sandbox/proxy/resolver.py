@@ -1,0 +1,157 @@
+"""Resolver: names to addresses with their time to live; overrides first, then the hosts file, then DNS."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from sandbox.proxy.system_names import SystemNames, read_system_names
+
+if TYPE_CHECKING:
+    import dns.message
+
+    from sandbox.settings import HostPort, ResolveOverride
+
+TRY_SECONDS: Final = 2.0
+TRIES: Final = 3
+MAXIMUM_CHAIN: Final = 16
+V4: Final = "A"
+V6: Final = "AAAA"
+FAMILIES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "V4_ONLY": ((V4,),),
+    "V6_ONLY": ((V6,),),
+    "AUTO": ((V6,), (V4,)),
+    "V4_PREFERRED": ((V4,), (V6,)),
+    "ALL": ((V4, V6),),
+}
+"""Envoy's lookup families: groups of record types; a group is asked only where the one before is empty."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Addresses in the order of the answer (none: the name exists without such records), seconds to live or ``None``."""
+
+    addresses: tuple[str, ...]
+    ttl: float | None = None
+
+
+class NoAnswer(msgspec.Struct, frozen=True):
+    """The name does not resolve: NXDOMAIN, SERVFAIL, or no server answered."""
+
+    reason: str
+
+
+class Resolver:
+    """One for all clusters and doors."""
+
+    def __init__(
+        self,
+        overrides: Sequence[ResolveOverride] = (),
+        servers: Sequence[HostPort] = (),
+        system: SystemNames | None = None,
+    ) -> None:
+        self._overrides = {(each.host, each.port): each for each in overrides}
+        self._system = system or read_system_names()
+        self._servers = [(server.host, server.port) for server in servers] or list(self._system.servers)
+        self._connect_targets = {
+            (each.address, each.port or each.address_port): (each.address, each.address_port)
+            for each in overrides
+            if each.address_port is not None and each.port is not None
+        }
+
+    def override(self, name: str, port: int) -> tuple[str, int] | None:
+        """``--resolve`` for this name and port: the address to connect to."""
+        name = name.lower().rstrip(".")
+        found = self._overrides.get((name, port)) or self._overrides.get((name, None))
+        return None if found is None else (found.address, found.address_port or port)
+
+    def connect_target(self, ip: str, port: int) -> tuple[str, int]:
+        """Where a connection to an overridden address really goes (an override may change the port)."""
+        target = self._connect_targets.get((ip, port))
+        return (ip, port) if target is None or target[1] is None else (target[0], target[1])
+
+    async def resolve(self, name: str, family: str = "V4_PREFERRED", port: int = 0) -> Answer | NoAnswer:
+        """The addresses of ``name``; ``family`` is Envoy's ``dns_lookup_family``."""
+        override = self.override(name, port)
+        if override is not None:
+            return Answer((override[0],))
+        groups = FAMILIES.get(family, FAMILIES["AUTO"])
+        failure: NoAnswer | None = None
+        empty: Answer | None = None
+        for group in groups:
+            answers = await asyncio.gather(*(self._resolve_type(name, kind) for kind in group))
+            addresses = tuple(a for answer in answers if isinstance(answer, Answer) for a in answer.addresses)
+            lives = [a.ttl for a in answers if isinstance(a, Answer) and a.ttl is not None and a.addresses]
+            if addresses:
+                return Answer(addresses, min(lives) if lives else None)
+            for answer in answers:
+                if isinstance(answer, Answer):
+                    empty = answer
+                else:
+                    failure = answer
+        return empty or failure or NoAnswer("no such name")
+
+    async def _resolve_type(self, name: str, kind: str) -> Answer | NoAnswer:
+        from_file = self._system.addresses(name, wants_v6=kind == V6)
+        if from_file:
+            return Answer(from_file)
+        outcome: Answer | NoAnswer = NoAnswer("no such name")
+        for candidate in self._system.candidates(name):
+            outcome = await self._query(candidate, kind)
+            if isinstance(outcome, Answer) and outcome.addresses:
+                return outcome
+        return outcome
+
+    async def _query(self, name: str, kind: str) -> Answer | NoAnswer:
+        from sandbox.proxy.dns_client import exchange
+
+        if not self._servers:
+            return NoAnswer("no DNS server is configured")
+        failure = NoAnswer("DNS query timed out")
+        for attempt in range(TRIES):
+            for server in self._servers:
+                response = await exchange(server, name, kind, TRY_SECONDS * (attempt + 1))
+                if response is None:
+                    continue
+                outcome = read_answer(response, kind)
+                if outcome is not None:
+                    return outcome
+                failure = NoAnswer("DNS server failure")
+            if failure.reason != "DNS query timed out":
+                break
+        return failure
+
+
+def read_answer(response: dns.message.Message, kind: str) -> Answer | NoAnswer | None:
+    """Follows CNAMEs to the addresses; ``None`` means ask another server (SERVFAIL, REFUSED …)."""
+    import dns.rcode
+    import dns.rdatatype
+
+    if response.rcode() == dns.rcode.NXDOMAIN:
+        return NoAnswer("no such name")
+    if response.rcode() != dns.rcode.NOERROR:
+        return None
+    wanted = dns.rdatatype.from_text(kind)
+    name, ttl = response.question[0].name, None
+    for _ in range(MAXIMUM_CHAIN):
+        for records in response.answer:
+            if records.name != name:
+                continue
+            if records.rdtype == wanted:
+                life = records.ttl if ttl is None else min(ttl, records.ttl)
+                return Answer(tuple(str(each.address) for each in records), float(life))
+            if records.rdtype == dns.rdatatype.CNAME:
+                name = records[0].target
+                ttl = records.ttl if ttl is None else min(ttl, records.ttl)
+                break
+        else:
+            break
+    return Answer(())
+
+
+def jittered(draws: random.Random, seconds: float, jitter: float) -> float:
+    """``seconds`` and up to ``jitter`` more."""
+    return seconds + draws.random() * jitter

@@ -1,0 +1,87 @@
+"""SecretStore: certificates and keys by istiod's resource names, from files or from Secrets of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+FILE_CERTIFICATE: Final = "file-cert:"
+FILE_ROOT: Final = "file-root:"
+KUBERNETES: Final = "kubernetes://"
+CA_SUFFIX: Final = "-cacert"
+SYSTEM_ROOT: Final = "file-root:system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretData:
+    """PEM bytes; what a secret does not have is empty."""
+
+    certificate_chain: bytes = b""
+    private_key: bytes = b""
+    root_certificates: bytes = b""
+
+
+class SecretStore:
+    """Looks secrets up by name; ``kubernetes`` maps ``name`` or ``namespace/name`` to a Secret's decoded data."""
+
+    def __init__(self, kubernetes: Mapping[str, Mapping[str, bytes]] | None = None, namespace: str = "default") -> None:
+        self._kubernetes = kubernetes or {}
+        self._namespace = namespace
+
+    def get(self, name: str) -> SecretData | None:
+        """The secret; ``None`` where a file or Secret is missing (Envoy would wait for it)."""
+        try:
+            return self._get(name)
+        except OSError:
+            return None
+
+    def stamp(self, name: str) -> tuple[float, ...]:
+        """Changes when the secret's files change."""
+        return tuple(_modified(path) for path in _paths(name))
+
+    def _get(self, name: str) -> SecretData | None:
+        if name.startswith(FILE_CERTIFICATE):
+            chain, key = _paths(name)[:2]
+            return SecretData(certificate_chain=Path(chain).read_bytes(), private_key=Path(key).read_bytes())
+        if name.startswith(FILE_ROOT):
+            return SecretData(root_certificates=Path(name.removeprefix(FILE_ROOT)).read_bytes())
+        if name.startswith(KUBERNETES):
+            return self._from_kubernetes(name.removeprefix(KUBERNETES))
+        return None
+
+    def _from_kubernetes(self, name: str) -> SecretData | None:
+        wants_root = name.endswith(CA_SUFFIX)
+        names = (name, name.removesuffix(CA_SUFFIX)) if wants_root else (name,)
+        for each in names:
+            data = self._kubernetes.get(each) or self._kubernetes.get(f"{self._namespace}/{each}")
+            if data is None:
+                continue
+            root = data.get("ca.crt") or data.get("cacert") or b""
+            if wants_root:
+                return SecretData(root_certificates=root)
+            return SecretData(
+                certificate_chain=data.get("tls.crt") or data.get("cert") or b"",
+                private_key=data.get("tls.key") or data.get("key") or b"",
+                root_certificates=root,
+            )
+        return None
+
+
+def _paths(name: str) -> list[str]:
+    if name.startswith(FILE_CERTIFICATE):
+        return name.removeprefix(FILE_CERTIFICATE).split("~")
+    if name.startswith(FILE_ROOT) and name != SYSTEM_ROOT:
+        return [name.removeprefix(FILE_ROOT)]
+    return []
+
+
+def _modified(path: str) -> float:
+    try:
+        return Path(path).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+SecretSource = Callable[[str], SecretData | None]

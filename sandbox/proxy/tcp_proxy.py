@@ -1,0 +1,200 @@
+"""The TCP proxy filter: picks a cluster, connects, relays; one log line when the connection is over."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+from sandbox.proxy.cluster_manager import LoadBalancerContext, hash_of_ip
+from sandbox.proxy.connector import Connector
+from sandbox.proxy.downstream import address_text
+from sandbox.proxy.failure import FailureKind, UpstreamFailure
+from sandbox.proxy.original_dst import plain_address
+from sandbox.proxy.socket_relay import RelayEnd, SocketRelay
+
+if TYPE_CHECKING:
+    from sandbox.access_log.stream_info import StreamInfo
+    from sandbox.plan.listener import TcpProxy
+    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.downstream import DownstreamConnection
+    from sandbox.proxy.host import Host
+    from sandbox.proxy.snapshot import NodeRuntime
+
+DEFAULT_IDLE_SECONDS = 3600.0
+
+
+class TcpProxyRuntime:
+    """A ``TcpProxy`` filter at work; what connections share is computed here, once."""
+
+    def __init__(self, plan: TcpProxy, node: NodeRuntime) -> None:
+        self.plan = plan
+        self.node = node
+        self.logger = node.stream_logger(plan.access_log)
+        self.max_connect_attempts = plan.max_connect_attempts or 1
+        idle = plan.idle_timeout
+        self.idle_seconds: float | None = DEFAULT_IDLE_SECONDS if idle is None else idle.total_seconds() or None
+        duration = plan.max_downstream_connection_duration
+        self.max_seconds = duration.total_seconds() if duration is not None else None
+        weighted = plan.weighted_clusters.clusters if plan.weighted_clusters else ()
+        self._weighted = tuple((cluster.name, cluster.weight) for cluster in weighted)
+        self._total_weight = sum(weight for _, weight in self._weighted)
+        self.hashes_source = any(policy.source_ip is not None for policy in plan.hash_policy)
+
+    def take(self, connection: DownstreamConnection) -> None:
+        """The connection is ours from now on, its bytes still unread."""
+        TcpSession(self, connection).start()
+
+    def pick_cluster(self, connection: DownstreamConnection) -> str:
+        """The cluster's name; a weighted choice is drawn for every connection."""
+        if connection.upstream_cluster is not None:
+            return connection.upstream_cluster
+        if not self._weighted:
+            return self.plan.cluster or ""
+        draw = self.node.random.randrange(self._total_weight)
+        for name, weight in self._weighted:
+            draw -= weight
+            if draw < 0:
+                return name
+        return self._weighted[-1][0]
+
+
+class TcpSession:
+    """One connection through the TCP proxy."""
+
+    __slots__ = (
+        "_attempts",
+        "_connection",
+        "_connector",
+        "_duration_timer",
+        "_filter",
+        "_host",
+        "_loop",
+        "_relay",
+        "cluster",
+        "info",
+    )
+
+    def __init__(self, runtime: TcpProxyRuntime, connection: DownstreamConnection) -> None:
+        self._filter = runtime
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._attempts = 0
+        self._connector: Connector | None = None
+        self._relay: SocketRelay | None = None
+        self._host: Host | None = None
+        self._duration_timer: asyncio.TimerHandle | None = None
+        self.cluster: ClusterRuntime | None = None
+        self.info: StreamInfo = connection.new_stream(connection.start, connection.start_wall)
+
+    def start(self) -> None:
+        """Begins to connect at once, whether or not the client has sent anything."""
+        self._connection.on_drain = None
+        if self._filter.max_seconds is not None:
+            self._duration_timer = self._loop.call_later(self._filter.max_seconds, self._duration_over)
+        self._establish()
+
+    def _establish(self) -> None:
+        runtime, info = self._filter, self.info
+        name = runtime.pick_cluster(self._connection)
+        cluster = runtime.node.clusters.get(name)
+        if cluster is None:
+            self._fail("NC")
+            return
+        self.cluster = cluster
+        info.cluster, info.upstream_cluster_name = cluster.plan, name
+        if cluster.resources.connections.is_full:
+            self._fail("UO")
+            return
+        if self._attempts >= runtime.max_connect_attempts:
+            self._fail("URX")
+            return
+        host = cluster.choose_host(self._context())
+        if host is None:
+            self._fail("UH")
+            return
+        self._attempts += 1
+        self._host = host
+        cluster.begin_connection(host)
+        info.upstream_request_attempt_count = self._attempts
+        info.upstream_connect_start = self._loop.time()
+        self._connector = Connector(self._loop, self._connected)
+        self._connector.start(cluster, host.target)
+
+    def _context(self) -> LoadBalancerContext:
+        connection = self._connection
+        key = hash_of_ip(connection.remote_ip) if self._filter.hashes_source else None
+        return LoadBalancerContext((connection.destination_ip, connection.destination_port), key)
+
+    def _connected(self, outcome: socket.socket | UpstreamFailure) -> None:
+        self._connector = None
+        cluster, host, info = self.cluster, self._host, self.info
+        if cluster is None or host is None:
+            return
+        info.upstream_host, info.upstream_host_name = host.address, host.hostname or host.address
+        if isinstance(outcome, UpstreamFailure):
+            self._connect_failed(cluster, host, outcome)
+            return
+        cluster.report_connect_success(host)
+        info.upstream_connect_end = self._loop.time()
+        if outcome.family != socket.AF_UNIX:
+            info.upstream_local_address = address_text(*plain_address(outcome.getsockname()))
+        relay = SocketRelay(self._loop, (self._connection.socket, outcome), self._filter.idle_seconds)
+        relay.on_end = self._relay_over
+        self._relay = relay
+        self._connection.on_abort = relay.close
+        relay.start()
+
+    def _connect_failed(self, cluster: ClusterRuntime, host: Host, failure: UpstreamFailure) -> None:
+        cluster.end_connection(host)
+        cluster.report_connect_failure(host, is_timeout=failure.kind is FailureKind.CONNECTION_TIMEOUT)
+        info = self.info
+        info.upstream_transport_failure_reason = failure.transport_failure_reason
+        if failure.flag not in info.response_flags:
+            info.response_flags.append(failure.flag)
+        self._establish()
+
+    def _relay_over(self, end: RelayEnd) -> None:
+        relay, info = self._relay, self.info
+        if relay is None:
+            return
+        received, sent = relay.upward.count, relay.downward.count
+        info.bytes_received = info.wire_bytes_received = info.upstream_wire_bytes_sent = received
+        info.bytes_sent = info.wire_bytes_sent = info.upstream_wire_bytes_received = sent
+        if end.upstream_reset:
+            info.response_flags.append("UR")
+        if self.cluster is not None and self._host is not None:
+            self.cluster.end_connection(self._host)
+        self._end()
+
+    def _duration_over(self) -> None:
+        self._duration_timer = None
+        self.info.response_flags.append("DT")
+        self.abort()
+
+    def abort(self) -> None:
+        """Closes both sides from ours."""
+        if self._relay is not None:
+            self._relay.close()
+            return
+        if self._connector is not None:
+            self._connector.cancel()
+            self._connector = None
+            if self.cluster is not None and self._host is not None:
+                self.cluster.end_connection(self._host)
+        self._close_downstream()
+
+    def _fail(self, flag: str) -> None:
+        self.info.response_flags.append(flag)
+        self._close_downstream()
+
+    def _close_downstream(self) -> None:
+        self._connection.socket.close()
+        self._end()
+
+    def _end(self) -> None:
+        if self._duration_timer is not None:
+            self._duration_timer.cancel()
+        self.info.end = self._loop.time()
+        self._filter.logger.log(self.info)
+        self._connection.finished()

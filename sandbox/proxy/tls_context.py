@@ -1,0 +1,245 @@
+"""Plan TLS settings to ``ssl.SSLContext``, both sides; certificates are read again when their files change."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import tempfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from sandbox.proxy.certificates import PeerCertificate, read_certificate
+from sandbox.proxy.downstream import TlsFacts
+from sandbox.proxy.peer_verification import PeerRules
+from sandbox.proxy.transport_options import TransportOptions
+
+if TYPE_CHECKING:
+    from sandbox.plan.tls import CommonTlsContext, DownstreamTlsContext, TlsParameters, UpstreamTlsContext
+    from sandbox.proxy.secrets import SecretStore
+
+VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = {
+    "TLSv1_0": ssl.TLSVersion.TLSv1,
+    "TLSv1_1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1_2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1_3": ssl.TLSVersion.TLSv1_3,
+}
+LEGACY: Final = ("TLSv1_0", "TLSv1_1")
+SYSTEM_ROOTS: Final = "file-root:system"
+
+
+class _Session(ssl.SSLObject):
+    """A handshake that also asks our rules before it counts as done."""
+
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        context = self.context
+        if isinstance(context, _Context) and context.rules is not None:
+            context.rules.check(self.getpeercert(binary_form=True), context.verify_names)
+
+
+class _Context(ssl.SSLContext):
+    """An SSLContext that takes an empty name as "no SNI", and knows the rules for the peer's certificate."""
+
+    rules: PeerRules | None = None
+    verify_names: tuple[str, ...] = ()
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        return super().wrap_bio(incoming, outgoing, server_side, server_hostname or None, session)
+
+
+class ClientTls:
+    """TLS origination of one cluster; contexts are made on first use, per set of options and state of the files."""
+
+    def __init__(
+        self, plan: UpstreamTlsContext, secrets: SecretStore, *, auto_sni: bool = False, auto_san: bool = False
+    ) -> None:
+        self.plan = plan
+        self.auto_sni = auto_sni
+        self.auto_san = auto_san
+        self._secrets = secrets
+        self._common = plan.common_tls_context
+        self._names = tuple(secret_names(self._common))
+        self._contexts: dict[tuple[object, ...], _Context] = {}
+
+    def server_name(self, options: TransportOptions) -> str:
+        """The SNI to send; empty for none."""
+        return options.server_name or self.plan.sni
+
+    def context(self, options: TransportOptions) -> ssl.SSLContext | None:
+        """The context; ``None`` where a secret is missing."""
+        stamps = tuple(self._secrets.stamp(name) for name in self._names)
+        key = (options.verify_names, options.alpn, stamps)
+        context = self._contexts.get(key)
+        if context is None:
+            try:
+                context = self._build(options)
+            except (ssl.SSLError, ValueError, OSError):
+                return None
+            if context is not None:
+                self._contexts[key] = context
+        return context
+
+    def _build(self, options: TransportOptions) -> _Context | None:
+        context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+        context.sslobject_class = _Session
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        common = self._common
+        _set_parameters(context, common.tls_params if common else None, is_client=True)
+        alpn = options.alpn or (common.alpn_protocols if common else ())
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        if common is None:
+            return context
+        if not _load_certificates(context, common, self._secrets):
+            return None
+        if not _load_roots(context, common, self._secrets):
+            return None
+        context.rules = PeerRules.of(common)
+        context.verify_names = options.verify_names
+        return context
+
+
+class ServerTls:
+    """TLS termination of one filter chain."""
+
+    def __init__(self, plan: DownstreamTlsContext, secrets: SecretStore) -> None:
+        self.plan = plan
+        self._secrets = secrets
+        self._names = tuple(secret_names(plan.common_tls_context))
+        self._context: tuple[tuple[object, ...], _Context] | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """The context; ``None`` where a secret is missing: such a connection is closed."""
+        stamps = tuple(self._secrets.stamp(name) for name in self._names)
+        if self._context is not None and self._context[0] == stamps:
+            return self._context[1]
+        try:
+            context = self._build()
+        except (ssl.SSLError, ValueError, OSError):
+            return None
+        if context is not None:
+            self._context = (stamps, context)
+        return context
+
+    def _build(self) -> _Context | None:
+        common = self.plan.common_tls_context
+        context = _Context(ssl.PROTOCOL_TLS_SERVER)
+        context.sslobject_class = _Session
+        if common is None:
+            return None
+        _set_parameters(context, common.tls_params, is_client=False)
+        if common.alpn_protocols:
+            context.set_alpn_protocols(list(common.alpn_protocols))
+        if not _load_certificates(context, common, self._secrets):
+            return None
+        if not _load_roots(context, common, self._secrets):
+            return None
+        if context.verify_mode is ssl.CERT_REQUIRED and not self.plan.require_client_certificate:
+            context.verify_mode = ssl.CERT_OPTIONAL
+        context.rules = PeerRules.of(common)
+        return context
+
+
+def secret_names(common: CommonTlsContext | None) -> list[str]:
+    """Every secret that a context needs."""
+    if common is None:
+        return []
+    names = [each.name for each in common.tls_certificate_sds_secret_configs]
+    if common.validation_context_sds_secret_config is not None:
+        names.append(common.validation_context_sds_secret_config.name)
+    combined = common.combined_validation_context
+    if combined is not None and combined.validation_context_sds_secret_config is not None:
+        names.append(combined.validation_context_sds_secret_config.name)
+    return names
+
+
+def _set_parameters(context: ssl.SSLContext, parameters: TlsParameters | None, *, is_client: bool) -> None:
+    """Envoy's defaults: clients speak 1.2 to 1.2 … 1.3, servers 1.2 to 1.3."""
+    minimum = parameters.tls_minimum_protocol_version if parameters else "TLS_AUTO"
+    maximum = parameters.tls_maximum_protocol_version if parameters else "TLS_AUTO"
+    context.minimum_version = VERSIONS.get(minimum, ssl.TLSVersion.TLSv1_2)
+    context.maximum_version = VERSIONS.get(maximum, ssl.TLSVersion.TLSv1_3)
+    ciphers = [_openssl_cipher(name) for name in parameters.cipher_suites] if parameters else []
+    if minimum in LEGACY:
+        context.set_ciphers(":".join(ciphers or ["DEFAULT"]) + ":@SECLEVEL=0")
+    elif ciphers:
+        context.set_ciphers(":".join(ciphers))
+    del is_client
+
+
+def _openssl_cipher(name: str) -> str:
+    """BoringSSL's ``[A|B]`` groups have no counterpart: equal preference becomes the written order."""
+    return re.sub(r"[\[\]]", "", name).replace("|", ":")
+
+
+def _load_certificates(context: ssl.SSLContext, common: CommonTlsContext, secrets: SecretStore) -> bool:
+    for config in common.tls_certificate_sds_secret_configs:
+        secret = secrets.get(config.name)
+        if secret is None or not secret.certificate_chain:
+            return False
+        with tempfile.NamedTemporaryFile() as pem:  # the ssl module loads certificates only from files
+            pem.write(secret.certificate_chain + b"\n" + secret.private_key)
+            pem.flush()
+            context.load_cert_chain(pem.name)
+    return True
+
+
+def _load_roots(context: ssl.SSLContext, common: CommonTlsContext, secrets: SecretStore) -> bool:
+    name = None
+    validation = common.validation_context
+    if common.validation_context_sds_secret_config is not None:
+        name = common.validation_context_sds_secret_config.name
+    combined = common.combined_validation_context
+    if combined is not None:
+        validation = combined.default_validation_context
+        if combined.validation_context_sds_secret_config is not None:
+            name = combined.validation_context_sds_secret_config.name
+    if validation is not None and validation.trust_chain_verification == "ACCEPT_UNTRUSTED":
+        return True
+    if name == SYSTEM_ROOTS:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    elif name is not None:
+        secret = secrets.get(name)
+        if secret is None or not secret.root_certificates:
+            return False
+        context.load_verify_locations(cadata=secret.root_certificates.decode("ascii", "ignore"))
+    elif validation is not None and validation.trusted_ca is not None:
+        _load_source(context, validation.trusted_ca.filename, validation.trusted_ca.inline_string)
+    else:
+        return True
+    context.verify_mode = ssl.CERT_REQUIRED
+    if validation is not None and validation.crl is not None and validation.crl.filename is not None:
+        context.load_verify_locations(cafile=validation.crl.filename)
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+    return True
+
+
+def _load_source(context: ssl.SSLContext, filename: str | None, inline: str | None) -> None:
+    if filename is not None:
+        context.load_verify_locations(cafile=filename)
+    elif inline is not None:
+        context.load_verify_locations(cadata=inline)
+
+
+def facts_of_session(session: ssl.SSLObject | ssl.SSLSocket) -> TlsFacts:
+    """What a finished handshake says."""
+    cipher = session.cipher()
+    der = session.getpeercert(binary_form=True)
+    peer: PeerCertificate | None = read_certificate(der) if der else None
+    return TlsFacts(
+        version=session.version(),
+        cipher=cipher[0] if cipher else None,
+        alpn=session.selected_alpn_protocol(),
+        peer_certificate=der,
+        peer_uri_san=",".join(peer.uris) if peer and peer.uris else None,
+        peer_dns_san=",".join(peer.dns_names) if peer and peer.dns_names else None,
+        peer_subject=peer.subject if peer else None,
+    )

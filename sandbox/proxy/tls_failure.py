@@ -1,0 +1,129 @@
+"""OpenSSL's words for a failed handshake, told in Envoy's (BoringSSL's) words for the access log."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from typing import Final
+
+from sandbox.proxy.failure import FailureKind, UpstreamFailure
+
+LIBRARY: Final = 16 << 24
+"""BoringSSL's number of the SSL library, in the upper byte of an error."""
+VERIFY_FAILED: Final = 125
+SYSTEM_LIBRARY_RESET: Final = "33554536:system_library:OPENSSL_internal:Connection_reset_by_peer"
+
+ALERTS: Final = {
+    "SSLV3_ALERT_UNEXPECTED_MESSAGE": 1010,
+    "SSLV3_ALERT_BAD_RECORD_MAC": 1020,
+    "TLSV1_ALERT_DECRYPTION_FAILED": 1021,
+    "TLSV1_ALERT_RECORD_OVERFLOW": 1022,
+    "SSLV3_ALERT_DECOMPRESSION_FAILURE": 1030,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": 1040,
+    "SSLV3_ALERT_NO_CERTIFICATE": 1041,
+    "SSLV3_ALERT_BAD_CERTIFICATE": 1042,
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": 1043,
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": 1044,
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": 1045,
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": 1046,
+    "SSLV3_ALERT_ILLEGAL_PARAMETER": 1047,
+    "TLSV1_ALERT_UNKNOWN_CA": 1048,
+    "TLSV1_ALERT_ACCESS_DENIED": 1049,
+    "TLSV1_ALERT_DECODE_ERROR": 1050,
+    "TLSV1_ALERT_DECRYPT_ERROR": 1051,
+    "TLSV1_ALERT_EXPORT_RESTRICTION": 1060,
+    "TLSV1_ALERT_PROTOCOL_VERSION": 1070,
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY": 1071,
+    "TLSV1_ALERT_INTERNAL_ERROR": 1080,
+    "TLSV1_ALERT_INAPPROPRIATE_FALLBACK": 1086,
+    "TLSV1_ALERT_USER_CANCELLED": 1090,
+    "TLSV1_ALERT_NO_RENEGOTIATION": 1100,
+    "TLSV1_ALERT_UNSUPPORTED_EXTENSION": 1110,
+    "TLSV1_ALERT_CERTIFICATE_UNOBTAINABLE": 1111,
+    "TLSV1_ALERT_UNRECOGNIZED_NAME": 1112,
+    "TLSV1_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE": 1113,
+    "TLSV1_ALERT_BAD_CERTIFICATE_HASH_VALUE": 1114,
+    "TLSV1_ALERT_UNKNOWN_PSK_IDENTITY": 1115,
+    "TLSV1_ALERT_CERTIFICATE_REQUIRED": 1116,
+    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": 1120,
+}
+"""BoringSSL's reasons for alerts that the peer sent (1000 and the alert's number)."""
+REASONS: Final = {
+    **ALERTS,
+    "CERTIFICATE_VERIFY_FAILED": VERIFY_FAILED,
+    "UNSUPPORTED_PROTOCOL": 240,
+    "WRONG_VERSION_NUMBER": 247,
+    "UNEXPECTED_MESSAGE": 225,
+    "UNEXPECTED_RECORD": 226,
+    "HANDSHAKE_FAILURE_ON_CLIENT_HELLO": 152,
+    "DECODE_ERROR": 137,
+    "WRONG_CIPHER_RETURNED": 243,
+    "WRONG_SIGNATURE_TYPE": 245,
+    "BAD_DH_P_LENGTH": 111,
+    "DH_P_TOO_LONG": 139,
+    "NO_COMMON_SIGNATURE_ALGORITHMS": 253,
+    "EXCESSIVE_MESSAGE_SIZE": 141,
+    "INVALID_ALPN_PROTOCOL": 264,
+}
+OPENSSL_NAMES: Final = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "TLSV1_ALERT_CERTIFICATE_REQUIRED",
+    "TLSV1_UNRECOGNIZED_NAME": "TLSV1_ALERT_UNRECOGNIZED_NAME",
+    "TLSV1_UNSUPPORTED_EXTENSION": "TLSV1_ALERT_UNSUPPORTED_EXTENSION",
+    "TLSV1_BAD_CERTIFICATE_STATUS_RESPONSE": "TLSV1_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE",
+    "PACKET_LENGTH_TOO_LONG": "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE": "WRONG_VERSION_NUMBER",
+    "UNSUPPORTED_PROTOCOL": "UNSUPPORTED_PROTOCOL",
+}
+"""OpenSSL's reasons that BoringSSL calls otherwise."""
+VERIFY_MESSAGES: Final = {
+    "self-signed certificate": "self signed certificate",
+    "self-signed certificate in certificate chain": "self signed certificate in certificate chain",
+}
+
+
+class VerifyFailure(ssl.SSLError):
+    """A certificate that we refuse ourselves; the text is Envoy's, without its frame."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(1, text)
+        self.text = text
+
+
+def failure_of_handshake(error: Exception) -> UpstreamFailure:
+    """The failure that a broken handshake is in the log."""
+    return UpstreamFailure(FailureKind.REMOTE_CONNECTION_FAILURE, transport_failure_reason=_reason(error))
+
+
+def _reason(error: Exception) -> str | None:
+    """Envoy's text with underscores; ``None`` where it has none (the peer closed during the handshake)."""
+    match error:
+        case VerifyFailure():
+            return _frame(
+                VERIFY_FAILED, "CERTIFICATE_VERIFY_FAILED", f":verify_cert_failed:_{_underscored(error.text)}"
+            )
+        case ssl.SSLCertVerificationError():
+            message = VERIFY_MESSAGES.get(error.verify_message, error.verify_message)
+            text = f"X509_verify_cert: certificate verification error at depth 0: {message}"
+            return _frame(VERIFY_FAILED, "CERTIFICATE_VERIFY_FAILED", f":verify_cert_failed:_{_underscored(text)}")
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            return None
+        case ssl.SSLError():
+            name = error.reason or _reason_in(str(error)) or "UNKNOWN"
+            name = OPENSSL_NAMES.get(name, name)
+            return _frame(REASONS.get(name, 0), name)
+        case ConnectionResetError() if not isinstance(error, ConnectionAbortedError) and error.errno is not None:
+            return f"TLS_error:|{SYSTEM_LIBRARY_RESET}:TLS_error_end"
+    return None
+
+
+def _frame(reason: int, name: str, detail: str = "") -> str:
+    return f"TLS_error:|{LIBRARY + reason}:SSL_routines:OPENSSL_internal:{name}{detail}:TLS_error_end"
+
+
+def _underscored(text: str) -> str:
+    return text.replace(" ", "_")
+
+
+def _reason_in(text: str) -> str | None:
+    found = re.search(r"\[SSL: ([A-Z0-9_]+)\]", text)
+    return found[1] if found else None

@@ -1,0 +1,73 @@
+"""Transport sockets of upstream connections: plain text, TLS, and the PROXY header before either."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sandbox.proxy.downstream import TlsFacts
+from sandbox.proxy.failure import FailureKind, UpstreamFailure
+from sandbox.proxy.proxy_header import proxy_header
+from sandbox.proxy.tls_context import ClientTls
+from sandbox.proxy.tls_failure import failure_of_handshake
+from sandbox.proxy.transport_options import TransportOptions
+
+if TYPE_CHECKING:
+    from sandbox.plan.tls import ProxyProtocolConfig
+
+
+class TransportSocketRuntime(msgspec.Struct, frozen=True):
+    """How a cluster's connections are dressed; ``tls`` None is plain text."""
+
+    tls: ClientTls | None = None
+    proxy_protocol: ProxyProtocolConfig | None = None
+
+
+class Session(msgspec.Struct):
+    """A transport ready for the application's bytes."""
+
+    transport: asyncio.Transport
+    protocol: asyncio.BaseProtocol
+    tls: TlsFacts | None
+
+
+async def open_session(
+    sock: socket.socket,
+    dressing: TransportSocketRuntime,
+    protocol_factory: Callable[[], asyncio.BaseProtocol],
+    options: TransportOptions,
+    seconds: float,
+) -> Session | UpstreamFailure:
+    """Turns a connected socket into a transport; the socket is closed where that fails."""
+    loop = asyncio.get_running_loop()
+    try:
+        if dressing.proxy_protocol is not None:
+            header = proxy_header(dressing.proxy_protocol.version, options.proxy_source, options.proxy_destination)
+            await loop.sock_sendall(sock, header)
+        if dressing.tls is None:
+            transport, protocol = await loop.create_connection(protocol_factory, sock=sock)
+            return Session(transport, protocol, None)
+        context = dressing.tls.context(options)
+        if context is None:
+            sock.close()
+            return UpstreamFailure(
+                FailureKind.REMOTE_CONNECTION_FAILURE,
+                transport_failure_reason="TLS_error:_Secret_is_not_supplied_by_SDS",
+            )
+        async with asyncio.timeout(seconds):
+            transport, protocol = await loop.create_connection(
+                protocol_factory, sock=sock, ssl=context, server_hostname=dressing.tls.server_name(options)
+            )
+        session: ssl.SSLObject = transport.get_extra_info("ssl_object")
+        return Session(transport, protocol, TlsFacts.of(session))
+    except TimeoutError:
+        sock.close()
+        return UpstreamFailure(FailureKind.CONNECTION_TIMEOUT)
+    except (OSError, EOFError) as error:
+        sock.close()
+        return failure_of_handshake(error)
