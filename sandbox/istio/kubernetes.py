@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.resource import ObjectMeta
+
+JSON_NAMES: Final = {
+    "cluster_ip": "clusterIP",
+    "cluster_ips": "clusterIPs",
+    "external_ips": "externalIPs",
+    "pod_ip": "podIP",
+    "pod_ips": "podIPs",
+    "host_ip": "hostIP",
+    "pod_cidr": "podCIDR",
+}
+"""Fields whose JSON name has an abbreviation in capitals."""
 
 IntOrString = int | str
 

@@ -35,7 +35,7 @@ class Resource(Message, Generic[SpecT]):
     kind: str = ""
     metadata: ObjectMeta
     spec: SpecT
-    status: Mapping[str, object] = EMPTY
+    status: Message | None = None
 
     @property
     def name(self) -> str:

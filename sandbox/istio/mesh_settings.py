@@ -1,0 +1,156 @@
+"""The settings of the mesh, wherever they are written: a ConfigMap, an IstioOperator, Helm values, or bare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, TypeVar
+
+from sandbox.istio.decode import decode_message, shape_of
+from sandbox.istio.mesh_config import MeshConfig
+from sandbox.istio.mesh_defaults import DEFAULT_MESH_CONFIG, DEFAULT_PROXY_CONFIG
+from sandbox.istio.message import EMPTY, Message
+from sandbox.istio.proxy_config import ProxyConfig
+from sandbox.istio.read_object import NotEmulated, ObjectReader
+from sandbox.yaml_source.documents import parse_documents, split_documents
+from sandbox.yaml_source.nodes import Source, YamlMapping, YamlSequence, block_source
+from sandbox.yaml_source.problems import Problem, Problems
+from sandbox.yaml_source.span import ResourceRef
+
+MessageT = TypeVar("MessageT", bound=Message)
+CONFIG_MAP_NAME: Final = "istio"
+CONFIG_MAP_KEY: Final = "mesh"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshSettings:
+    """What one object says about the mesh; None and empty where it says nothing."""
+
+    ref: ResourceRef
+    mesh: MeshConfig | None = None
+    pilot_env: Mapping[str, str] = EMPTY
+    values: Mapping[str, object] = EMPTY
+    problems: tuple[Problem, ...] = ()
+    not_emulated: tuple[NotEmulated, ...] = ()
+
+
+def is_mesh_config(document: object) -> bool:
+    """Whether a document without apiVersion and kind can be a bare MeshConfig: only fields of one."""
+    known = shape_of(MeshConfig).by_key
+    return isinstance(document, YamlMapping) and bool(document) and document.keys() <= known.keys()
+
+
+def read_config_map(document: YamlMapping, ref: ResourceRef, source: Source, text: str) -> MeshSettings | None:
+    """The key ``mesh`` of the ConfigMap ``istio`` (or of a revision, ``istio-…``); None for other ConfigMaps."""
+    data = document.get("data")
+    if not _is_mesh_config_map(ref) or not isinstance(data, YamlMapping) or CONFIG_MAP_KEY not in data:
+        return None
+    written = data[CONFIG_MAP_KEY]
+    mesh_ref = ResourceRef("MeshConfig", ref.namespace, ref.name)
+    if not isinstance(written, str):
+        return MeshSettings(ref=mesh_ref, mesh=MeshConfig())
+    inner = block_source(source, text, *data.value_line_column(CONFIG_MAP_KEY))
+    problems = Problems()
+    documents = [found for chunk in split_documents(written) for found in parse_documents(inner, chunk.text, problems)]
+    node = documents[0] if documents else None
+    if not isinstance(node, YamlMapping):
+        return MeshSettings(ref=mesh_ref, mesh=MeshConfig(), problems=tuple(problems))
+    read = read_bare(node, inner, mesh_ref)
+    return replace(read, problems=(*problems, *read.problems))
+
+
+def _is_mesh_config_map(ref: ResourceRef) -> bool:
+    return ref.name == CONFIG_MAP_NAME or ref.name.startswith(CONFIG_MAP_NAME + "-")
+
+
+def read_bare(node: YamlMapping, source: Source, ref: ResourceRef, path: str = "") -> MeshSettings:
+    """A MeshConfig by itself."""
+    reader = ObjectReader(ref, source, open_fields=False)
+    mesh = decode_message(MeshConfig, node, reader, path)
+    return MeshSettings(ref=ref, mesh=mesh, problems=tuple(reader.problems), not_emulated=tuple(reader.not_emulated))
+
+
+def read_values(document: YamlMapping, ref: ResourceRef, source: Source) -> MeshSettings:
+    """An IstioOperator (``spec.meshConfig``, ``spec.values``) or Helm values (``meshConfig``, ``pilot.env``)."""
+    operator = ref.kind == "IstioOperator"
+    spec = _mapping(document.get("spec")) if operator else document
+    values = _mapping(spec.get("values")) if operator else document
+    prefix = "spec." if operator else ""
+    found = MeshSettings(ref=ref)
+    for holder, path in ((values, prefix + "values.meshConfig"), (spec, prefix + "meshConfig")):
+        node = holder.get("meshConfig")
+        if isinstance(node, YamlMapping) and (found.mesh is None or holder is not values):
+            found = read_bare(node, source, ref, path if operator else "meshConfig")
+    return replace(found, pilot_env=_pilot_env(spec, values), values=values)
+
+
+def _pilot_env(spec: Mapping[str, object], values: Mapping[str, object]) -> Mapping[str, str]:
+    environment = {key: _as_text(value) for key, value in _mapping(_mapping(values.get("pilot")).get("env")).items()}
+    components = _mapping(_mapping(_mapping(spec.get("components")).get("pilot")).get("k8s")).get("env")
+    for entry in components if isinstance(components, YamlSequence) else ():
+        if isinstance(entry, YamlMapping) and "name" in entry:
+            environment[str(entry["name"])] = _as_text(entry.get("value"))
+    return environment
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, YamlMapping) else EMPTY
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+
+
+def with_defaults(settings: Iterable[MeshSettings]) -> MeshConfig:
+    """The mesh configuration istiod works with: each written field overrides; proxy settings and providers merge."""
+    mesh = DEFAULT_MESH_CONFIG
+    for setting in settings:
+        if setting.mesh is not None:
+            mesh = _override_mesh(mesh, setting.mesh)
+        namespace = _mapping(setting.values.get("global")).get("istioNamespace")
+        if isinstance(namespace, str) and namespace and not mesh.written("root_namespace"):
+            mesh = replace(mesh, root_namespace=namespace)
+    return mesh
+
+
+def _override_mesh(base: MeshConfig, written: MeshConfig) -> MeshConfig:
+    mesh = _override(base, written)
+    proxy = base.default_config or DEFAULT_PROXY_CONFIG
+    if written.default_config is not None:
+        proxy = merge_proxy_config(proxy, written.default_config)
+    providers = list(base.extension_providers)
+    for provider in written.extension_providers:
+        known = next((index for index, other in enumerate(providers) if other.name == provider.name), None)
+        if known is None:
+            providers.append(provider)
+        else:
+            providers[known] = provider
+    defaults = base.default_providers
+    if written.default_providers is not None and defaults is not None:
+        defaults = _override(defaults, written.default_providers)
+    return replace(
+        mesh,
+        default_config=proxy,
+        extension_providers=tuple(providers),
+        default_providers=defaults,
+        trust_domain_aliases=tuple(sorted({*base.trust_domain_aliases, *written.trust_domain_aliases})),
+    )
+
+
+def merge_proxy_config(base: ProxyConfig, written: ProxyConfig) -> ProxyConfig:
+    """Proxy settings over others, as for ``proxy.istio.io/config``: fields override, ``proxyMetadata`` adds up."""
+    merged = _override(base, written)
+    metadata = {**base.proxy_metadata, **written.proxy_metadata}
+    headers = merged.proxy_headers
+    if written.proxy_headers is not None and base.proxy_headers is not None:
+        headers = replace(_override(base.proxy_headers, written.proxy_headers), place=written.proxy_headers.place)
+    return replace(merged, proxy_metadata=metadata, proxy_headers=headers)
+
+
+def _override(base: MessageT, written: MessageT) -> MessageT:
+    """``base`` with the fields that were written, null not counting as written."""
+    changes: dict[str, Any] = {"place": written.place}
+    for field in fields(written):
+        if field.name != "place" and written.place.value(field.name) is not None:
+            changes[field.name] = getattr(written, field.name)
+    return replace(base, **changes)

@@ -1,0 +1,110 @@
+"""State of reading one object: where its faults go, and what was noted on the way."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from sandbox.yaml_source.codes import CODES, Severity
+from sandbox.yaml_source.nodes import Source, YamlMapping, YamlSequence
+from sandbox.yaml_source.problems import Layer, Problem
+from sandbox.yaml_source.span import ResourceRef, Span
+
+Holder = YamlMapping | YamlSequence
+
+
+class _LeftOut:
+    """What a converter gives back for a value it could not read; the field keeps its default."""
+
+
+LEFT_OUT: Final = _LeftOut()
+
+
+class Spot(NamedTuple):
+    """A value by what holds it: the collection, the key or index in it, and the field path of the collection."""
+
+    holder: Holder
+    key: str | int
+    path: str
+
+
+class NotEmulated(NamedTuple):
+    """A field (``TrafficPolicy.tunnel``) somebody wrote and nobody acts on."""
+
+    field: str
+    path: str
+    span: Span
+
+
+class ObjectReader:
+    """Collects the problems of one object while its messages are decoded."""
+
+    __slots__ = ("not_emulated", "open_fields", "problems", "resource", "source", "unparsable")
+
+    def __init__(self, resource: ResourceRef, source: Source, *, open_fields: bool) -> None:
+        self.resource = resource
+        self.source = source
+        self.open_fields = open_fields
+        """Kubernetes kinds have many fields nobody here reads; those are no fault."""
+        self.problems: list[Problem] = []
+        self.not_emulated: list[NotEmulated] = []
+        self.unparsable = False
+
+    def fault(self, code: str, message: str, spot: Spot, *, hint: str = "") -> _LeftOut:
+        """A value that istiod cannot parse; the field keeps its default."""
+        self.unparsable = True
+        self.complain(code, message, spot, hint=hint)
+        return LEFT_OUT
+
+    def complain(
+        self,
+        code: str,
+        message: str,
+        spot: Spot,
+        *,
+        hint: str = "",
+        severity: Severity | None = None,
+        at_key: bool = False,
+    ) -> None:
+        """A value that the API server's schema refuses, whatever istiod does with it."""
+        layer: Layer = "schema"
+        self.problems.append(
+            Problem(
+                code=code,
+                severity=severity or CODES[code].severity,
+                message=message,
+                span=self.span(spot, at_key=at_key),
+                path=spot_path(spot),
+                resource=self.resource,
+                hint=hint,
+                layer=layer,
+            )
+        )
+
+    def span(self, spot: Spot, *, at_key: bool = False) -> Span:
+        """The place of a value, or of its key."""
+        holder, key = spot.holder, spot.key
+        if isinstance(holder, YamlMapping):
+            if not isinstance(key, str) or key not in holder.places:
+                return self.source.span(*holder.line_column)
+            return self.source.span(*(holder.key_line_column(key) if at_key else holder.value_line_column(key)))
+        return self.source.span(*holder.item_line_column(int(key)))
+
+
+def spot_path(spot: Spot) -> str:
+    """The field path of a value as istioctl writes it."""
+    if isinstance(spot.key, int):
+        return f"{spot.path}[{spot.key}]"
+    return f"{spot.path}.{spot.key}" if spot.path else spot.key
+
+
+def shown(value: object) -> str:
+    """A value as a sentence names it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text {value[:60]!r}" if value else "an empty text"
+    return "a list" if isinstance(value, list) else "a mapping"

@@ -1,0 +1,55 @@
+"""Every code a problem can have, with its severity and its sentence.
+
+``IST…`` codes are those of ``istioctl analyze``; ``SBX…`` are ours:
+00 the text, 01 the objects, 02 what is not emulated, 03 rules of the API server's schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
+
+Severity = Literal["error", "warning", "info"]
+
+
+class Code(NamedTuple):
+    """Severity unless the finder says otherwise, and what the code means in general."""
+
+    severity: Severity
+    sentence: str
+
+
+CODES: Final[Mapping[str, Code]] = {
+    "SBX0001": Code("error", "the file is not UTF-8 text"),
+    "SBX0002": Code("error", "the text is not YAML"),
+    "SBX0003": Code("error", "a tab indents a line"),
+    "SBX0004": Code("error", "a key stands twice in one mapping"),
+    "SBX0005": Code("error", "an alias stands for nothing, for itself, or for too much"),
+    "SBX0006": Code("error", "collections are nested too deep"),
+    "SBX0007": Code("error", "the document is too long"),
+    "SBX0008": Code("error", "a tag has no meaning here"),
+    "SBX0009": Code("error", "a key is not text"),
+    "SBX0010": Code("error", "the file is a template that was not rendered"),
+    "SBX0011": Code("error", "a character is not allowed in YAML"),
+    "SBX0101": Code("error", "the field is not known"),
+    "SBX0102": Code("error", "the value has the wrong type"),
+    "SBX0103": Code("error", "the word is none of those the field takes"),
+    "SBX0104": Code("error", "the number is out of the range of its type"),
+    "SBX0105": Code("error", "the text is no duration"),
+    "SBX0106": Code("error", "the document is no object"),
+    "SBX0107": Code("error", "the object has no kind or no apiVersion"),
+    "SBX0108": Code("error", "the object has no name"),
+    "SBX0109": Code("warning", "the same object is written twice"),
+    "SBX0110": Code("error", "the kind is not served under this apiVersion"),
+    "SBX0111": Code("error", "the text is not base64"),
+    "SBX0112": Code("error", "the text is no point in time"),
+    "SBX0201": Code("warning", "the field is not emulated"),
+    "SBX0202": Code("warning", "the kind is not emulated"),
+    "SBX0203": Code("info", "kinds that do not matter here were skipped"),
+    "SBX0204": Code("warning", "the mesh configuration is written more than once"),
+    "SBX0301": Code("error", "a rule of the API server's schema is broken"),
+    "IST0106": Code("error", "istiod refuses the object"),
+    "IST0133": Code("warning", "istiod accepts the object with a warning"),
+    "IST0130": Code("warning", "a rule of the VirtualService is never reached"),
+    "IST0131": Code("warning", "a match of the VirtualService has no effect"),
+}
