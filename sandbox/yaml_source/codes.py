@@ -1,7 +1,8 @@
 """Every code a problem can have, with its severity and its sentence.
 
 ``IST…`` codes are those of ``istioctl analyze``; ``SBX…`` are ours:
-00 the text, 01 the objects, 02 what is not emulated, 03 rules of the API server's schema.
+00 the text, 01 the objects, 02 what is not emulated, 03 rules of the API server's schema,
+05 what istiod drops in silence.
 """
 
 from __future__ import annotations
@@ -48,6 +49,21 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0203": Code("info", "kinds that do not matter here were skipped"),
     "SBX0204": Code("warning", "the mesh configuration is written more than once"),
     "SBX0301": Code("error", "a rule of the API server's schema is broken"),
+    "SBX0501": Code("warning", "a filter chain is shadowed by an older one of the same listener"),
+    "SBX0502": Code("warning", "a port has no listener because the proxy itself uses it"),
+    "SBX0503": Code("warning", "a server-first protocol cannot share its listener"),
+    "SBX0504": Code("warning", "an unprivileged proxy cannot bind the port"),
+    "SBX0511": Code("warning", "a delegate VirtualService does not exist"),
+    "SBX0512": Code("warning", "a delegate VirtualService is not exported to its root"),
+    "SBX0513": Code("warning", "a rule of a delegate contradicts its root"),
+    "SBX0521": Code("warning", "a rule of the VirtualService is never reached"),
+    "SBX0522": Code("warning", "another virtual host has the domain already"),
+    "SBX0523": Code("error", "a redirect has a status code that Envoy does not know"),
+    "SBX0524": Code("warning", "a route's destination is no known service"),
+    "SBX0525": Code("warning", "a route's subset is declared by no DestinationRule"),
+    "SBX0526": Code("warning", "a fault is of a kind that Istio does not implement"),
+    "SBX0531": Code("warning", "a telemetry provider does not exist or cannot be used"),
+    "SBX0532": Code("warning", "the access log format is not JSON"),
     "IST0106": Code("error", "istiod refuses the object"),
     "IST0133": Code("warning", "istiod accepts the object with a warning"),
     "IST0130": Code("warning", "a rule of the VirtualService is never reached"),

@@ -34,12 +34,14 @@ class Problem:
 
 
 class Problems:
-    """Collects findings in the order they are found; nothing is raised."""
+    """Collects findings in the order they are found, each once; nothing is raised."""
 
-    __slots__ = ("_problems",)
+    __slots__ = ("_problems", "_seen")
 
     def __init__(self, problems: Iterable[Problem] = ()) -> None:
-        self._problems: list[Problem] = list(problems)
+        self._problems: list[Problem] = []
+        self._seen: set[Problem] = set()
+        self.extend(problems)
 
     def __iter__(self) -> Iterator[Problem]:
         return iter(self._problems)
@@ -49,11 +51,14 @@ class Problems:
 
     def add(self, problem: Problem) -> None:
         """Take one finding in."""
-        self._problems.append(problem)
+        if problem not in self._seen:
+            self._seen.add(problem)
+            self._problems.append(problem)
 
     def extend(self, problems: Iterable[Problem]) -> None:
         """Take several findings in."""
-        self._problems.extend(problems)
+        for problem in problems:
+            self.add(problem)
 
     def at(self, code: str, message: str, span: Span, *, hint: str = "", layer: Layer = "yaml") -> None:
         """Take in a finding about a place in a file that belongs to no object yet."""
