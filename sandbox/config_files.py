@@ -7,23 +7,26 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sandbox.errors import FileError
+from sandbox.yaml_source.problems import Problems
+from sandbox.yaml_source.text import decode_text
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STANDARD_INPUT = "-"
 
 
-def read_texts(paths: Iterable[str]) -> list[tuple[str, str]]:
+def read_texts(paths: Iterable[str], problems: Problems) -> list[tuple[str, str]]:
     """(name, text) of every file; a directory gives its YAML and JSON files, recursively and by name.
 
-    A byte that is not UTF-8 stays as a surrogate, so that the reader of the text can say where it stands.
-    Raises ``FileError`` for a path that does not exist or cannot be read, and for a directory without such files.
+    A file that is no text is left out, with a problem. Raises ``FileError`` for a path that does not exist or cannot be
+    read, and for a directory without such files.
     """
-    return [(name, text) for path in paths for name, text in _texts(path)]
+    found = [(name, decode_text(name, data, problems)) for path in paths for name, data in _files(path)]
+    return [(name, text) for name, text in found if text is not None]
 
 
-def _texts(path: str) -> Iterator[tuple[str, str]]:
+def _files(path: str) -> Iterator[tuple[str, bytes]]:
     if path == STANDARD_INPUT:
-        yield "<stdin>", _decoded(sys.stdin.buffer.read())
+        yield "<stdin>", sys.stdin.buffer.read()
         return
     place = Path(path)
     if not place.is_dir():
@@ -41,12 +44,8 @@ def _counts(file: Path, directory: Path) -> bool:
     return not any(part.startswith(".") for part in file.relative_to(directory).parts) and file.is_file()
 
 
-def _read(file: Path) -> str:
+def _read(file: Path) -> bytes:
     try:
-        return _decoded(file.read_bytes())
+        return file.read_bytes()
     except OSError as error:
         raise FileError(f"{file}: {(error.strerror or str(error)).lower()}") from error
-
-
-def _decoded(data: bytes) -> str:
-    return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="surrogateescape")

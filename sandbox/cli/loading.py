@@ -9,6 +9,7 @@ import click
 from sandbox.config_files import read_texts
 from sandbox.istio.load import Configuration, load_texts
 from sandbox.settings import Settings
+from sandbox.yaml_source.problems import Problems
 
 if TYPE_CHECKING:
     from sandbox.plan import NodePlan
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
 
 def load_configuration(settings: Settings) -> Configuration:
     """The files of ``settings``, the mesh configuration's last; problems are in the result."""
-    names = [*settings.files, *([settings.mesh] if settings.mesh else [])]
-    return load_texts(read_texts(names), settings.namespace)
+    unreadable = Problems()
+    texts = read_texts(settings.files, unreadable)
+    mesh = read_texts([settings.mesh], unreadable) if settings.mesh else []
+    configuration = load_texts(texts, settings.namespace, mesh=mesh[0] if mesh else None)
+    configuration.problems.extend(unreadable)
+    return configuration
 
 
 def compile_plan(settings: Settings) -> NodePlan:

@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
 import click
 
-from sandbox.cli.terminal import paint
-from sandbox.yaml_source.problems import Problem
+from sandbox.cli.terminal import has_colour, paint
+from sandbox.yaml_source.problems import Problem, render
 from sandbox.yaml_source.span import Span
 
 SEVERITIES = ("error", "warning", "info")
 COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
-EXCERPT_WIDTH = 100
+
+
+class FileTexts(Mapping[str, str]):
+    """The user's files by name, read when a problem points at one; a file that cannot be read again is not there."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str | None] = {}
+
+    def __contains__(self, file: object) -> bool:
+        return isinstance(file, str) and self._text(file) is not None
+
+    def __getitem__(self, file: str) -> str:
+        text = self._text(file)
+        if text is None:
+            raise KeyError(file)
+        return text
+
+    def __iter__(self) -> Iterator[str]:
+        return (file for file, text in self._texts.items() if text is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def line(self, span: Span) -> str | None:
+        """The line at ``span``, without its indentation."""
+        text = self._text(span.file)
+        lines = text.split("\n") if text is not None else []
+        return lines[span.line - 1].strip() if 1 <= span.line <= len(lines) else None
+
+    def _text(self, file: str) -> str | None:
+        if file not in self._texts:
+            try:
+                self._texts[file] = Path(file).read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                self._texts[file] = None
+        return self._texts[file]
 
 
 def print_problems(problems: Iterable[Problem], *, to_stderr: bool = False, least: str = "info") -> None:
     """All of them, by file and line; ``least`` is the least severity that is shown."""
     stream = sys.stderr if to_stderr else sys.stdout
     shown = [problem for problem in problems if SEVERITIES.index(problem.severity) <= SEVERITIES.index(least)]
-    source = _Source()
+    texts = FileTexts()
     for problem in sorted(shown, key=_order):
-        click.echo(_told(problem, source, stream), err=to_stderr)
+        click.echo(_told(problem, texts, stream), err=to_stderr)
 
 
 def summary(problems: Iterable[Problem]) -> str:
@@ -68,51 +102,14 @@ def _order(problem: Problem) -> tuple[str, int, int]:
     return (span.file, span.line, span.column) if span else ("", 0, 0)
 
 
-def _told(problem: Problem, source: _Source, stream: IO[str]) -> str:
-    span = problem.span
-    place = f"{span.file}:{span.line}:{span.column}: " if span else ""
-    severity = paint(problem.severity, stream, fg=COLOURS[problem.severity], bold=True)
-    lines = [f"{paint(place, stream, bold=True)}{severity} {problem.code}: {problem.message}"]
-    if span is not None:
-        lines += source.excerpt(span)
-    if problem.resource is not None and problem.resource.kind:
-        lines.append(f"   in {problem.resource}{', ' + problem.path if problem.path else ''}")
-    lines += [f"   also {origin}  {origin.resource}" for origin in problem.related]
-    if problem.hint:
-        lines.append(f"   hint: {problem.hint}")
-    return "\n".join(lines)
-
-
-class _Source:
-    """Lines of the user's files, read when a problem points at them."""
-
-    def __init__(self) -> None:
-        self._files: dict[str, list[str]] = {}
-
-    def excerpt(self, span: Span) -> list[str]:
-        """The line and a caret under the column; nothing where the file cannot be read again (standard input)."""
-        lines = self._lines(span.file)
-        if not 1 <= span.line <= len(lines):
-            return []
-        text = lines[span.line - 1].replace("\t", " ")
-        if len(text) > EXCERPT_WIDTH:
-            text = text[: EXCERPT_WIDTH - 1] + "…"
-        caret = [f"        | {' ' * (span.column - 1)}^"] if 0 < span.column <= EXCERPT_WIDTH else []
-        return [f"   {span.line:4} | {text}", *caret]
-
-    def _lines(self, file: str) -> list[str]:
-        if file not in self._files:
-            try:
-                self._files[file] = Path(file).read_text(encoding="utf-8", errors="replace").split("\n")
-            except OSError:
-                self._files[file] = []
-        return self._files[file]
-
-
-def relative(file: str) -> str:
-    """A file's name as shown: relative to here where that is shorter."""
-    near = os.path.relpath(file) if os.path.isabs(file) else file
-    return near if len(near) < len(file) else file
+def _told(problem: Problem, texts: FileTexts, stream: IO[str]) -> str:
+    first, *rest = render(problem, texts).split("\n")
+    if has_colour(stream):
+        place, severity, message = first.partition(f"{problem.severity} {problem.code}")
+        bold = paint(severity, stream, fg=COLOURS[problem.severity], bold=True)
+        first = paint(place, stream, bold=True) + bold + message
+    related = [f"   see also {origin}: {origin.resource}" for origin in problem.related]
+    return "\n".join([first, *rest, *related])
 
 
 def as_records(problems: Iterable[Problem]) -> list[Mapping[str, object]]:
