@@ -1,6 +1,6 @@
 """``python -m sandbox`` is ``egress``."""
 
-from sandbox.cli.main import main
+from sandbox.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -13,6 +13,7 @@ from sandbox.errors import ConfigError, SandboxError
 
 SUBCOMMANDS = {
     "run": Subcommand("sandbox.cli.run", "run", "Run the proxy: a sidecar or a gateway for real traffic."),
+    "exec": Subcommand("sandbox.cli.exec_command", "exec_command", "Run a command inside the sandbox, without root."),
     "demo": Subcommand("sandbox.cli.demo", "demo", "Watch what the mesh does with six kinds of calls, offline."),
     "validate": Subcommand("sandbox.cli.validate", "validate", "Check each object by itself, as istiod does."),
     "check": Subcommand("sandbox.cli.check", "check", "Check the configuration as a whole, as istioctl analyze does."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -41,6 +42,12 @@ class DnsServer:
         bound: int = self._tcp.sockets[0].getsockname()[1]
         self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(host, bound))
         return bound
+
+    async def adopt(self, tcp: socket.socket, udp: socket.socket) -> None:
+        """Serves sockets that somebody else has bound, ``tcp`` listening already."""
+        loop = asyncio.get_running_loop()
+        self._tcp = await asyncio.start_server(self._serve_tcp, sock=tcp)
+        self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
 
     async def stop(self) -> None:
         """Closes both sockets and ends what is under way."""

@@ -1,0 +1,1 @@
+"""Capture on this machine: namespaces for programs, redirect rules for containers."""

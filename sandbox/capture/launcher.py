@@ -1,0 +1,171 @@
+"""``egress exec``: this process becomes the command, inside a namespace whose TCP and DNS go to the sandbox.
+
+Nothing is forwarded and nobody waits: signals, terminal, job control, standard input and exit code are the command's
+own because it is the same process. Only small modules of the standard library are imported; the whole takes some 20 ms.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import sys
+
+from sandbox.capture import namespace
+from sandbox.capture.control_protocol import MAXIMUM_BYTES, VERSION, connect
+from sandbox.capture.exec_rules import exec_rules
+
+EXIT_SET_UP, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 125, 126, 127
+"""The shell's own codes for a command that could not be started; 125 as in env(1), timeout(1), docker run."""
+_REPLY_SECONDS = 30.0
+
+
+class Launch:
+    """What to run, and as which workload; ``None`` leaves it to the running sandbox.
+
+    A plain class: importing ``dataclasses`` would take a quarter of the whole start-up.
+    """
+
+    __slots__ = ("command", "control", "host_ports", "labels", "namespace", "workload")
+
+    def __init__(self, command: tuple[str, ...], control: str) -> None:
+        self.command = command
+        self.control = control
+        self.workload: str | None = None
+        self.namespace: str | None = None
+        self.labels: dict[str, str] = {}
+        self.host_ports: tuple[int, ...] = ()
+
+
+class SetUpError(Exception):
+    """The namespace could not be made; the text is for the user."""
+
+
+def launch(request: Launch) -> int:
+    """Becomes the command; returns only where that fails, with the exit code."""
+    environment = original_environment()
+    try:
+        _enter(request)
+    except SetUpError as error:
+        print(error, file=sys.stderr)
+        return EXIT_SET_UP
+    return _become(request.command, environment)
+
+
+def original_environment() -> dict[bytes, bytes]:
+    """The environment as it was handed to us: Python itself may have added LC_CTYPE to ``os.environ`` (PEP 538)."""
+    with open("/proc/self/environ", "rb") as file:
+        pairs = (entry.partition(b"=") for entry in file.read().split(b"\0") if b"=" in entry)
+        return {name: value for name, _, value in pairs}
+
+
+def _enter(request: Launch) -> None:
+    uid, gid = os.getuid(), os.getgid()
+    step = "control"
+    try:
+        control = connect(request.control)
+        ipv6 = namespace.has_ipv6()
+        step = "unshare"
+        in_user_namespace = _leave_host()
+        step = "identity"
+        if in_user_namespace:
+            namespace.map_identity(uid, gid)
+        step = "network"
+        namespace.build_network(ipv6=ipv6)
+        sockets = namespace.open_sockets(ipv6=ipv6)
+        step = "rules"
+        exec_rules(request.host_ports, ipv6=ipv6).apply()
+        step = "mounts"
+        _cover_resolvers()
+        step = "hand-over"
+        _hand_over(control, request, sockets)
+        step = "user"
+        _drop_root(in_user_namespace)
+    except OSError as error:
+        raise SetUpError(_explain(step, error, request.control)) from error
+    for _, sock in sockets:
+        sock.close()
+    control.close()
+
+
+def _leave_host() -> bool:
+    """New network and mount namespaces; whoever may not make them gets a user namespace too (and ``True``)."""
+    try:
+        namespace.unshare(namespace.CLONE_NEWNET | namespace.CLONE_NEWNS)
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        namespace.unshare(namespace.CLONE_NEWUSER | namespace.CLONE_NEWNET | namespace.CLONE_NEWNS)
+        return True
+    return False
+
+
+def _cover_resolvers() -> None:
+    try:
+        namespace.hide_resolver_sockets()
+    except OSError as error:  # DNS is captured all the same
+        print(f"egress: warning: mounts are not to be had ({error.strerror})", file=sys.stderr)
+
+
+def _hand_over(control: socket.socket, request: Launch, sockets: list[tuple[str, socket.socket]]) -> None:
+    """Passes the sockets on; the answer comes when all of them are served."""
+    hello = {
+        "version": VERSION,
+        "pid": os.getpid(),
+        "network": os.stat("/proc/self/ns/net").st_ino,
+        "roles": [role for role, _ in sockets] + ["pidfd"],
+        "workload": request.workload,
+        "namespace": request.namespace,
+        "labels": request.labels,
+    }
+    pidfd = os.pidfd_open(os.getpid())
+    try:
+        socket.send_fds(control, [json.dumps(hello).encode()], [*(sock.fileno() for _, sock in sockets), pidfd])
+    finally:
+        os.close(pidfd)
+    control.settimeout(_REPLY_SECONDS)
+    reply = json.loads(control.recv(MAXIMUM_BYTES) or b'{"error": "the sandbox went away"}')
+    if "error" in reply:
+        raise SetUpError(f"egress: {reply['error']}")
+    for line in reply.get("warnings", ()):
+        print(f"egress: {line}", file=sys.stderr)
+
+
+def _drop_root(in_user_namespace: bool) -> None:
+    """Under sudo the command runs as who called it, his groups kept; root itself loses the rules' capability."""
+    if in_user_namespace:
+        return
+    uid, gid = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
+    if os.geteuid() != 0 or uid is None or gid is None:
+        return
+    os.initgroups(os.environ.get("SUDO_USER", ""), int(gid))
+    os.setresgid(int(gid), int(gid), int(gid))
+    os.setresuid(int(uid), int(uid), int(uid))
+
+
+def _become(command: tuple[str, ...], environment: dict[bytes, bytes]) -> int:
+    # Python ignores these two, and what is ignored stays ignored over exec.
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    try:
+        os.execvpe(command[0], list(command), environment)
+    except FileNotFoundError:
+        print(f"egress: {command[0]}: command not found", file=sys.stderr)
+        return EXIT_NOT_FOUND
+    except OSError as error:
+        print(f"egress: {command[0]}: {error.strerror}", file=sys.stderr)
+        return EXIT_NOT_EXECUTABLE
+
+
+def _explain(step: str, error: OSError, control: str) -> str:
+    if step == "control":
+        return (
+            f"egress: no sandbox is running ({control}: {error.strerror})\n"
+            "  Start one in another terminal: egress run -f DIR\n"
+            "  or let the command have its own: egress exec -f DIR -- CMD"
+        )
+    from sandbox.capture.refusals import explain_refusal, read_facts  # only where something failed
+
+    return explain_refusal(step, error, read_facts())

@@ -1,0 +1,31 @@
+"""``egress exec``: run a program inside the sandbox."""
+
+from __future__ import annotations
+
+import sys
+
+from sandbox.capture.launcher import Launch, launch
+from sandbox.cli.exec_options import USAGE, ExecOptions, UsageError, parse
+from sandbox.cli.exit_codes import USAGE as EXIT_USAGE
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command line after ``egress exec``; returns only where the command could not be started."""
+    try:
+        options = parse(arguments)
+    except UsageError as error:
+        print(f"Error: {error}\nTry 'egress exec --help' for help.", file=sys.stderr)
+        return EXIT_USAGE
+    if options.wants_help:
+        print(USAGE, end="")
+        return 0
+    return launch(_launch_of(options))
+
+
+def _launch_of(options: ExecOptions) -> Launch:
+    request = Launch(options.command, options.control)
+    request.workload = options.workload
+    request.namespace = options.namespace
+    request.labels = options.labels
+    request.host_ports = options.host_ports
+    return request

@@ -1,0 +1,115 @@
+"""The command line of ``egress exec``, read without any library: every millisecond here is paid at each start."""
+
+from __future__ import annotations
+
+import os
+
+from sandbox.capture.control_protocol import default_path
+
+USAGE = """\
+Usage: egress exec [OPTIONS] -- CMD [ARG...]
+
+  Run a command with all its TCP connections and DNS questions captured by the
+  sandbox, as istio-init would in a pod: no root, no helper, no change to CMD.
+
+  Without -f the command joins the running `egress run`; with -f it gets a
+  sandbox of its own that ends with it.
+
+Options:
+  -f, --filename PATH     YAML file or directory of the sandbox of its own (repeatable)
+  --mesh PATH             mesh configuration of the sandbox of its own
+  --access-log PATH       where the sandbox of its own writes its access log
+  --lab                   the sandbox of its own resolves names to the embedded internet
+  --workload NS/NAME      be this workload of the mesh
+  -n, --namespace NS      be some workload of this namespace
+  --labels K=V[,K=V...]   labels of the workload, for selectors
+  --host-ports P[,P...]   ports of the host's loopback, reached under 127.0.0.1 inside
+  --control PATH          control socket of the sandbox (default: $EGRESS_CONTROL,
+                          then below $XDG_RUNTIME_DIR)
+  -h, --help              Show this message and exit.
+
+Examples:
+  egress exec -- curl -I http://www.aliyun.com
+  egress exec -f configs/quickstart -- curl -I http://www.aliyun.com
+  egress exec --workload shop/web -- ./client
+  egress exec --host-ports 5432 -- psql -h 127.0.0.1
+
+Exit status: that of CMD; 125 if the namespace cannot be set up, 126 if CMD
+cannot be run, 127 if it is not found.
+"""
+
+
+class UsageError(Exception):
+    """The command line is wrong; the text says how."""
+
+
+class ExecOptions:
+    """What was asked for."""
+
+    __slots__ = ("command", "control", "host_ports", "labels", "namespace", "own_arguments", "wants_help", "workload")
+
+    def __init__(self, control: str) -> None:
+        self.control = control
+        self.command: tuple[str, ...] = ()
+        self.own_arguments: list[str] = []
+        """Arguments for an ``egress run`` of its own; empty joins the running one."""
+        self.workload: str | None = None
+        self.namespace: str | None = None
+        self.labels: dict[str, str] = {}
+        self.host_ports: tuple[int, ...] = ()
+        self.wants_help = False
+
+
+_OWN = {"-f": "-f", "--filename": "-f", "--mesh": "--mesh", "--access-log": "--access-log"}
+_SHARED = {"--workload": "workload", "-n": "namespace", "--namespace": "namespace"}
+
+
+def parse(arguments: list[str]) -> ExecOptions:
+    """Reads ``arguments`` (without ``exec``); raises ``UsageError``."""
+    options = ExecOptions(default_path(dict(os.environ), os.getuid()))
+    index = 0
+    while index < len(arguments):
+        word = arguments[index]
+        if word == "--":
+            index += 1
+            break
+        if not word.startswith("-"):
+            break
+        index += 1
+        if word in ("-h", "--help"):
+            options.wants_help = True
+            return options
+        if word == "--lab":
+            options.own_arguments.append(word)
+            continue
+        name, separator, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        if not separator:
+            if index >= len(arguments):
+                raise UsageError(f"option {name} needs a value")
+            value = arguments[index]
+            index += 1
+        _take(options, name, value)
+    options.command = tuple(arguments[index:])
+    if not options.command:
+        raise UsageError("which command? As in: egress exec -- curl -I http://example.com")
+    return options
+
+
+def _take(options: ExecOptions, name: str, value: str) -> None:
+    if name in _OWN:
+        options.own_arguments += [_OWN[name], value]
+    elif name in _SHARED:
+        setattr(options, _SHARED[name], value)
+    elif name == "--labels":
+        pairs = [label.partition("=") for label in value.split(",") if label]
+        if any(not separator for _, separator, _ in pairs):
+            raise UsageError(f"--labels: {value!r} is not K=V[,K=V...]")
+        options.labels = {key: text for key, _, text in pairs}
+    elif name == "--host-ports":
+        if not all(port.isascii() and port.isdigit() and 0 < int(port) < 65536 for port in value.split(",")):
+            raise UsageError(f"--host-ports: {value!r} is not P[,P...]")
+        options.host_ports = tuple(int(port) for port in value.split(","))
+    elif name == "--control":
+        options.control = value
+    else:
+        raise UsageError(f"no such option: {name}")
