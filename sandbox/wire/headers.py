@@ -141,3 +141,13 @@ def header_value(headers: Iterable[Header], name: bytes) -> bytes | None:
     if not found:
         return None
     return found[0] if len(found) == 1 else b",".join(found)
+
+
+def add_or_join(headers: list[Header], name: bytes, value: bytes) -> None:
+    """One field more; an inline field that is there already gets the value joined to it."""
+    if name in INLINE:
+        for place, (existing, old) in enumerate(headers):
+            if existing == name:
+                headers[place] = (name, old + b"," + value)
+                return
+    headers.append((name, value))

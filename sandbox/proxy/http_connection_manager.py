@@ -1,0 +1,144 @@
+"""HttpConnectionManagerRuntime: a connection manager of the plan, made ready when the plan is loaded."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from sandbox.match.route_table import RouteTable
+from sandbox.match.virtual_host_table import VirtualHostTable
+from sandbox.plan.http_connection_manager import Http1ProtocolOptions, HttpProtocolOptionsCommon, Router
+from sandbox.plan.route import RouteConfiguration
+from sandbox.proxy.http_downstream import Http1ServerConnection
+from sandbox.proxy.http_request_headers import RequestHeaders
+from sandbox.proxy.http_router import RouteOwner, RouteRuntime, seconds
+from sandbox.wire.headers import set_header
+from sandbox.wire.http1_head import HeadLimits
+from sandbox.wire.http_path import PathRules
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from sandbox.match.facts import RequestFacts
+    from sandbox.plan.http_connection_manager import HttpConnectionManager
+    from sandbox.plan.route import VirtualHost
+    from sandbox.proxy.downstream import DownstreamConnection
+    from sandbox.proxy.snapshot import NodeRuntime
+    from sandbox.wire.http_message import Header
+
+DEFAULT_STREAM_IDLE_TIMEOUT = 300.0
+DEFAULT_IDLE_TIMEOUT = 3600.0
+DEFAULT_DRAIN_TIMEOUT = 5.0
+DEFAULT_DELAYED_CLOSE_TIMEOUT = 1.0
+_DATE_LIFETIME = 0.5
+
+
+class HttpConnectionManagerRuntime:
+    """What all connections of one filter chain share. ``new_protocol`` takes one of them."""
+
+    def __init__(self, plan: HttpConnectionManager, node: NodeRuntime) -> None:
+        self.plan = plan
+        self.node = node
+        self.random = node.random
+        self.logger = node.stream_logger(plan.access_log)
+        self.request_headers = RequestHeaders(plan, node.random)
+        self.traces = plan.tracing is not None
+        self.paths = PathRules(bool(plan.normalize_path), plan.merge_slashes, plan.path_with_escaped_slashes_action)
+        self.proxy_100_continue = plan.proxy_100_continue
+        self.upgrades = frozenset(
+            config.upgrade_type.lower().encode() for config in plan.upgrade_configs if config.enabled is not False
+        )
+        routers = [each.typed_config for each in plan.http_filters if isinstance(each.typed_config, Router)]
+        self.suppresses_envoy_headers = any(router.suppress_envoy_headers for router in routers)
+        self.transport_failure_in_body = False
+        """Envoy before 1.39 told the transport's failure in the body of a 503."""
+        self._protocol_options(plan.http_protocol_options or Http1ProtocolOptions(), plan)
+        self._times(plan, plan.common_http_protocol_options or HttpProtocolOptionsCommon())
+        self._server = (plan.server_name or "envoy").encode()
+        self._server_mode = plan.server_header_transformation
+        self._date = b""
+        self._date_until = 0.0
+        self._routes(plan, node)
+
+    def _protocol_options(self, options: Http1ProtocolOptions, plan: HttpConnectionManager) -> None:
+        common = plan.common_http_protocol_options or HttpProtocolOptionsCommon()
+        self.head_limits = HeadLimits(
+            max_bytes=(plan.max_request_headers_kb or 60) * 1024,
+            max_count=common.max_headers_count or 100,
+            underscores=common.headers_with_underscores_action,
+            accept_http10=options.accept_http_10,
+            allow_absolute_url=options.allow_absolute_url is not False,
+        )
+        self.default_host = options.default_host_for_http_10.encode()
+        case = options.header_key_format
+        self.keeps_case = case is not None and case.stateful_formatter is not None
+
+    def _times(self, plan: HttpConnectionManager, common: HttpProtocolOptionsCommon) -> None:
+        self.idle_timeout = seconds(common.idle_timeout, DEFAULT_IDLE_TIMEOUT)
+        self.max_connection_duration = seconds(common.max_connection_duration)
+        self.max_stream_duration = seconds(common.max_stream_duration)
+        self.stream_idle_timeout = seconds(plan.stream_idle_timeout, DEFAULT_STREAM_IDLE_TIMEOUT)
+        self.request_timeout = seconds(plan.request_timeout)
+        self.request_headers_timeout = seconds(plan.request_headers_timeout)
+        self.drain_timeout = seconds(plan.drain_timeout, DEFAULT_DRAIN_TIMEOUT)
+        self.delayed_close_timeout = seconds(plan.delayed_close_timeout, DEFAULT_DELAYED_CLOSE_TIMEOUT)
+        self.has_stream_timers = any((self.stream_idle_timeout, self.request_timeout, self.max_stream_duration))
+
+    def _routes(self, plan: HttpConnectionManager, node: NodeRuntime) -> None:
+        configuration = plan.route_config
+        if configuration is None and plan.rds is not None:
+            configuration = node.plan.route_configurations.get(plan.rds.route_config_name)
+        self.route_configuration = configuration = configuration or RouteConfiguration()
+        self._owner = RouteOwner(plan, configuration, node.clusters)
+        tables = node.shared.get(("virtual hosts", id(configuration)))
+        if tables is None:
+            # the configuration is kept with its tables: its id stays its own
+            tables = (VirtualHostTable(configuration), configuration, {})
+            node.shared[("virtual hosts", id(configuration))] = tables
+        self.virtual_hosts: VirtualHostTable = tables[0]
+        self._route_tables: dict[int, RouteTable] = tables[2]
+        self._route_runtimes: dict[int, RouteRuntime] = {}
+
+    def find_route(self, virtual_host: VirtualHost | None, facts: RequestFacts) -> RouteRuntime | None:
+        """The route of a request, ready for use; ``None`` is 404, flag NR."""
+        if virtual_host is None:
+            return None
+        table = self._route_tables.get(id(virtual_host))
+        if table is None:
+            table = self._route_tables[id(virtual_host)] = RouteTable(virtual_host)
+        route = table.find(facts)
+        if route is None:
+            return None
+        runtime = self._route_runtimes.get(id(route))
+        if runtime is None:
+            runtime = self._route_runtimes[id(route)] = RouteRuntime(self._owner, virtual_host, route)
+        return runtime
+
+    def finish_response(self, headers: list[Header]) -> None:
+        """``date`` and ``server``: kept or replaced where they stand, else appended."""
+        has_date = has_server = False
+        for place, (name, _) in enumerate(headers):
+            if name == b"date":
+                has_date = True
+            elif name == b"server":
+                has_server = True
+                if self._server_mode == "OVERWRITE":
+                    headers[place] = (name, self._server)
+        if not has_date:
+            headers.append((b"date", self._now()))
+        if not has_server and self._server_mode != "PASS_THROUGH":
+            headers.append((b"server", self._server))
+        if self.plan.via:
+            set_header(headers, b"via", self.plan.via.encode())
+
+    def _now(self) -> bytes:
+        now = time.time()
+        if now >= self._date_until:
+            self._date = formatdate(now, usegmt=True).encode()
+            self._date_until = now + _DATE_LIFETIME
+        return self._date
+
+    def new_protocol(self, connection: DownstreamConnection) -> asyncio.Protocol:
+        """The protocol of a new connection, whose bytes are still unread."""
+        return Http1ServerConnection(self, connection)

@@ -1,0 +1,214 @@
+"""Pools of HTTP/1 connections, one for each host and kind of transport; requests wait here for a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from sandbox.plan.cluster import HttpProtocolOptions
+from sandbox.proxy.failure import FailureKind, UpstreamFailure
+from sandbox.proxy.http_upstream import Http1ClientConnection
+from sandbox.proxy.tasks import spawn
+from sandbox.proxy.upstream import connect
+
+if TYPE_CHECKING:
+    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.host import Host
+    from sandbox.proxy.http_upstream import UpstreamCallbacks
+    from sandbox.proxy.upstream import TransportOptions
+
+OVERFLOW = UpstreamFailure(FailureKind.OVERFLOW, "UO")
+DEFAULT_IDLE_TIMEOUT = 3600.0
+
+
+class PoolUser(Protocol):
+    """Who waits for a connection; ``UpstreamCallbacks`` with the outcome of the wait."""
+
+    def on_pool_ready(self, connection: Http1ClientConnection) -> None:
+        """The connection is the user's."""
+
+    def on_pool_failure(self, host: Host, failure: UpstreamFailure) -> None:
+        """No connection came about."""
+
+
+class HttpConnectionPool:
+    """Connections to one host; a request takes the one used last, or waits for a new one."""
+
+    __slots__ = (
+        "_connecting",
+        "_idle",
+        "_pending",
+        "_reaper",
+        "busy",
+        "cluster",
+        "host",
+        "idle_timeout",
+        "max_connection_duration",
+        "max_requests",
+        "options",
+        "preserve_case",
+    )
+
+    def __init__(self, cluster: ClusterRuntime, host: Host, options: TransportOptions | None) -> None:
+        self.cluster = cluster
+        self.host = host
+        self.options = options
+        self._idle: list[Http1ClientConnection] = []
+        self._pending: deque[PoolUser] = deque()
+        self._connecting = 0
+        self._reaper: asyncio.TimerHandle | None = None
+        self.busy = 0
+        http = cluster.http_options
+        common = http.common_http_protocol_options if http is not None else None
+        idle = common.idle_timeout if common is not None else None
+        self.idle_timeout = DEFAULT_IDLE_TIMEOUT if idle is None else idle.total_seconds()
+        self.max_requests = (common.max_requests_per_connection or 0) if common is not None else 0
+        duration = common.max_connection_duration if common is not None else None
+        self.max_connection_duration = 0.0 if duration is None else duration.total_seconds()
+        self.preserve_case = _keeps_case(http)
+
+    def acquire(self, user: PoolUser) -> Http1ClientConnection | UpstreamFailure | None:
+        """An idle connection at once, a refusal (overflow), or ``None``: the user waits and is called back."""
+        resources = self.cluster.resources
+        if self._idle:
+            requests = resources.requests
+            if requests.active >= requests.maximum:
+                return OVERFLOW
+            connection = self._idle.pop()
+            self._attach(connection)
+            return connection
+        if resources.pending_requests.is_full:
+            return OVERFLOW
+        resources.pending_requests.active += 1
+        self._pending.append(user)
+        self._connect_if_needed()
+        return None
+
+    def cancel(self, user: PoolUser) -> None:
+        """The user no longer waits; a connection under way goes on and becomes idle."""
+        with contextlib.suppress(ValueError):
+            self._pending.remove(user)
+            self.cluster.resources.pending_requests.active -= 1
+
+    def _attach(self, connection: Http1ClientConnection) -> None:
+        self.busy += 1
+        self.cluster.resources.requests.active += 1
+        self.host.active_requests += 1
+        connection.requests += 1
+
+    def _connect_if_needed(self) -> None:
+        if len(self._pending) <= self._connecting:
+            return
+        connections = self.cluster.resources.connections
+        if connections.is_full and (self.busy or self._connecting):
+            return
+        self._connecting += 1
+        connections.active += 1
+        self.host.active_connections += 1
+        spawn(self._connect(), f"connect to {self.host.address}")
+
+    async def _connect(self) -> None:
+        result = await connect(self.cluster, self.host, self._new_connection, self.options)
+        self._connecting -= 1
+        if isinstance(result, UpstreamFailure):
+            self.connection_closed()
+            self.cluster.report_connect_failure(self.host)
+            self._fail(result)
+            return
+        self.cluster.report_connect_success(self.host)
+        connection = result.protocol
+        assert isinstance(connection, Http1ClientConnection)
+        connection.connected(result)
+        self._offer(connection)
+        if connection.is_closed:
+            connection.closed_early()
+
+    def _new_connection(self) -> Http1ClientConnection:
+        return Http1ClientConnection(self)
+
+    def _fail(self, failure: UpstreamFailure) -> None:
+        waiting = list(self._pending)
+        self._pending.clear()
+        self.cluster.resources.pending_requests.active -= len(waiting)
+        for user in waiting:
+            user.on_pool_failure(self.host, failure)
+
+    def _offer(self, connection: Http1ClientConnection) -> None:
+        """A connection has nothing to do: the longest waiting request gets it, else it stays idle."""
+        resources = self.cluster.resources
+        while self._pending:
+            user = self._pending.popleft()
+            resources.pending_requests.active -= 1
+            if resources.requests.is_full:
+                user.on_pool_failure(self.host, OVERFLOW)
+                continue
+            self._attach(connection)
+            user.on_pool_ready(connection)
+            return
+        if connection.is_closed:
+            return
+        self._idle.append(connection)
+        connection.became_idle()
+        if self._reaper is None and self.idle_timeout > 0:
+            self._reaper = asyncio.get_running_loop().call_later(self.idle_timeout, self._reap)
+
+    def release(self, connection: Http1ClientConnection) -> None:
+        """A request is done with its connection, which is kept where it may be."""
+        self.busy -= 1
+        self.cluster.resources.requests.active -= 1
+        self.host.active_requests -= 1
+        if connection.is_closed:
+            self._connect_if_needed()
+            return
+        if not connection.is_reusable or (self.max_requests and connection.requests >= self.max_requests):
+            connection.close()
+            return
+        self._offer(connection)
+
+    def connection_closed(self, connection: Http1ClientConnection | None = None) -> None:
+        """A connection is gone, whoever ended it (or it never came about)."""
+        self.cluster.resources.connections.active -= 1
+        self.host.active_connections -= 1
+        if connection is not None:
+            with contextlib.suppress(ValueError):
+                self._idle.remove(connection)
+        self._connect_if_needed()
+
+    def close_idle(self) -> None:
+        """Closes what nobody uses: the configuration that made the pool is gone."""
+        for connection in list(self._idle):
+            connection.close()
+
+    def _reap(self) -> None:
+        self._reaper = None
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() - self.idle_timeout + 0.002
+        while self._idle and self._idle[0].idle_since <= deadline:
+            self._idle[0].close()
+        if self._idle:
+            wait = self._idle[0].idle_since + self.idle_timeout - loop.time()
+            self._reaper = loop.call_later(max(wait, 0.001), self._reap)
+
+
+def pool_of(cluster: ClusterRuntime, host: Host, options: TransportOptions | None) -> HttpConnectionPool:
+    """The host's pool for that kind of transport, made on first need."""
+    pool = host.pools.get(options)
+    if pool is None:
+        pool = host.pools[options] = HttpConnectionPool(cluster, host, options)
+    assert isinstance(pool, HttpConnectionPool)
+    return pool
+
+
+def _keeps_case(http: HttpProtocolOptions | None) -> bool:
+    if http is None:
+        return False
+    for choice in (http.explicit_http_config, http.use_downstream_protocol_config, http.auto_config):
+        options = choice.http_protocol_options if choice is not None else None
+        if options is not None and options.header_key_format is not None:
+            return options.header_key_format.stateful_formatter is not None
+    return False
+
+
+__all__ = ["OVERFLOW", "HttpConnectionPool", "PoolUser", "UpstreamCallbacks", "pool_of"]

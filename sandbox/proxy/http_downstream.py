@@ -1,0 +1,348 @@
+"""The HTTP/1 side of a client's connection: reads requests one after the other, writes responses, decides when to close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.proxy.http_stream import HttpStream
+from sandbox.proxy.http_upstream_head import original_names, render_headers
+from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
+from sandbox.wire.http1_head import BAD_REQUEST, read_request_head
+from sandbox.wire.http_message import Header, Refusal, RequestHead
+from sandbox.wire.http_status import STATUS_LINES, status_line
+
+if TYPE_CHECKING:
+    from sandbox.proxy.downstream import DownstreamConnection
+    from sandbox.proxy.http_connection_manager import HttpConnectionManagerRuntime
+
+log = logging.getLogger("sandbox.proxy")
+
+HEAD, BODY, WAIT, CLOSING = range(4)
+"""Reading a head; reading a body; waiting for the response's end; waiting to close."""
+
+
+class Http1ServerConnection(asyncio.Protocol):
+    """One client connection under one connection manager."""
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_drain_timer",
+        "_head_since",
+        "_head_timer",
+        "_idle_since",
+        "_idle_timer",
+        "_is_chunked",
+        "_is_processing",
+        "_is_reading_paused",
+        "_state",
+        "connection",
+        "is_draining",
+        "is_http1",
+        "manager",
+        "stream",
+        "transport",
+    )
+
+    def __init__(self, manager: HttpConnectionManagerRuntime, connection: DownstreamConnection) -> None:
+        self.manager = manager
+        self.connection = connection
+        self.transport: asyncio.Transport
+        self.stream: HttpStream | None = None
+        self.is_draining = False
+        self.is_http1 = True
+        self._state = HEAD
+        self._buffer = b""
+        self._body: BodyReader | None = None
+        self._is_chunked = False
+        self._is_processing = False
+        self._is_reading_paused = False
+        self._head_since: tuple[float, float] | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._drain_timer: asyncio.TimerHandle | None = None
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.connection.on_drain = self.drain
+        manager = self.manager
+        loop = asyncio.get_running_loop()
+        self._idle_since = loop.time()
+        if manager.idle_timeout > 0:
+            self._idle_timer = loop.call_later(manager.idle_timeout, self._on_idle)
+        if manager.max_connection_duration > 0:
+            self._drain_timer = loop.call_later(manager.max_connection_duration, self._begin_drain)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        try:
+            if self._state == HEAD:
+                self._buffer = self._buffer + data if self._buffer else data
+                if not self._is_processing:
+                    self._process()
+            elif self._state == BODY:
+                self._read_body(data)
+            elif self._state == WAIT:
+                self._buffer += data
+                self._pause_reading(True)
+        except Exception:
+            log.exception("connection %d: fault while reading", self.connection.connection_id)
+            self.transport.abort()
+
+    def eof_received(self) -> bool:
+        """See asyncio.Protocol: a client that ends its side has left."""
+        self._client_left()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._client_left()
+        for timer in (self._idle_timer, self._head_timer, self._drain_timer):
+            if timer is not None:
+                timer.cancel()
+        self.connection.finished()
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        if self.stream is not None:
+            self.stream.downstream_writable(False)
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        if self.stream is not None:
+            self.stream.downstream_writable(True)
+
+    def _client_left(self) -> None:
+        if self._state == CLOSING:
+            return
+        if self.stream is None and self._buffer and self._head_since is not None:
+            self.stream = HttpStream(self, *self._head_since)
+        self._state = CLOSING
+        self._buffer = b""
+        if self.stream is not None:
+            self.stream.downstream_closed()
+
+    # --- reading ---
+
+    def _process(self) -> None:
+        """Takes heads out of the buffer while no request is under way."""
+        self._is_processing = True
+        while self._state == HEAD and self._buffer:
+            if not self._read_head():
+                break
+        self._is_processing = False
+
+    def _read_head(self) -> bool:
+        """One head; false where it is not complete."""
+        manager = self.manager
+        data = self._buffer
+        head = read_request_head(data, manager.head_limits)
+        if head is None:
+            self._head_incomplete()
+            return False
+        if self._head_since is None:
+            start, start_wall = time.monotonic(), time.time()
+        else:
+            start, start_wall = self._head_since
+            self._head_complete()
+        self.stream = stream = HttpStream(self, start, start_wall)
+        if isinstance(head, Refusal):
+            self._buffer = b""
+            self._state = WAIT
+            stream.codec_error(head)
+            return False
+        rest = data[head.size :]
+        self._begin_request(stream, head, rest)
+        return True
+
+    def _begin_request(self, stream: HttpStream, head: RequestHead, rest: bytes) -> None:
+        if head.is_chunked:
+            self._body = ChunkedBody()
+        elif head.content_length:
+            self._body = LengthBody(head.content_length)
+        elif b"upgrade" in head.marked or head.method == b"CONNECT":
+            self._body = None
+        else:
+            self._buffer = rest
+            self._state = WAIT
+            stream.decode_head(head, True)
+            return
+        self._buffer = b""
+        self._state = BODY
+        stream.decode_head(head, self._body is None)
+        if self._body is None and not stream.is_upgrade:
+            if self._state == BODY:
+                self._state = WAIT
+            self._buffer = rest
+            return
+        if self._body is None:
+            self._body = UntilCloseBody()
+        if rest and self._state == BODY:
+            self._read_body(rest)
+
+    def _read_body(self, data: bytes) -> None:
+        body, stream = self._body, self.stream
+        assert body is not None
+        assert stream is not None
+        try:
+            payload, rest = body.feed(data)
+        except BodyError:
+            self._state = WAIT
+            stream.codec_error(BAD_REQUEST)
+            return
+        if payload:
+            stream.decode_data(payload)
+        if body.is_done and self._state == BODY:
+            self._state = WAIT
+            self._buffer = rest
+            stream.decode_end()
+
+    def _head_incomplete(self) -> None:
+        if self._head_since is None:
+            self._head_since = time.monotonic(), time.time()
+            timeout = self.manager.request_headers_timeout
+            if timeout > 0:
+                self._head_timer = asyncio.get_running_loop().call_later(timeout, self._on_head_timeout)
+
+    def _head_complete(self) -> None:
+        self._head_since = None
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _on_head_timeout(self) -> None:
+        self._head_timer = None
+        if self._state != HEAD or self._head_since is None:
+            return
+        self.stream = HttpStream(self, *self._head_since)
+        self._head_complete()
+        self._buffer = b""
+        self._state = WAIT
+        self.is_draining = True
+        self.stream.local_reply(408, b"request header timeout", "request_header_timeout")
+
+    def pause_request(self, is_paused: bool) -> None:
+        """See DownstreamCodec."""
+        if self._state == BODY:
+            self._pause_reading(is_paused)
+
+    def _pause_reading(self, is_paused: bool) -> None:
+        if is_paused != self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = is_paused
+            if is_paused:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    # --- writing ---
+
+    def write_informational(self, status: int, headers: list[Header]) -> None:
+        """See DownstreamCodec."""
+        self.transport.write(b"%b%b\r\n" % (STATUS_LINES[status], render_headers(headers, None)))
+
+    def write_head(
+        self, stream: HttpStream, status: int, headers: list[Header], *, is_end: bool, names: bytes | None
+    ) -> None:
+        """See DownstreamCodec."""
+        is_http11 = stream.head_is_http11
+        line = STATUS_LINES[status] if is_http11 else status_line(status, b"HTTP/1.0")
+        framing = b""
+        self._is_chunked = False
+        has_length = False
+        for name, _ in headers:
+            if name == b"content-length":
+                has_length = True
+                break
+        if has_length or status < 200 or status in (204, 304):
+            pass
+        elif is_end and not stream.is_head:
+            framing = b"content-length: 0\r\n"
+        elif is_http11:
+            framing = b"transfer-encoding: chunked\r\n"
+            self._is_chunked = not stream.is_head
+        original = original_names(names) if names is not None else None
+        self.transport.write(b"%b%b%b\r\n" % (line, render_headers(headers, original), framing))
+
+    def write_data(self, data: bytes) -> None:
+        """See DownstreamCodec."""
+        self.transport.write(chunk(data) if self._is_chunked else data)
+
+    def write_end(self) -> None:
+        """See DownstreamCodec."""
+        if self._is_chunked:
+            self.transport.write(LAST_CHUNK)
+            self._is_chunked = False
+
+    def enter_tunnel(self) -> None:
+        """See DownstreamCodec."""
+        self._is_chunked = False
+
+    # --- the end of a stream, and of the connection ---
+
+    def stream_ended(self, stream: HttpStream, *, is_reset: bool, is_immediate: bool) -> None:
+        """See DownstreamCodec."""
+        self.stream = None
+        if self._state == CLOSING:
+            return
+        if is_reset or self.is_draining or self._state == BODY:
+            self._close(is_immediate=is_immediate)
+            return
+        self._state = HEAD
+        self._idle_since = time.monotonic()
+        if self._is_reading_paused:
+            self._pause_reading(False)
+        if self._buffer and not self._is_processing:
+            asyncio.get_running_loop().call_soon(self._process)
+
+    def _close(self, *, is_immediate: bool) -> None:
+        """Closes once everything is written: now, or after the time given to the client to close first."""
+        self._state = CLOSING
+        self._buffer = b""
+        delay = self.manager.delayed_close_timeout
+        if is_immediate or delay <= 0:
+            self.transport.close()
+            return
+        loop = asyncio.get_running_loop()
+        # what is in flight in this very round is still read, what comes later stays in the kernel: closing resets it
+        loop.call_soon(self._stop_reading)
+        loop.call_later(delay, self.transport.close)
+
+    def _stop_reading(self) -> None:
+        self._pause_reading(True)
+
+    def drain(self) -> None:
+        """The server shuts down: an idle connection is closed, a busy one after its response."""
+        self.is_draining = True
+        if self.stream is None and self._state == HEAD and not self._buffer:
+            self._state = CLOSING
+            self.transport.close()
+
+    def _on_idle(self) -> None:
+        self._idle_timer = None
+        loop = asyncio.get_running_loop()
+        timeout = self.manager.idle_timeout
+        is_busy = self.stream is not None or self._head_since is not None
+        left = timeout if is_busy else self._idle_since + timeout - loop.time()
+        if left > 0.002:
+            self._idle_timer = loop.call_later(left, self._on_idle)
+            return
+        self._begin_drain()
+
+    def _begin_drain(self) -> None:
+        """Idle for too long, or too old: answers say ``connection: close``; the end comes after the drain time."""
+        self.is_draining = True
+        loop = asyncio.get_running_loop()
+        self._drain_timer = loop.call_later(self.manager.drain_timeout, self._drained)
+
+    def _drained(self) -> None:
+        self._drain_timer = None
+        if self.stream is None and self._state == HEAD:
+            self._close(is_immediate=False)

@@ -1,0 +1,71 @@
+"""Header operations of routes and clusters, compiled: removals, then settings, then additions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sandbox.wire.headers import add_or_join, set_header
+from sandbox.wire.http_message import Header
+
+if TYPE_CHECKING:
+    from sandbox.access_log.stream_info import StreamInfo
+    from sandbox.plan.base import HeaderValueOption
+
+Value = Callable[["StreamInfo"], bytes]
+
+
+class HeaderMutations:
+    """What one level (route, weighted cluster, route configuration) does to a list of headers."""
+
+    __slots__ = ("_adds", "_removed", "_sets")
+
+    def __init__(self, add: tuple[HeaderValueOption, ...], remove: tuple[str, ...]) -> None:
+        self._removed = frozenset(name.lower().encode() for name in remove)
+        sets: list[tuple[bytes, Value, str, bool]] = []
+        adds: list[tuple[bytes, Value, str, bool]] = []
+        for option in add:
+            if option.header is None:
+                continue
+            entry = (
+                option.header.key.lower().encode(),
+                compile_value(option.header.value),
+                option.append_action,
+                option.keep_empty_value,
+            )
+            (sets if option.append_action.startswith("OVERWRITE") else adds).append(entry)
+        self._sets = tuple(sets)
+        self._adds = tuple(adds)
+
+    def apply(self, headers: list[Header], info: StreamInfo) -> None:
+        """Changes the list in place; values are all formatted before anything is changed."""
+        sets = [(name, value(info), action, keep) for name, value, action, keep in self._sets]
+        adds = [(name, value(info), action, keep) for name, value, action, keep in self._adds]
+        if self._removed:
+            headers[:] = [header for header in headers if header[0] not in self._removed]
+        for name, text, action, keep_empty in sets:
+            if (text or keep_empty) and (action == "OVERWRITE_IF_EXISTS_OR_ADD" or _has(headers, name)):
+                set_header(headers, name, text)
+        for name, text, action, keep_empty in adds:
+            if (text or keep_empty) and (action != "ADD_IF_ABSENT" or not _has(headers, name)):
+                add_or_join(headers, name, text)
+
+
+def compile_mutations(add: tuple[HeaderValueOption, ...], remove: tuple[str, ...]) -> HeaderMutations | None:
+    """The operations, or ``None`` where there are none."""
+    return HeaderMutations(add, remove) if add or remove else None
+
+
+def compile_value(text: str) -> Value:
+    """A header value with ``%OPERATORS%`` as a function of the stream."""
+    if "%" not in text:
+        constant = text.encode()
+        return lambda _info: constant
+    from sandbox.access_log.format import compile_text
+
+    render = compile_text(text, empty="")
+    return lambda info: render(info).encode("latin-1", "replace")
+
+
+def _has(headers: list[Header], name: bytes) -> bool:
+    return any(existing == name for existing, _ in headers)

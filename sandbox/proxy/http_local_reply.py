@@ -1,0 +1,42 @@
+"""Replies that the proxy makes itself: their headers, their body, and the gRPC form of them."""
+
+from __future__ import annotations
+
+from sandbox.wire.http_message import Header
+
+GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+"""HTTP status to gRPC status (Envoy's ``httpToGrpcStatus``); every other is 2, UNKNOWN."""
+
+_PLAIN_MESSAGE = frozenset(range(0x20, 0x7F)) - {0x25}
+
+
+class LocalReply:
+    """One reply: ``status`` as the client sees it, its head (date and server not yet there) and body."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes, headers: list[Header]) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+
+def local_reply(
+    status: int, body: bytes, *, first: tuple[Header, ...] = (), is_grpc: bool = False, grpc_status: int | None = None
+) -> LocalReply:
+    """The reply; ``first`` are fields that stand before all others (``x-envoy-overloaded``, ``location``)."""
+    if is_grpc:
+        code = GRPC_STATUS.get(status, 2) if grpc_status is None else grpc_status
+        headers = [*first, (b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % code)]
+        if body:
+            headers.append((b"grpc-message", grpc_message(body)))
+        return LocalReply(200, b"", headers)
+    headers = list(first)
+    if body:
+        headers += [(b"content-length", b"%d" % len(body)), (b"content-type", b"text/plain")]
+    return LocalReply(status, body, headers)
+
+
+def grpc_message(text: bytes) -> bytes:
+    """Percent-encoded as gRPC wants it."""
+    return b"".join(bytes((byte,)) if byte in _PLAIN_MESSAGE else b"%%%02X" % byte for byte in text)

@@ -1,0 +1,36 @@
+"""What router and connection manager do to a response's headers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.wire.headers import HOP_BY_HOP_RESPONSE, set_header
+
+if TYPE_CHECKING:
+    from sandbox.proxy.http_stream import HttpStream
+    from sandbox.wire.http_message import Header, ResponseHead
+
+_REMOVED = HOP_BY_HOP_RESPONSE | {b"x-envoy-decorator-operation"}
+_REMOVED_AT_UPGRADE = _REMOVED - {b"connection", b"upgrade"}
+
+
+def upstream_response_headers(stream: HttpStream, head: ResponseHead, service_time: int | None) -> list[Header]:
+    """The upstream's headers without what was meant for us, with the service time and the route's changes."""
+    headers = head.headers
+    marked = head.marked
+    if not _REMOVED.isdisjoint(marked):
+        removed = _REMOVED_AT_UPGRADE if stream.is_upgrade and head.status == 101 else _REMOVED
+        headers = [header for header in headers if header[0] not in removed]
+    if b"content-length" in marked and (head.status < 200 or head.status == 204):
+        headers = [header for header in headers if header[0] != b"content-length"]
+    if service_time is not None and not stream.manager.suppresses_envoy_headers:
+        if b"x-envoy-upstream-service-time" in marked:
+            set_header(headers, b"x-envoy-upstream-service-time", b"%d" % service_time)
+        else:
+            headers.append((b"x-envoy-upstream-service-time", b"%d" % service_time))
+    route, target = stream.route, stream.target
+    if target is not None and target.response_mutations is not None:
+        target.response_mutations.apply(headers, stream.info)
+    if route is not None and route.response_mutations is not None:
+        route.response_mutations.apply(headers, stream.info)
+    return headers

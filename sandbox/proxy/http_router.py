@@ -1,0 +1,251 @@
+"""Routes made ready for traffic: everything a route says, compiled once, so that a request only reads it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sandbox.match.hash_policy import compile_hash_policy, made_cookie
+from sandbox.match.regex import compile_rewrite
+from sandbox.plan.http_connection_manager import HTTPFault
+from sandbox.plan.route import (
+    CorsPolicy,
+    DirectResponseAction,
+    PreviousHostsPredicate,
+    PreviousPrioritiesConfig,
+    RedirectAction,
+    RouteAction,
+)
+from sandbox.proxy.http_cors import Cors
+from sandbox.proxy.http_faults import Fault
+from sandbox.proxy.http_header_mutation import HeaderMutations, compile_mutations
+from sandbox.proxy.http_redirect import Redirect, matched_part
+from sandbox.wire.http_retries import RetryRules
+
+if TYPE_CHECKING:
+    import random
+
+    from sandbox.plan.base import DataSource
+    from sandbox.plan.http_connection_manager import HttpConnectionManager
+    from sandbox.plan.route import (
+        ClusterWeight,
+        HashPolicy,
+        RequestMirrorPolicy,
+        RetryPolicy,
+        Route,
+        RouteConfiguration,
+        VirtualHost,
+    )
+    from sandbox.proxy.cluster_manager import ClusterManager, ClusterRuntime
+
+DEFAULT_ROUTE_TIMEOUT = 15.0
+FAULT_FILTER = "envoy.filters.http.fault"
+CORS_FILTER = "envoy.filters.http.cors"
+
+
+def seconds(duration: timedelta | None, default: float = 0.0) -> float:
+    """A plan's duration in seconds."""
+    return default if duration is None else duration.total_seconds()
+
+
+class Target:
+    """One cluster that a route may send to, with what goes with the choice."""
+
+    __slots__ = ("cluster", "host_rewrite", "name", "request_mutations", "response_mutations")
+
+    def __init__(self, name: str, clusters: ClusterManager, weight: ClusterWeight | None = None) -> None:
+        self.name = name
+        self.cluster: ClusterRuntime | None = clusters.get(name)
+        self.host_rewrite: bytes | None = None
+        self.request_mutations: HeaderMutations | None = None
+        self.response_mutations: HeaderMutations | None = None
+        if weight is not None:
+            if weight.host_rewrite_literal:
+                self.host_rewrite = weight.host_rewrite_literal.encode()
+            self.request_mutations = compile_mutations(weight.request_headers_to_add, weight.request_headers_to_remove)
+            self.response_mutations = compile_mutations(
+                weight.response_headers_to_add, weight.response_headers_to_remove
+            )
+
+
+class Mirror:
+    """One mirror of a route."""
+
+    __slots__ = ("keep_host", "share", "target")
+
+    def __init__(self, plan: RequestMirrorPolicy, clusters: ClusterManager) -> None:
+        self.target = Target(plan.cluster, clusters)
+        fraction = plan.runtime_fraction.default_value if plan.runtime_fraction is not None else None
+        self.share = 1.0 if fraction is None else fraction.share
+        self.keep_host = plan.disable_shadow_host_suffix_append
+
+
+class RouteRuntime:
+    """A route of the plan at work."""
+
+    __slots__ = (
+        "attempt_count",
+        "auto_host_rewrite",
+        "cors",
+        "decorator",
+        "direct",
+        "fault",
+        "hash_cookies",
+        "hash_policy",
+        "host_rewrite",
+        "idle_timeout",
+        "is_forwarding",
+        "max_grpc_timeout",
+        "max_stream_duration",
+        "mirrors",
+        "per_try_timeout",
+        "plan",
+        "prefix_rewrite",
+        "redirect",
+        "regex_rewrite",
+        "request_mutations",
+        "response_mutations",
+        "retry",
+        "timeout",
+        "total_weight",
+        "virtual_host",
+        "weighted",
+    )
+
+    def __init__(self, owner: RouteOwner, virtual_host: VirtualHost, route: Route) -> None:
+        self.plan = route
+        self.virtual_host = virtual_host
+        self.attempt_count = virtual_host.include_request_attempt_count
+        self.decorator = route.decorator.operation.encode() if route.decorator is not None else None
+        self.request_mutations = tuple(
+            mutations
+            for mutations in (
+                compile_mutations(route.request_headers_to_add, route.request_headers_to_remove),
+                compile_mutations(owner.configuration.request_headers_to_add, ()),
+            )
+            if mutations is not None
+        )
+        self.response_mutations = compile_mutations(route.response_headers_to_add, route.response_headers_to_remove)
+        per_filter = {**(virtual_host.typed_per_filter_config or {}), **(route.typed_per_filter_config or {})}
+        fault, cors = per_filter.get(FAULT_FILTER, owner.fault), per_filter.get(CORS_FILTER)
+        self.fault = Fault(fault) if isinstance(fault, HTTPFault) and (fault.delay or fault.abort) else None
+        self.cors = Cors(cors) if isinstance(cors, CorsPolicy) and owner.has_cors else None
+        action = route.action
+        self.redirect = Redirect(action, route.match) if isinstance(action, RedirectAction) else None
+        self.direct: tuple[int, bytes] | None = None
+        if isinstance(action, DirectResponseAction):
+            self.direct = action.status, _body(action.body)
+        self.is_forwarding = isinstance(action, RouteAction)
+        self._forwarding(action if isinstance(action, RouteAction) else RouteAction(), owner)
+
+    def _forwarding(self, action: RouteAction, owner: RouteOwner) -> None:
+        self.timeout = seconds(action.timeout, DEFAULT_ROUTE_TIMEOUT)
+        self.idle_timeout = None if action.idle_timeout is None else seconds(action.idle_timeout)
+        duration = action.max_stream_duration
+        self.max_stream_duration = (
+            None if duration is None or duration.max_stream_duration is None else seconds(duration.max_stream_duration)
+        )
+        grpc_maximum = duration.grpc_timeout_header_max if duration is not None else None
+        grpc_maximum = action.max_grpc_timeout if grpc_maximum is None else grpc_maximum
+        self.max_grpc_timeout = None if grpc_maximum is None else seconds(grpc_maximum)
+        self.retry = retry_rules(action.retry_policy)
+        per_try = seconds(action.retry_policy.per_try_timeout) if action.retry_policy is not None else 0.0
+        self.per_try_timeout = 0.0 if 0 < self.timeout <= per_try else per_try
+        self.prefix_rewrite = action.prefix_rewrite.encode() or None
+        self.regex_rewrite = compile_rewrite(action.regex_rewrite) if action.regex_rewrite is not None else None
+        self.host_rewrite = action.host_rewrite_literal.encode() if action.host_rewrite_literal else None
+        self.auto_host_rewrite = bool(action.auto_host_rewrite)
+        self.mirrors = tuple(Mirror(mirror, owner.clusters) for mirror in action.request_mirror_policies)
+        self.hash_policy = compile_hash_policy(action.hash_policy)
+        self.hash_cookies = tuple(policy for policy in action.hash_policy if policy.cookie is not None and policy.cookie.ttl is not None)  # fmt: skip
+        weights = action.weighted_clusters.clusters if action.weighted_clusters is not None else ()
+        if weights:
+            self.weighted = tuple(
+                (weight.weight or 0, Target(weight.name, owner.clusters, weight)) for weight in weights
+            )
+        else:
+            self.weighted = ((1, Target(action.cluster or "", owner.clusters)),)
+        self.total_weight = sum(weight for weight, _ in self.weighted)
+
+    def choose_target(self, random: random.Random) -> Target:
+        """The cluster for one request; one draw where there are several."""
+        if len(self.weighted) == 1:
+            return self.weighted[0][1]
+        place = random.randrange(self.total_weight) if self.total_weight else 0
+        for weight, target in self.weighted:
+            if place < weight:
+                return target
+            place -= weight
+        return self.weighted[-1][1]
+
+    def rewritten_path(self, path: bytes) -> bytes | None:
+        """The new path with its query, or ``None`` where the route rewrites nothing."""
+        if self.prefix_rewrite is None and self.regex_rewrite is None:
+            return None
+        bare, question, query = path.partition(b"?")
+        if self.prefix_rewrite is not None:
+            rewritten = self.prefix_rewrite + bare[len(matched_part(self.plan.match, bare)) :]
+        else:
+            assert self.regex_rewrite is not None
+            rewritten = self.regex_rewrite(bare)
+        if b"?" in rewritten and question:
+            return rewritten + b"&" + query
+        return rewritten + question + query
+
+
+class RouteOwner:
+    """What routes need while they are compiled: their configuration, the clusters, the filters around them."""
+
+    __slots__ = ("clusters", "configuration", "fault", "has_cors")
+
+    def __init__(
+        self, manager: HttpConnectionManager, configuration: RouteConfiguration, clusters: ClusterManager
+    ) -> None:
+        self.configuration = configuration
+        self.clusters = clusters
+        filters = {each.name: each.typed_config for each in manager.http_filters}
+        fault = filters.get(FAULT_FILTER)
+        self.fault = fault if isinstance(fault, HTTPFault) else None
+        self.has_cors = CORS_FILTER in filters
+
+
+def retry_rules(policy: RetryPolicy | None) -> RetryRules | None:
+    """The policy read once; ``None`` where nothing is ever retried."""
+    if policy is None:
+        return None
+    words = RetryRules.words_of(policy.retry_on)
+    if not words:
+        return None
+    back_off = policy.retry_back_off
+    base = max(seconds(back_off.base_interval if back_off is not None else None, 0.025), 0.001)
+    predicates = [type(each.typed_config) for each in policy.retry_host_predicate]
+    return RetryRules(
+        words=words,
+        grpc_codes=RetryRules.grpc_codes_of(words),
+        status_codes=frozenset(policy.retriable_status_codes),
+        retries=1 if policy.num_retries is None else policy.num_retries,
+        per_try_timeout=seconds(policy.per_try_timeout),
+        base_interval=base,
+        max_interval=seconds(back_off.max_interval if back_off is not None else None, base * 10),
+        avoid_previous_hosts=PreviousHostsPredicate in predicates,
+        host_attempts=policy.host_selection_retry_max_attempts or 1,
+        previous_priorities=policy.retry_priority is not None
+        and isinstance(policy.retry_priority.typed_config, PreviousPrioritiesConfig),
+    )
+
+
+def hash_cookie(policies: tuple[HashPolicy, ...], client: str, local: str) -> list[tuple[bytes, bytes, bytes]]:
+    """Cookies that the proxy makes: name, value, ``set-cookie`` text."""
+    made = []
+    for policy in policies:
+        if policy.cookie is not None:
+            made.append((policy.cookie.name.encode(), *made_cookie(policy.cookie, client, local)))
+    return made
+
+
+def _body(source: DataSource | None) -> bytes:
+    if source is None:
+        return b""
+    if source.inline_bytes is not None:
+        return source.inline_bytes
+    return (source.inline_string or "").encode()

@@ -1,0 +1,478 @@
+"""HttpStream: one request and its response, between a downstream codec and the router."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from sandbox.match.facts import RequestFacts
+from sandbox.proxy.http_local_reply import local_reply
+from sandbox.proxy.http_router_filter import RouterFilter
+from sandbox.proxy.http_timeouts import StreamTimers
+from sandbox.wire.headers import HOP_BY_HOP_RESPONSE, header_value, set_header, tokens
+from sandbox.wire.http_path import PathRedirect, PathRejected
+
+if TYPE_CHECKING:
+    from sandbox.access_log.stream_info import StreamInfo
+    from sandbox.proxy.downstream import DownstreamConnection
+    from sandbox.proxy.http_connection_manager import HttpConnectionManagerRuntime
+    from sandbox.proxy.http_router import RouteRuntime, Target
+    from sandbox.wire.http_message import Header, Refusal, RequestHead, ResponseHead
+
+
+class DownstreamCodec(Protocol):
+    """The side of a connection that carries this stream to the client; HTTP/1 today."""
+
+    manager: HttpConnectionManagerRuntime
+    connection: DownstreamConnection
+    is_draining: bool
+    """The connection is to be closed after this response."""
+    is_http1: bool
+
+    def write_informational(self, status: int, headers: list[Header]) -> None:
+        """A 1xx head."""
+
+    def write_head(
+        self, stream: HttpStream, status: int, headers: list[Header], *, is_end: bool, names: bytes | None
+    ) -> None:
+        """The response head; ``names``: a raw head whose case of names is to be kept."""
+
+    def write_data(self, data: bytes) -> None:
+        """Payload of the response."""
+
+    def write_end(self) -> None:
+        """The response is complete."""
+
+    def stream_ended(self, stream: HttpStream, *, is_reset: bool, is_immediate: bool) -> None:
+        """The stream is logged and done; ``is_immediate``: a close that follows does not wait."""
+
+    def pause_request(self, is_paused: bool) -> None:
+        """Back-pressure of the upstream."""
+
+    def enter_tunnel(self) -> None:
+        """The upgrade was accepted: bytes go through unread."""
+
+
+class HttpStream:
+    """A request on its way; the codec calls ``decode_…``, the router ``send_…``."""
+
+    __slots__ = (
+        "codec",
+        "cors_origin",
+        "fault_timer",
+        "head",
+        "headers",
+        "info",
+        "is_decoding",
+        "is_ended",
+        "is_grpc",
+        "is_head",
+        "is_request_complete",
+        "is_upgrade",
+        "manager",
+        "request_complete_at",
+        "response_started",
+        "route",
+        "router",
+        "saw_close",
+        "target",
+        "timers",
+        "waiting",
+    )
+
+    def __init__(self, codec: DownstreamCodec, start: float, start_wall: float) -> None:
+        self.codec = codec
+        self.manager = codec.manager
+        self.info: StreamInfo = codec.connection.new_stream(start, start_wall)
+        self.info.is_http = True
+        self.info.protocol = "HTTP/1.1"
+        self.head: RequestHead
+        self.headers: list[Header] = []
+        self.route: RouteRuntime | None = None
+        self.target: Target | None = None
+        self.router: RouterFilter | None = None
+        self.timers: StreamTimers | None = None
+        self.waiting: list[bytes] | None = None
+        """Payload that came while a fault delays the request."""
+        self.fault_timer: asyncio.TimerHandle | None = None
+        self.cors_origin: bytes | None = None
+        self.is_decoding = False
+        self.is_ended = False
+        self.is_grpc = False
+        self.is_head = False
+        self.is_request_complete = False
+        self.is_upgrade = False
+        self.request_complete_at = 0.0
+        self.response_started = False
+        self.saw_close = False
+
+    # --- from the codec ---
+
+    def decode_head(self, head: RequestHead, is_end: bool) -> None:
+        """The head is in; ``is_end``: there is no body."""
+        self.head = head
+        self.is_decoding = True
+        self._decode(head, is_end)
+        self.is_decoding = False
+
+    def _decode(self, head: RequestHead, is_end: bool) -> None:
+        info, manager = self.info, self.manager
+        info.method = head.method
+        info.path = head.path
+        info.authority = head.host
+        info.request_headers = self.headers = head.headers
+        info.request_headers_bytes = head.size
+        self.is_head = head.method == b"HEAD"
+        if not head.is_http11:
+            info.protocol = "HTTP/1.0"
+        if head.marked or not head.is_http11:
+            self._connection_options(head)
+        if is_end and not self.is_upgrade:
+            self.is_request_complete = True
+            self.request_complete_at = info.last_downstream_rx = time.monotonic()
+        if manager.has_stream_timers:
+            self._start_timers()
+        if head.host is None and not head.is_http11 and manager.default_host:
+            head.host = info.authority = manager.default_host
+        if head.host is None:
+            self.local_reply(400, b"", "missing_host_header")
+            return
+        path = head.path
+        if path is not None:
+            if path[:1] != b"/":
+                self.local_reply(404, b"", "absolute_path_rejected")
+                return
+            try:
+                info.path = path = manager.paths.normalize(path)
+            except PathRejected:
+                self.local_reply(400, b"", "path_normalization_failed")
+                return
+            except PathRedirect as redirect:
+                info.path = redirect.path
+                self.local_reply(307, b"", "path_normalization_failed", first=((b"location", redirect.path),))
+                return
+        self.headers = manager.request_headers.prepare(head, self.codec.connection, info, is_upgrade=self.is_upgrade)
+        info.request_headers = self.headers
+        info.scheme = head.scheme
+        self._find_route(head, path)
+
+    def _connection_options(self, head: RequestHead) -> None:
+        marked = head.marked
+        connection = tokens(marked[b"connection"]) if b"connection" in marked else []
+        if b"upgrade" in connection and b"upgrade" in marked:
+            if marked[b"upgrade"].lower() == b"h2c":
+                gone = (b"upgrade", b"http2-settings")
+                head.headers = [header for header in head.headers if header[0] not in gone]
+            else:
+                self.is_upgrade = True
+        if head.method == b"CONNECT":
+            self.is_upgrade = True
+        self.saw_close = (
+            b"close" in connection
+            or b"close" in tokens(marked.get(b"proxy-connection", b""))
+            or not (head.is_http11 or b"keep-alive" in connection)
+        )
+        if not self.manager.proxy_100_continue and marked.get(b"expect", b"").lower() == b"100-continue":
+            head.headers = [header for header in head.headers if header[0] != b"expect"]
+            self.codec.write_informational(100, [])
+
+    def _start_timers(self) -> None:
+        manager = self.manager
+        self.timers = timers = StreamTimers(self)
+        timers.start_idle(manager.stream_idle_timeout)
+        if manager.request_timeout > 0 and not self.is_request_complete:
+            timers.start_request(manager.request_timeout)
+        timers.start_duration(manager.max_stream_duration)
+
+    def _find_route(self, head: RequestHead, path: bytes | None) -> None:
+        info, manager = self.info, self.manager
+        assert head.host is not None
+        info.route_configuration = manager.route_configuration
+        virtual_host = manager.virtual_hosts.find(head.host)
+        facts = RequestFacts(head.method, path, head.host, head.scheme or b"http", self.headers)
+        route = manager.find_route(virtual_host, facts)
+        for name, value in self.headers:
+            if name == b"content-type":
+                self.is_grpc = is_grpc_content(value)
+                break
+        if route is not None:
+            self._use_route(route)
+        if self.is_upgrade and head.method != b"CONNECT":
+            wanted = head.marked.get(b"upgrade", b"").lower()
+            if wanted not in manager.upgrades:
+                self.local_reply(403, b"", "upgrade_failed")
+                return
+        if route is None:
+            info.response_flags.append("NR")
+            self.local_reply(404, b"", "route_not_found")
+            return
+        if route.fault is not None:
+            delay = route.fault.draw_delay(manager.random)
+            if delay > 0:
+                self._delay(delay)
+                return
+        self._after_delay()
+
+    def _use_route(self, route: RouteRuntime) -> None:
+        info = self.info
+        self.route = route
+        info.route = route.plan
+        info.virtual_host = route.virtual_host
+        if route.is_forwarding:
+            self.target = target = route.choose_target(self.manager.random)
+            if target.cluster is not None:
+                info.cluster = target.cluster.plan
+                info.upstream_cluster_name = target.name
+        if route.decorator is not None and self.manager.traces:
+            set_header(self.headers, b"x-envoy-decorator-operation", route.decorator)
+        if route.idle_timeout is not None or route.max_stream_duration is not None:
+            timers = self.timers
+            if timers is None:
+                timers = self.timers = StreamTimers(self)
+            if route.idle_timeout is not None:
+                timers.start_idle(route.idle_timeout)
+            if route.max_stream_duration is not None:
+                timers.start_duration(route.max_stream_duration)
+
+    # --- the filters in front of the router ---
+
+    def _delay(self, delay: float) -> None:
+        self.info.response_flags.append("DI")
+        self.waiting = []
+        self.fault_timer = asyncio.get_running_loop().call_later(delay, self._delayed)
+
+    def _delayed(self) -> None:
+        self.fault_timer = None
+        if not self.is_ended:
+            self._after_delay()
+
+    def _after_delay(self) -> None:
+        route = self.route
+        assert route is not None
+        if route.fault is not None and route.fault.draw_abort(self.manager.random):
+            self.info.response_flags.append("FI")
+            self.local_reply(
+                route.fault.status, b"fault filter abort", "fault_filter_abort", grpc_status=route.fault.grpc_status
+            )
+            return
+        if route.cors is not None and self._cors(route):
+            return
+        if route.is_forwarding:
+            self.router = router = RouterFilter(self, route)
+            waiting, self.waiting = self.waiting, None
+            router.start()
+            for data in waiting or ():
+                if not self.is_ended:
+                    router.request_data(data)
+            if waiting is not None and self.is_request_complete and not self.is_ended:
+                router.request_end()
+        else:
+            self._answer_here(route)
+
+    def _cors(self, route: RouteRuntime) -> bool:
+        assert route.cors is not None
+        if route.cors.share < 1 and self.manager.random.random() >= route.cors.share:
+            return False
+        answer = route.cors.preflight(self.head.method, self.headers)
+        if answer is None:
+            self.cors_origin = route.cors.allowed_origin(self.headers)
+            return False
+        self.info.response_code_details = "cors_response"
+        self.send_head(200, answer, is_end=True)
+        self.send_end()
+        return True
+
+    def _answer_here(self, route: RouteRuntime) -> None:
+        """Redirects, direct responses, and routes that do not forward."""
+        if route.redirect is not None:
+            scheme = self.head.scheme or b"http"
+            location = route.redirect.location(scheme, self.head.host or b"", self.info.path or b"/")
+            self.local_reply(route.redirect.status, b"", "direct_response", first=((b"location", location),))
+            return
+        if route.direct is None:
+            self.local_reply(404, b"", "route_not_found")
+            return
+        status, body = route.direct
+        self.local_reply(status, body, "direct_response", is_route_reply=True)
+
+    # --- request body ---
+
+    def decode_data(self, data: bytes) -> None:
+        """Payload of the request."""
+        if self.is_ended:
+            return
+        self.info.bytes_received += len(data)
+        if self.timers is not None:
+            self.timers.touch()
+        if self.waiting is not None:
+            self.waiting.append(data)
+        elif self.router is not None:
+            self.router.request_data(data)
+
+    def decode_end(self) -> None:
+        """The request is complete."""
+        if self.is_ended:
+            return
+        self.is_request_complete = True
+        self.request_complete_at = self.info.last_downstream_rx = time.monotonic()
+        if self.timers is not None:
+            self.timers.request_complete()
+        if self.waiting is None and self.router is not None:
+            self.router.request_end()
+
+    def downstream_closed(self) -> None:
+        """The client is gone."""
+        if self.is_ended:
+            return
+        self.info.response_flags.append("DC")
+        self.info.response_code_details = "downstream_remote_disconnect"
+        self._end(is_reset=True)
+
+    def downstream_writable(self, is_writable: bool) -> None:
+        """Back-pressure of the client."""
+        if self.router is not None:
+            self.router.downstream_writable(is_writable)
+
+    def codec_error(self, refusal: Refusal) -> None:
+        """The codec cannot go on: a reply where none has begun, and the connection is closed."""
+        info = self.info
+        if refusal.details == "http1.codec_error" or "DPE" not in info.response_flags:
+            info.response_flags.append("DPE")
+        body = {400: b"Bad Request", 426: b"Upgrade Required", 431: b"Request Header Fields Too Large",
+                501: b"Not Implemented"}.get(refusal.status, b"")  # fmt: skip
+        info.response_code_details = refusal.details
+        self.codec.is_draining = True
+        if self.response_started:
+            self._end(is_reset=True)
+        else:
+            self.local_reply(refusal.status, body, refusal.details)
+
+    # --- clocks ---
+
+    def on_idle_timeout(self) -> None:
+        """``stream_idle_timeout``: nothing happened for too long."""
+        self.info.response_flags.append("SI")
+        self._timed_out(504 if self.is_request_complete else 408, b"stream timeout", "stream_idle_timeout")
+
+    def on_request_timeout(self) -> None:
+        """``request_timeout``: the request is not complete."""
+        self._timed_out(408, b"request timeout", "request_overall_timeout")
+
+    def on_max_duration(self) -> None:
+        """``max_stream_duration``."""
+        status = 504 if self.is_request_complete else 408
+        self._timed_out(status, b"downstream duration timeout", "max_duration_timeout")
+
+    def _timed_out(self, status: int, body: bytes, details: str) -> None:
+        if self.is_ended:
+            return
+        if self.response_started:
+            self.info.response_code_details = details
+            self._end(is_reset=True)
+        else:
+            self.local_reply(status, body, details)
+
+    # --- the response ---
+
+    def local_reply(
+        self,
+        status: int,
+        body: bytes,
+        details: str,
+        *,
+        first: tuple[Header, ...] = (),
+        grpc_status: int | None = None,
+        is_route_reply: bool = False,
+    ) -> None:
+        """An answer of our own; whatever goes on upstream is given up."""
+        if self.router is not None:
+            self.router.abandon()
+        reply = local_reply(status, body, first=first, is_grpc=self.is_grpc, grpc_status=grpc_status)
+        headers = reply.headers
+        if is_route_reply and status == 304:
+            headers.insert(0, (b"location", self._own_url()))
+        route = self.route
+        if route is not None and not route.is_forwarding and route.response_mutations is not None and details == "direct_response":  # fmt: skip
+            route.response_mutations.apply(headers, self.info)
+        self.info.response_code_details = details
+        body = reply.body
+        self.send_head(reply.status, headers, is_end=not body)
+        if body and not self.is_head:
+            self.send_data(body)
+        self.send_end()
+
+    def _own_url(self) -> bytes:
+        return b"%b://%b%b" % (self.head.scheme or b"http", self.head.host or b"", self.info.path or b"/")
+
+    def send_informational(self, head: ResponseHead) -> None:
+        """A 1xx head of the upstream."""
+        self.codec.write_informational(
+            head.status, [header for header in head.headers if header[0] not in HOP_BY_HOP_RESPONSE]
+        )
+
+    def send_head(self, status: int, headers: list[Header], *, is_end: bool, names: bytes | None = None) -> None:
+        """The head of the response, still without date, server and framing."""
+        codec, manager, info = self.codec, self.manager, self.info
+        if self.route is not None and self.route.cors is not None and self.cors_origin is not None:
+            self.route.cors.decorate(self.cors_origin, headers)
+        manager.finish_response(headers)
+        info.response_code = status
+        info.response_headers = headers
+        self.response_started = True
+        if not self.is_request_complete or self.saw_close or manager.node.draining:
+            codec.is_draining = True
+        if not (self.is_upgrade and status == 101):
+            if codec.is_draining:
+                headers.append((b"connection", b"close"))
+            elif codec.is_http1 and not self.head_is_http11:
+                headers.append((b"connection", b"keep-alive"))
+        if self.timers is not None:
+            self.timers.touch()
+        info.first_downstream_tx = time.monotonic()
+        codec.write_head(self, status, headers, is_end=is_end, names=names)
+
+    @property
+    def head_is_http11(self) -> bool:
+        """The version the client spoke (1.1 where its head was never understood)."""
+        return self.info.protocol != "HTTP/1.0"
+
+    def send_data(self, data: bytes) -> None:
+        """Payload of the response."""
+        self.info.bytes_sent += len(data)
+        if self.timers is not None:
+            self.timers.touch()
+        self.codec.write_data(data)
+
+    def send_end(self) -> None:
+        """The response is complete."""
+        if self.is_ended:
+            return
+        self.codec.write_end()
+        self._end(is_reset=False)
+
+    def reset(self) -> None:
+        """The response breaks off: nothing more is written, the connection is closed a second later."""
+        if not self.is_ended:
+            self._end(is_reset=True)
+
+    def _end(self, *, is_reset: bool) -> None:
+        self.is_ended = True
+        if self.fault_timer is not None:
+            self.fault_timer.cancel()
+        if self.timers is not None:
+            self.timers.stop()
+        if self.router is not None:
+            self.router.finish()
+        info = self.info
+        info.end = info.last_downstream_tx = time.monotonic()
+        self.manager.logger.log(info)
+        is_complete = self.is_request_complete and not self.is_decoding
+        without_length = not self.head_is_http11 and header_value(info.response_headers, b"content-length") is None
+        is_immediate = self.saw_close and (is_complete or without_length)
+        self.codec.stream_ended(self, is_reset=is_reset, is_immediate=is_immediate)
+
+
+def is_grpc_content(content_type: bytes) -> bool:
+    """``application/grpc`` and its variants with a suffix."""
+    return content_type.startswith(b"application/grpc") and content_type[16:17] in (b"", b"+", b";")

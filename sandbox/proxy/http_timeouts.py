@@ -1,0 +1,79 @@
+"""The clocks of one stream: idle, request, overall duration. Made only where one of them is configured."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sandbox.proxy.http_stream import HttpStream
+
+
+class StreamTimers:
+    """Timers of the connection manager for one stream; times in seconds, 0 is none."""
+
+    __slots__ = ("_activity", "_duration", "_idle", "_loop", "_request", "_stream", "idle_timeout")
+
+    def __init__(self, stream: HttpStream) -> None:
+        self._stream = stream
+        self._loop = asyncio.get_running_loop()
+        self._activity = self._loop.time()
+        self._idle: asyncio.TimerHandle | None = None
+        self._request: asyncio.TimerHandle | None = None
+        self._duration: asyncio.TimerHandle | None = None
+        self.idle_timeout = 0.0
+
+    def start_idle(self, timeout: float) -> None:
+        """(Re)starts the idle clock with this limit."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        self.idle_timeout = timeout
+        if timeout > 0:
+            self._idle = self._loop.call_later(timeout, self._on_idle)
+
+    def start_request(self, timeout: float) -> None:
+        """The request must be complete by then."""
+        self._request = self._loop.call_later(timeout, self._on_request)
+
+    def start_duration(self, timeout: float) -> None:
+        """The stream must have ended by then (a later call replaces an earlier one; 0 is none)."""
+        if self._duration is not None:
+            self._duration.cancel()
+            self._duration = None
+        if timeout > 0:
+            self._duration = self._loop.call_later(timeout, self._on_duration)
+
+    def touch(self) -> None:
+        """Something was read or written."""
+        self._activity = self._loop.time()
+
+    def request_complete(self) -> None:
+        """The request's last byte is in."""
+        self.touch()
+        if self._request is not None:
+            self._request.cancel()
+            self._request = None
+
+    def stop(self) -> None:
+        """The stream has ended."""
+        for timer in (self._idle, self._request, self._duration):
+            if timer is not None:
+                timer.cancel()
+        self._idle = self._request = self._duration = None
+
+    def _on_idle(self) -> None:
+        left = self._activity + self.idle_timeout - self._loop.time()
+        if left > 0.002:
+            self._idle = self._loop.call_later(left, self._on_idle)
+            return
+        self._idle = None
+        self._stream.on_idle_timeout()
+
+    def _on_request(self) -> None:
+        self._request = None
+        self._stream.on_request_timeout()
+
+    def _on_duration(self) -> None:
+        self._duration = None
+        self._stream.on_max_duration()

@@ -1,0 +1,335 @@
+"""One HTTP/1 connection to an upstream: writes requests, reads responses, tells its user what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
+from sandbox.wire.http1_head import read_response_head
+from sandbox.wire.http_message import Refusal, ResponseHead
+from sandbox.wire.http_retries import Reset
+
+if TYPE_CHECKING:
+    from sandbox.proxy.host import Host
+    from sandbox.proxy.http_connection_pool import HttpConnectionPool
+    from sandbox.proxy.upstream import Upstream
+
+
+class UpstreamCallbacks(Protocol):
+    """The user of a connection, from its request to the end of the response."""
+
+    def on_upstream_informational(self, head: ResponseHead) -> None:
+        """100, 102, 103: the final head is still to come."""
+
+    def on_upstream_head(self, head: ResponseHead, is_end: bool) -> None:
+        """The final head; ``is_end``: there is no body, and the connection is already released."""
+
+    def on_upstream_data(self, data: bytes) -> None:
+        """Payload."""
+
+    def on_upstream_end(self) -> None:
+        """The response is complete; the connection is already released."""
+
+    def on_upstream_reset(self, reset: Reset) -> None:
+        """The connection broke before the response was complete."""
+
+    def on_upstream_writable(self, is_writable: bool) -> None:
+        """Back-pressure of the upstream: stop or go on sending."""
+
+
+class Http1ClientConnection(asyncio.Protocol):
+    """A pooled connection; at most one request at a time."""
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_expects_no_body",
+        "_is_chunked_request",
+        "_is_head_done",
+        "_is_request_done",
+        "_is_upgrade",
+        "_must_close",
+        "idle_since",
+        "is_closed",
+        "pool",
+        "requests",
+        "transport",
+        "upstream",
+        "user",
+        "wire_bytes_received",
+        "wire_bytes_sent",
+    )
+
+    def __init__(self, pool: HttpConnectionPool) -> None:
+        self.pool = pool
+        self.transport: asyncio.Transport | None = None
+        self.upstream: Upstream | None = None
+        self.user: UpstreamCallbacks | None = None
+        self.is_closed = False
+        self.requests = 0
+        self.idle_since = 0.0
+        self.wire_bytes_received = 0
+        self.wire_bytes_sent = 0
+        self._buffer = b""
+        self._body: BodyReader | None = None
+        self._is_head_done = False
+        self._is_request_done = False
+        self._is_chunked_request = False
+        self._is_upgrade = False
+        self._expects_no_body = False
+        self._must_close = False
+
+    @property
+    def host(self) -> Host:
+        """Where it leads."""
+        return self.pool.host
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether another request may follow."""
+        return not (self._must_close or self.is_closed)
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def connected(self, upstream: Upstream) -> None:
+        """The connection stands (TLS included)."""
+        self.upstream = upstream
+        self.transport = upstream.transport
+        if self.pool.max_connection_duration > 0:
+            asyncio.get_running_loop().call_later(self.pool.max_connection_duration, self._too_old)
+
+    def _too_old(self) -> None:
+        self._must_close = True
+        if self.user is None:
+            self.close()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        if self.user is None:
+            # before the first request its bytes are kept for it; on an idle connection nobody asked for them
+            if self.requests == 0:
+                self._buffer += data
+            else:
+                self.close()
+            return
+        self.wire_bytes_received += len(data)
+        if self._is_head_done:
+            self._read_body(data)
+        else:
+            self._read_head(self._buffer + data if self._buffer else data)
+
+    def eof_received(self) -> bool:
+        """See asyncio.Protocol: Envoy knows no half-closed HTTP/1."""
+        self._ended()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._ended()
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        if self.user is not None:
+            self.user.on_upstream_writable(False)
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        if self.user is not None:
+            self.user.on_upstream_writable(True)
+
+    # --- the request ---
+
+    def send_head(
+        self, user: UpstreamCallbacks, head: bytes, *, is_chunked: bool, is_head_method: bool, is_upgrade: bool
+    ) -> None:
+        """Begins a request; its body follows by ``send_data``, its end by ``end_request``."""
+        self.user = user
+        self._is_head_done = False
+        self._is_request_done = False
+        self._is_chunked_request = is_chunked
+        self._expects_no_body = is_head_method
+        self._is_upgrade = is_upgrade
+        self.wire_bytes_sent = len(head)
+        self.wire_bytes_received = 0
+        if self.transport is not None and not self.is_closed:
+            self.transport.write(head)
+
+    def send_data(self, data: bytes) -> None:
+        """Payload of the request."""
+        if data and self.transport is not None and not self.is_closed:
+            framed = chunk(data) if self._is_chunked_request else data
+            self.wire_bytes_sent += len(framed)
+            self.transport.write(framed)
+
+    def end_request(self) -> None:
+        """The request is complete; what the upstream already said (before it was asked) is read now."""
+        self._is_request_done = True
+        if self._is_chunked_request and self.transport is not None and not self.is_closed:
+            self.wire_bytes_sent += len(LAST_CHUNK)
+            self.transport.write(LAST_CHUNK)
+
+    def read_early_bytes(self) -> None:
+        """Reads what came before the request was sent."""
+        if self._buffer and not self._is_head_done:
+            early, self._buffer = self._buffer, b""
+            self.data_received(early)
+
+    def reset(self) -> None:
+        """The user gives up: the connection is closed, nothing is called back."""
+        if self.user is None:
+            return
+        self.user = None
+        self._must_close = True
+        self.close()
+        self.pool.release(self)
+
+    def pause_reading(self, is_paused: bool) -> None:
+        """Back-pressure of the client."""
+        if self.transport is not None and not self.is_closed:
+            if is_paused:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    # --- the response ---
+
+    def _read_head(self, data: bytes) -> None:
+        while True:
+            head = read_response_head(data)
+            if head is None:
+                self._buffer = data
+                return
+            self._buffer = b""
+            if isinstance(head, Refusal):
+                self._break(Reset.PROTOCOL_ERROR)
+                return
+            data = data[head.size :]
+            assert self.user is not None
+            if head.status in (100, 102, 103):
+                self.user.on_upstream_informational(head)
+                if not data:
+                    return
+                continue
+            break
+        self._final_head(head, data)
+
+    def _final_head(self, head: ResponseHead, rest: bytes) -> None:
+        user = self.user
+        assert user is not None
+        self._is_head_done = True
+        connection = head.marked.get(b"connection")
+        if not head.is_http11:
+            self._must_close = connection is None or b"keep-alive" not in connection.lower()
+        elif (connection is not None and b"close" in connection.lower()) or (
+            b"proxy-connection" in head.marked and b"close" in head.marked[b"proxy-connection"].lower()
+        ):
+            self._must_close = True
+        body = self._body_of(head)
+        self._body = body
+        if body is None or body.is_done:
+            self._finish(rest)
+            user.on_upstream_head(head, True)
+            return
+        user.on_upstream_head(head, False)
+        if rest and self.user is user:
+            self._read_body(rest)
+
+    def _body_of(self, head: ResponseHead) -> BodyReader | None:
+        status = head.status
+        if status == 101 and self._is_upgrade:
+            return UntilCloseBody()
+        if self._expects_no_body or status < 200 or status in (204, 304):
+            return None
+        if head.is_chunked:
+            return ChunkedBody()
+        if head.content_length is not None:
+            return LengthBody(head.content_length)
+        self._must_close = True
+        return UntilCloseBody()
+
+    def _read_body(self, data: bytes) -> None:
+        body, user = self._body, self.user
+        assert body is not None
+        assert user is not None
+        try:
+            payload, rest = body.feed(data)
+        except BodyError:
+            self._break(Reset.PROTOCOL_ERROR)
+            return
+        if not body.is_done:
+            if payload:
+                user.on_upstream_data(payload)
+            return
+        self._finish(rest)
+        if payload:
+            user.on_upstream_data(payload)
+        user.on_upstream_end()
+
+    def _finish(self, rest: bytes) -> None:
+        """The response is complete: the connection goes back to its pool, or is closed."""
+        self.user = None
+        if rest or not self._is_request_done:
+            self._must_close = True
+        self.pool.release(self)
+
+    def _break(self, reset: Reset) -> None:
+        user, self.user = self.user, None
+        self._must_close = True
+        self.close()
+        if user is not None:
+            self.pool.release(self)
+            user.on_upstream_reset(reset)
+
+    def _ended(self) -> None:
+        """The upstream ended the connection, or it broke."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if self.transport is not None:
+            self.transport.close()
+        if self.upstream is None:
+            return  # still connecting: the connector reports it
+        user, self.user = self.user, None
+        self.pool.connection_closed(self)
+        if user is None:
+            return
+        self.pool.release(self)
+        if isinstance(self._body, UntilCloseBody) and self._is_head_done:
+            if self._is_upgrade:
+                user.on_upstream_reset(Reset.CONNECTION_TERMINATION)
+            else:
+                user.on_upstream_end()
+        elif self._is_head_done or self._buffer:
+            user.on_upstream_reset(Reset.PROTOCOL_ERROR)
+        else:
+            user.on_upstream_reset(Reset.CONNECTION_TERMINATION)
+
+    def closed_early(self) -> None:
+        """It was closed before its first user came; a user that came has been told nothing yet."""
+        user, self.user = self.user, None
+        self.pool.connection_closed(self)
+        if user is not None:
+            self.pool.release(self)
+            user.on_upstream_reset(Reset.PROTOCOL_ERROR if self._buffer else Reset.CONNECTION_TERMINATION)
+
+    # --- the connection ---
+
+    def became_idle(self) -> None:
+        """Nobody uses it from now on."""
+        self.idle_since = time.monotonic()
+
+    def close(self) -> None:
+        """Ends it from our side."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if self.transport is not None:
+            self.transport.close()
+        self.pool.connection_closed(self)

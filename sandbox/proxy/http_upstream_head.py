@@ -1,0 +1,67 @@
+"""Writes the head of a request for an HTTP/1.1 upstream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sandbox.proxy.http_stream import HttpStream
+    from sandbox.wire.http_message import Header
+
+_BODILESS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
+
+
+def render_request_head(stream: HttpStream, *, is_end: bool, keeps_case: bool) -> tuple[bytes, bool]:
+    """The bytes of the head, and whether the body goes in chunks."""
+    info = stream.info
+    headers = stream.headers
+    method = stream.head.method
+    is_chunked = False
+    framing = b""
+    if stream.head.content_length is None:
+        if is_end and not stream.is_upgrade:
+            if method not in _BODILESS:
+                framing = b"content-length: 0\r\n"
+        elif not stream.is_upgrade:
+            is_chunked = True
+            framing = b"transfer-encoding: chunked\r\n"
+    names = original_names(stream.head.raw) if keeps_case else None
+    target = info.path if info.path is not None else info.authority
+    return (
+        b"%b %b HTTP/1.1\r\n%b%b%b\r\n"
+        % (
+            method,
+            target,
+            _line(b"host", info.authority or b"", names),
+            render_headers(headers, names),
+            framing,
+        ),
+        is_chunked,
+    )
+
+
+def render_headers(headers: list[Header], names: dict[bytes, bytes] | None) -> bytes:
+    """Header lines, each with its end."""
+    if not headers:
+        return b""
+    if names is not None:
+        return b"".join(_line(name, value, names) for name, value in headers)
+    return b"\r\n".join(map(b": ".join, headers)) + b"\r\n"
+
+
+def _line(name: bytes, value: bytes, names: dict[bytes, bytes] | None) -> bytes:
+    if names is not None:
+        name = names.get(name, name)
+    return b"%b: %b\r\n" % (name, value)
+
+
+def original_names(raw: bytes) -> dict[bytes, bytes]:
+    """From names in lower case to how a head spelled them (the first spelling counts)."""
+    names: dict[bytes, bytes] = {}
+    for line in raw.split(b"\n")[1:]:
+        name = line.partition(b":")[0]
+        names.setdefault(name.lower(), name)
+    return names
+
+
+__all__ = ["original_names", "render_headers", "render_request_head"]
