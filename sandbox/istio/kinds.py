@@ -32,7 +32,7 @@ from sandbox.istio.telemetry import Telemetry
 from sandbox.istio.traffic_extension import TrafficExtension
 from sandbox.istio.virtual_service import VirtualService
 from sandbox.istio.wasm_plugin import WasmPlugin
-from sandbox.istio.workload_entry import WorkloadEntry
+from sandbox.istio.workload_entry import WorkloadEntry, WorkloadEntryStatus
 from sandbox.istio.workload_group import WorkloadGroup
 from sandbox.istio.workload_proxy_config import ProxyConfig
 
@@ -63,7 +63,7 @@ _ALL: Final = ("v1", "v1beta1", "v1alpha3")
 
 _KINDS: Final = (
     Kind(_NETWORKING, "ServiceEntry", _ALL, ServiceEntry, ServiceEntryStatus),
-    Kind(_NETWORKING, "WorkloadEntry", _ALL, WorkloadEntry),
+    Kind(_NETWORKING, "WorkloadEntry", _ALL, WorkloadEntry, WorkloadEntryStatus),
     Kind(_NETWORKING, "WorkloadGroup", _ALL, WorkloadGroup),
     Kind(_NETWORKING, "VirtualService", _ALL, VirtualService),
     Kind(_NETWORKING, "DestinationRule", _ALL, DestinationRule),

@@ -20,3 +20,18 @@ class WorkloadEntry(Message):
     locality: str = ""
     weight: UInt32 = 0
     service_account: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadEntryCondition(Message):
+    """``istio.meta.v1alpha1.IstioCondition``, as far as health needs it."""
+
+    type: str = ""
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadEntryStatus(Message):
+    """``istio.networking.v1alpha3.WorkloadEntryStatus``: what controllers wrote back."""
+
+    conditions: tuple[WorkloadEntryCondition, ...] = ()
