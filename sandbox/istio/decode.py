@@ -80,6 +80,8 @@ def decode_message(message_type: type[MessageT], node: YamlMapping, reader: Obje
             if value is LEFT_OUT:
                 continue
         values[known.name] = value
+    if message_type.ONEOFS:
+        _keep_one_of_each(message_type, values, reader, path)
     return message_type(**values)  # type: ignore[arg-type]
 
 
@@ -174,6 +176,21 @@ def _map_key(convert_key: Convert, key: str, reader: ObjectReader, spot: Spot) -
     if key.isdigit() or (key[:1] == "-" and key[1:].isdigit()):
         return convert_key(int(key), reader, spot)
     return reader.fault("SBX0102", f"the keys are numbers, not {shown(key)}", spot)
+
+
+def _keep_one_of_each(message_type: type[Message], values: dict[str, object], reader: ObjectReader, path: str) -> None:
+    for group in message_type.ONEOFS:
+        written = [name for name in group if name in values]
+        if len(written) < 2:
+            continue
+        place = values["place"]
+        assert isinstance(place, Place), "set by decode_message"
+        names = " and ".join(place.key(name) for name in written)
+        spot = Spot(place.node, place.key(written[-1]), path)
+        hint = f"istiod would take {place.key(written[-1])}"
+        reader.complain("SBX0301", f"only one of {names} can be set", spot, hint=hint, at_key=True)
+        for name in written[:-1]:
+            del values[name]
 
 
 def _unknown_field(shape: Shape, node: YamlMapping, key: str, reader: ObjectReader, path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sandbox.istio.message import Message
 from sandbox.istio.scalars import UInt32
@@ -27,6 +28,8 @@ class Destination(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StringMatch(Message):
     """``istio.networking.v1alpha3.StringMatch``: exactly one is set; regex is RE2, whole text."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("exact", "prefix", "regex"),)
 
     exact: str | None = None
     prefix: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.scalars import Int32, UInt32
@@ -154,6 +154,8 @@ class WaypointMatch(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyConfigObjectMatch(Message):
     """``istio.networking.v1alpha3.EnvoyFilter.EnvoyConfigObjectMatch``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("listener", "route_configuration", "cluster", "waypoint"),)
 
     context: PatchContext = "ANY"
     proxy: ProxyMatch | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 from sandbox.istio.log_providers import (
     EnvoyFileAccessLogProvider,
@@ -84,6 +85,26 @@ class SDSProvider(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtensionProvider(Message):
     """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (
+        (
+            "envoy_ext_authz_http",
+            "envoy_ext_authz_grpc",
+            "zipkin",
+            "lightstep",
+            "datadog",
+            "stackdriver",
+            "opencensus",
+            "skywalking",
+            "opentelemetry",
+            "prometheus",
+            "envoy_file_access_log",
+            "envoy_http_als",
+            "envoy_tcp_als",
+            "envoy_otel_als",
+            "sds",
+        ),
+    )
 
     name: str = ""
     envoy_ext_authz_http: EnvoyExternalAuthorizationHttpProvider | None = None

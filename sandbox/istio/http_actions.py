@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sandbox.istio.destination import Destination, Percent, StringMatch
 from sandbox.istio.message import Message
@@ -18,6 +18,8 @@ RedirectPortSelection = Literal["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]
 class HTTPRedirect(Message):
     """``istio.networking.v1alpha3.HTTPRedirect``: answer with a redirect."""
 
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("port", "derive_port"),)
+
     uri: str = ""
     authority: str = ""
     port: UInt32 | None = None
@@ -30,6 +32,8 @@ class HTTPRedirect(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPBody(Message):
     """``istio.networking.v1alpha3.HTTPBody``: a body as text or as base64."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("string", "bytes"),)
 
     string: str | None = None
     bytes: bytes | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 from sandbox.istio.destination import Percent
 from sandbox.istio.message import Message
@@ -14,6 +15,8 @@ from sandbox.istio.scalars import Int32
 class FaultAbort(Message):
     """``istio.networking.v1alpha3.HTTPFaultInjection.Abort``: which error and how often."""
 
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("http_status", "grpc_status", "http2_error"),)
+
     http_status: Int32 | None = None
     grpc_status: str | None = None
     http2_error: str | None = None
@@ -23,6 +26,8 @@ class FaultAbort(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultDelay(Message):
     """``istio.networking.v1alpha3.HTTPFaultInjection.Delay``: how long and how often to delay."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("fixed_delay", "exponential_delay"),)
 
     percent: Int32 = 0
     fixed_delay: timedelta | None = None

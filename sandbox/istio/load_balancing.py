@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.scalars import UInt32, UInt64
@@ -46,6 +46,11 @@ class RingHash(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsistentHashLB(Message):
     """``istio.networking.v1alpha3.LoadBalancerSettings.ConsistentHashLB``: endpoint by hash."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("http_header_name", "http_cookie", "use_source_ip", "http_query_parameter_name"),
+        ("ring_hash", "maglev"),
+    )
 
     http_header_name: str | None = None
     http_cookie: HTTPCookie | None = None
@@ -116,6 +121,8 @@ class ZoneAwareLoadBalancerSetting(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancerSettings(Message):
     """``istio.networking.v1alpha3.LoadBalancerSettings``: which endpoint gets the next request."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("simple", "consistent_hash"),)
 
     simple: SimpleLB | None = None
     consistent_hash: ConsistentHashLB | None = None

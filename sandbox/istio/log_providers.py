@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sandbox.istio.message import Message
 from sandbox.istio.scalars import UInt32
@@ -12,6 +13,8 @@ from sandbox.istio.scalars import UInt32
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyFileLogFormat(Message):
     """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyFileAccessLogProvider.LogFormat``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "labels"),)
 
     text: str | None = None
     labels: Mapping[str, object] | None = None

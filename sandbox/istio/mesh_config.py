@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sandbox.istio.client_tls import ClientTLSSettings
 from sandbox.istio.connection_pool import ConnectionPoolSettings, OutlierDetection, TcpKeepalive
@@ -61,6 +61,8 @@ class CA(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateData(Message):
     """``istio.mesh.v1alpha1.MeshConfig.CertificateData``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("pem", "spiffe_bundle_url"),)
 
     pem: str | None = None
     spiffe_bundle_url: str | None = None

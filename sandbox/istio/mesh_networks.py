@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.scalars import UInt32
@@ -12,6 +13,8 @@ from sandbox.istio.scalars import UInt32
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IstioNetworkGateway(Message):
     """``istio.mesh.v1alpha1.Network.IstioNetworkGateway``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("registry_service_name", "address"),)
 
     registry_service_name: str | None = None
     address: str | None = None
@@ -22,6 +25,8 @@ class IstioNetworkGateway(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkEndpoints(Message):
     """``istio.mesh.v1alpha1.Network.NetworkEndpoints``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("from_cidr", "from_registry"),)
 
     from_cidr: str | None = None
     from_registry: str | None = None

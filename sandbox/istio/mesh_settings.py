@@ -152,5 +152,11 @@ def _override(base: MessageT, written: MessageT) -> MessageT:
     changes: dict[str, Any] = {"place": written.place}
     for field in fields(written):
         if field.name != "place" and written.place.value(field.name) is not None:
+            changes.update(dict.fromkeys(_alternatives(written, field.name)))
             changes[field.name] = getattr(written, field.name)
     return replace(base, **changes)
+
+
+def _alternatives(message: Message, name: str) -> tuple[str, ...]:
+    """The fields that a field of a oneof displaces."""
+    return next((group for group in message.ONEOFS if name in group), ())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 from sandbox.yaml_source.place import NOWHERE, Place
 from sandbox.yaml_source.span import Origin
@@ -34,6 +34,9 @@ EMPTY: Final[Mapping[Any, Any]] = _NoEntries()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """Base of every message; ``place`` is false for built-in defaults."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Groups of fields of which one counts; where several are written, istiod takes the last of the group."""
 
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 

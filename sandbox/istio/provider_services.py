@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 from sandbox.istio.message import Message
 
@@ -11,6 +12,8 @@ from sandbox.istio.message import Message
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpHeader(Message):
     """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.HttpHeader``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("value", "env_name"),)
 
     name: str = ""
     value: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sandbox.istio.client_tls import ClientTLSSettings
 from sandbox.istio.connection_pool import TcpKeepalive
@@ -60,6 +60,8 @@ class QAT(Message):
 class PrivateKeyProvider(Message):
     """``istio.mesh.v1alpha1.PrivateKeyProvider``."""
 
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("cryptomb", "qat"),)
+
     cryptomb: CryptoMb | None = None
     qat: QAT | None = None
 
@@ -96,6 +98,8 @@ class RemoteService(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyConfig(Message):
     """``istio.mesh.v1alpha1.ProxyConfig``: settings of one proxy."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("service_cluster", "tracing_service_name"),)
 
     config_path: str = ""
     binary_path: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sandbox.istio.client_tls import ClientTLSSettings
 from sandbox.istio.message import EMPTY, Message
@@ -37,6 +37,8 @@ class RequestHeaderTag(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomTag(Message):
     """``istio.mesh.v1alpha1.Tracing.CustomTag``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("literal", "environment", "header"),)
 
     literal: LiteralTag | None = None
     environment: EnvironmentTag | None = None
@@ -90,6 +92,10 @@ class Zipkin(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracing(Message):
     """``istio.mesh.v1alpha1.Tracing``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("zipkin", "lightstep", "datadog", "stackdriver", "open_census_agent"),
+    )
 
     zipkin: Zipkin | None = None
     lightstep: Lightstep | None = None

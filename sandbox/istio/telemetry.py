@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.selector import PolicyTargetReference, WorkloadSelector
@@ -65,6 +65,8 @@ IstioMetric = Literal[
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSelector(Message):
     """``istio.telemetry.v1alpha1.MetricSelector``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("metric", "custom_metric"),)
 
     metric: IstioMetric | None = None
     custom_metric: str | None = None
@@ -134,6 +136,8 @@ class RequestHeaderTag(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomTag(Message):
     """``istio.telemetry.v1alpha1.Tracing.CustomTag``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("literal", "environment", "header", "formatter"),)
 
     literal: LiteralTag | None = None
     environment: EnvironmentTag | None = None

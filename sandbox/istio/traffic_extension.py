@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sandbox.istio.message import Message
 from sandbox.istio.scalars import Int32
@@ -50,6 +50,8 @@ class WasmConfig(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficExtension(Message):
     """``istio.extensions.v1alpha1.TrafficExtension``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("wasm", "lua"),)
 
     selector: WorkloadSelector | None = None
     targetRefs: tuple[PolicyTargetReference, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.scalars import Int32, UInt32
@@ -55,6 +56,8 @@ class TCPHealthCheckConfig(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadinessProbe(Message):
     """``istio.networking.v1alpha3.ReadinessProbe``."""
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("http_get", "tcp_socket", "exec", "grpc"),)
 
     initial_delay_seconds: Int32 = 0
     timeout_seconds: Int32 = 0

@@ -2,7 +2,7 @@
 
 ``IST…`` codes are those of ``istioctl analyze``; ``SBX…`` are ours:
 00 the text, 01 the objects, 02 what is not emulated, 03 rules of the API server's schema,
-05 what istiod drops in silence.
+05 what istiod drops in silence, 06 capture.
 """
 
 from __future__ import annotations
@@ -64,6 +64,12 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0526": Code("warning", "a fault is of a kind that Istio does not implement"),
     "SBX0531": Code("warning", "a telemetry provider does not exist or cannot be used"),
     "SBX0532": Code("warning", "the access log format is not JSON"),
+    "SBX0601": Code("error", "a capture setting cannot be read"),
+    "SBX0541": Code("warning", "a gateway's server conflicts with another one and is ignored"),
+    "SBX0542": Code("warning", "a gateway's server has no route, so that nothing listens for it"),
+    "SBX0543": Code("warning", "a server name is matched already on this port of the gateway"),
+    "SBX0544": Code("warning", "the external authorizer of an AuthorizationPolicy is not emulated"),
+    "SBX0545": Code("warning", "the keys of a RequestAuthentication are not fetched"),
     "IST0106": Code("error", "istiod refuses the object"),
     "IST0133": Code("warning", "istiod accepts the object with a warning"),
     "IST0130": Code("warning", "a rule of the VirtualService is never reached"),

@@ -34,25 +34,26 @@ class Place:
 
     def written(self, name: str) -> bool:
         """Whether the field was written at all, in either spelling."""
-        return self._key(name) in self.node
+        return self.key(name) in self.node
 
     def value(self, name: str) -> object:
         """What was written for a field; None if nothing or null was."""
-        return self.node.get(self._key(name))
+        return self.node.get(self.key(name))
 
-    def _key(self, name: str) -> str:
+    def key(self, name: str) -> str:
+        """The key under which a field was written, or would be."""
         proto_name = name.rstrip("_")
         for spelling in (camel_case(proto_name), proto_name):
             if spelling in self.node:
                 return spelling
         plain = proto_name.replace("_", "").lower()
-        return next((key for key in self.node if key.lower() == plain), name)
+        return next((key for key in self.node if key.lower() == plain), camel_case(proto_name))
 
     def field_origin(self, name: str, *keys: int | str) -> Origin:
         """Where a field (``http``), or an item in it (``http``, 2), was written; else what is around it."""
         node: object = self.node
         span, path = self.node.line_column, self.path
-        for key in (self._key(name), *keys):
+        for key in (self.key(name), *keys):
             if isinstance(node, YamlMapping) and isinstance(key, str) and key in node:
                 span, path = node.key_line_column(key), f"{path}.{key}" if path else key
                 node = node[key]
