@@ -37,6 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dns": {"plan", "match", "wire", "settings", "errors", "proxy.tasks"},
     "capture": {"dns", "proxy", "match", "plan", "settings", "errors"},
     "lab": {"pki", "settings", "errors", "proxy.tasks"},
+    "loading": EVERYTHING,
+    "watching": {"config_files"},
     "app": EVERYTHING,
     "admin": EVERYTHING,
     "cli": EVERYTHING,
