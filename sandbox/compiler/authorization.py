@@ -155,7 +155,7 @@ def _custom_rules(policies: list[AuthorizationResource], domains: TrustDomains, 
     for policy in policies:
         provider = policy.spec.provider.name if policy.spec.provider is not None else ""
         problems.report(
-            "SBX0601",
+            "SBX0544",
             f'the external authorizer "{provider}" is not emulated: requests that its rules match are denied',
             policy.spec.origin_of("action"),
             severity="warning",

@@ -113,7 +113,7 @@ def merge_gateways(
             if server.port is None:
                 continue
             port = _resolve_port(server.port.number, targets)
-            hosts = _resolve_hosts(server.hosts, gateway.namespace)
+            hosts = resolve_server_hosts(server.hosts, gateway.namespace)
             entry = GatewayServer(server=server, gateway=gateway, hosts=hosts)
             name = _route_name(entry, port)
             merger.add(GatewayServer(server=server, gateway=gateway, hosts=hosts, route_name=name), port)
@@ -125,7 +125,7 @@ def _resolve_port(number: int, targets: tuple[ServiceTarget, ...]) -> int:
     return next((target.target_port for target in targets if target.service_port == number), number)
 
 
-def _resolve_hosts(hosts: tuple[str, ...], namespace: str) -> tuple[str, ...]:
+def resolve_server_hosts(hosts: tuple[str, ...], namespace: str) -> tuple[str, ...]:
     """``./h`` is ``<namespace>/h``, ``*/h`` is ``h``; ``*/*`` makes the whole list ``*``."""
     if "*/*" in hosts:
         return ("*",)
@@ -229,7 +229,7 @@ class _Merger:
 
     def _drop(self, entry: GatewayServer, reason: str) -> None:
         self._problems.report(
-            "SBX0603",
+            "SBX0541",
             f"server of gateway {entry.gateway_name} is ignored: {reason}",
             entry.server.origin,
             severity="warning",

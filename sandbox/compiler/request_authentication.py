@@ -79,7 +79,7 @@ def _keys(rule: JWTRule, problems: Problems) -> str:
     if rule.jwks:
         return rule.jwks
     problems.report(
-        "SBX0602",
+        "SBX0545",
         f'keys are not fetched from "{rule.jwks_uri}": every token of issuer "{rule.issuer}" is refused',
         rule.origin_of("jwks_uri"),
         severity="warning",

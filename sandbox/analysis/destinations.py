@@ -1,0 +1,103 @@
+"""Where VirtualServices send to: hosts, ports and subsets that exist (istioctl's ``virtualservice`` analyzers)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sandbox.analysis import messages
+from sandbox.analysis.mesh_index import KnownHost, MeshIndex, service_key
+from sandbox.istio.destination import Destination
+from sandbox.istio.resource import Resource
+from sandbox.istio.virtual_service import VirtualService
+from sandbox.yaml_source.problems import Problems
+from sandbox.yaml_source.span import Origin
+
+
+class Sent(NamedTuple):
+    """One destination in a VirtualService; ``what`` is how istioctl calls it."""
+
+    destination: Destination
+    is_mirror: bool
+
+    @property
+    def origin(self) -> Origin:
+        return self.destination.origin_of("host")
+
+
+def analyze_destinations(index: MeshIndex, problems: Problems) -> None:
+    """IST0101 for unknown hosts, ports and subsets; IST0112 for a missing port; IST0140 for a subset in vain."""
+    subsets = {
+        (service_key(rule.spec.host, rule.namespace), subset.name)
+        for rule in index.each("DestinationRule")
+        for subset in rule.spec.subsets
+    }
+    for service in index.each("VirtualService"):
+        for sent in _destinations(service.spec):
+            _check_host(service, sent, index, problems)
+            _check_subset(service, sent, subsets, problems)
+    _analyze_subsets_in_vain(index, problems)
+
+
+def _destinations(spec: VirtualService) -> Iterator[Sent]:
+    for rules in (spec.tcp, spec.tls, spec.http):
+        for rule in rules:
+            for route in rule.route:
+                if route.destination is not None:
+                    yield Sent(route.destination, False)
+    for http in spec.http:
+        mirrors = [http.mirror, *(mirror.destination for mirror in http.mirrors)]
+        yield from (Sent(mirror, True) for mirror in mirrors if mirror is not None)
+
+
+def _check_host(service: Resource[VirtualService], sent: Sent, index: MeshIndex, problems: Problems) -> None:
+    host = sent.destination.host
+    known = index.destination(service.namespace, service.spec.export_to, host)
+    if known is None:
+        messages.NOT_FOUND.report(problems, sent.origin, "mirror host" if sent.is_mirror else "host", host)
+    else:
+        _check_port(sent, known, problems)
+
+
+def _check_port(sent: Sent, known: KnownHost, problems: Problems) -> None:
+    host, port = sent.destination.host, sent.destination.port
+    if port is None:
+        if len(known.ports) > 1:
+            ports = " ".join(map(str, known.ports))
+            messages.PORT_REQUIRED.report(problems, sent.origin, host, f"[{ports}]")
+    elif port.number not in known.ports:
+        messages.NOT_FOUND.report(problems, sent.origin, "host:port", f"{host}:{port.number}")
+
+
+def _check_subset(
+    service: Resource[VirtualService], sent: Sent, subsets: set[tuple[tuple[str, str], str]], problems: Problems
+) -> None:
+    destination = sent.destination
+    if not destination.subset:
+        return
+    if (service_key(destination.host, service.namespace), destination.subset) not in subsets:
+        what = "mirror+subset in destinationrule" if sent.is_mirror else "host+subset in destinationrule"
+        origin = destination.origin_of("subset")
+        messages.NOT_FOUND.report(problems, origin, what, f"{destination.host}+{destination.subset}")
+
+
+def _analyze_subsets_in_vain(index: MeshIndex, problems: Problems) -> None:
+    """A gateway's VirtualService sends to a host for which another one chooses subsets."""
+    choosing = [
+        (service, route.destination.host)
+        for service in index.each("VirtualService")
+        for rule in service.spec.http
+        for route in rule.route
+        if route.destination is not None and route.destination.subset and route.destination.host in service.spec.hosts
+    ]
+    for service in index.each("VirtualService"):
+        if not service.spec.gateways:
+            continue
+        for rule in service.spec.http:
+            for route in rule.route:
+                destination = route.destination
+                if destination is None or destination.subset:
+                    continue
+                for other in (other for other, host in choosing if host == destination.host):
+                    names = (f"{other.namespace}/{other.name}", f"{service.namespace}/{service.name}")
+                    messages.SUBSET_WITHOUT_EFFECT.report(problems, destination.origin_of("host"), *names)
