@@ -43,12 +43,20 @@ class AccessLogFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReqWithoutQuery(Extension):
+    """The formatter behind the operator ``%REQ_WITHOUT_QUERY%``."""
+
+    TYPE: ClassVar[str] = "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubstitutionFormatString:
     """``envoy.config.core.v3.SubstitutionFormatString``: ``json_format`` or ``text_format_source``."""
 
     text_format_source: DataSource | None = None
     json_format: Mapping[str, object] | None = None
     omit_empty_values: bool = False
+    formatters: tuple[TypedExtensionConfig, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +110,7 @@ class OpenTelemetryAccessLogConfig(Extension):
     disable_builtin_labels: bool = False
     body: Mapping[str, object] | None = None
     attributes: Mapping[str, object] | None = None
+    formatters: tuple[TypedExtensionConfig, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,6 +125,8 @@ class Tracing:
     overall_sampling: Percent | None = None
     verbose: bool = False
     provider: TracingProvider | None = None
+    spawn_upstream_span: bool | None = None
+    no_context_propagation: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
