@@ -2,67 +2,243 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sandbox.settings import HostPort, Settings
+from sandbox.errors import ConfigError, ListenError, SandboxError
+from sandbox.loading import Loaded, load, secrets_of
+from sandbox.proxy.access_log_sink import AccessLogSink
+from sandbox.proxy.door import WorkloadNames
+from sandbox.proxy.http_proxy_door import HttpProxyDoor
+from sandbox.proxy.map_door import MapDoor
+from sandbox.proxy.name_table import table_lookup
+from sandbox.proxy.readiness import ReadinessProtocol
+from sandbox.proxy.resolver import Resolver
+from sandbox.proxy.secrets import SecretStore
+from sandbox.proxy.server import Server, bind, wide_address
+from sandbox.proxy.snapshot import Snapshot, Subscriber, Surroundings
+from sandbox.proxy.socks5_door import Socks5Door
+from sandbox.proxy.tasks import detach
+from sandbox.settings import HostPort, ResolveOverride, Settings
+from sandbox.watching import FileWatch
 
 if TYPE_CHECKING:
-    from sandbox.access_log.stream_info import StreamInfo
-    from sandbox.istio.load import Configuration
-    from sandbox.plan import NodePlan
+    from sandbox.istio.load_cache import LoadCache
+    from sandbox.lab.internet import Internet
     from sandbox.yaml_source.problems import Problems
 
-Subscriber = Callable[["StreamInfo"], None]
-"""Gets every ended stream that has a logger, filtered or not, after its line was written."""
+__all__ = ["Loaded", "Sandbox", "load"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """One load: the resources, the plan for our workload, and all findings."""
-
-    configuration: Configuration
-    plan: NodePlan
-    problems: Problems
-
-
-def load(settings: Settings) -> Loaded:
-    """Reads the files, decodes, validates, compiles. Raises ``ConfigError`` when any problem is an error."""
-    raise NotImplementedError
+log = logging.getLogger("sandbox")
+CAPTURE_PORT = 15001
+READY_PORT = 15021
+WARM_SECONDS = 2.0
 
 
 class Sandbox:
     """A proxy in this process.
 
-    ``async with Sandbox(settings) as sandbox: ...`` serves until left; ``run()`` is the command line's way, with signals.
+    ``async with Sandbox(settings) as sandbox: ...`` serves until left; ``run()`` is the command line's way.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.loaded: Loaded | None = None
+        self.server = Server(allow_remote=settings.allow_remote)
+        self._sink = AccessLogSink(settings.access_log)
+        self._surroundings = Surroundings(self._sink, Resolver(), SecretStore(), settings.seed)
+        self._names = WorkloadNames(lambda: self._surroundings.resolver, self._from_table)
+        self._table: Callable[[str], str | None] = lambda _name: None
+        self._internet: Internet | None = None
+        self._readiness: asyncio.Server | None = None
+        self._ready_address: HostPort | None = None
+        self._cache: LoadCache | None = None
+        self._watch: FileWatch | None = None
+        self._reloading = asyncio.Lock()
+
+    async def __aenter__(self) -> Sandbox:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """From now on ``subscriber`` gets each ended stream."""
-        raise NotImplementedError
+        """From now on ``subscriber`` gets each ended stream, after its lines were written."""
+        self._surroundings.subscribers.append(subscriber)
 
-    async def start(self) -> None:
-        """Loads, binds, opens readiness last. Raises ``ConfigError``, ``ListenError``."""
-        raise NotImplementedError
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What serves new connections."""
+        return self.server.snapshot
 
     @property
     def addresses(self) -> dict[str, HostPort]:
-        """What is bound: ``capture``, ``proxy``, ``socks``, ``ready``, ``map 127.0.0.1:8080`` … to the real address (port 0 resolved)."""
-        raise NotImplementedError
+        """What is bound, by door (``capture``, ``proxy``, ``socks``, ``map ADDRESS:PORT``, ``ready``), with real ports."""
+        ready = {} if self._ready_address is None else {"ready": self._ready_address}
+        return self.server.addresses | ready
+
+    async def start(self) -> None:
+        """Loads, binds, opens readiness last. Raises ``ConfigError``, ``ListenError``."""
+        from sandbox.istio.load_cache import LoadCache
+
+        self._cache = LoadCache()
+        loaded = load(self.settings, cache=self._cache, logs_by_default=True)
+        try:
+            await self._serve(loaded)
+        except SandboxError:
+            await self.stop()
+            raise
+
+    async def _serve(self, loaded: Loaded) -> None:
+        settings = self.settings
+        overrides = settings.resolve
+        if settings.lab:
+            overrides = (*overrides, *await self._start_lab())
+        self._surroundings.resolver = Resolver(overrides, settings.dns_servers)
+        snapshot = self._snapshot_of(loaded)
+        await snapshot.node.clusters.warm(WARM_SECONDS)
+        self._take(loaded, snapshot)
+        self._open_doors()
+        if settings.istio_ports:
+            await self._open_readiness()
+        if settings.watch:
+            self._watch = FileWatch([*settings.files, *([settings.mesh] if settings.mesh else [])], self._changed)
 
     async def reload(self) -> Problems:
         """Loads again and swaps; with errors the old snapshot stays. The findings are returned either way."""
-        raise NotImplementedError
+        async with self._reloading:
+            try:
+                loaded = load(self.settings, cache=self._cache, logs_by_default=True)
+            except ConfigError as error:
+                return error.problems
+            snapshot = self._snapshot_of(loaded)
+            await snapshot.node.clusters.warm(WARM_SECONDS)
+            self._take(loaded, snapshot)
+            return loaded.problems
 
     async def stop(self) -> None:
         """Drains (at most ``drain_seconds``) and closes everything; every log line is written."""
-        raise NotImplementedError
+        if self._watch is not None:
+            self._watch.close()
+        if self._readiness is not None:
+            self._readiness.close()
+        await self.server.drain(self.settings.drain_seconds)
+        if self._internet is not None:
+            await self._internet.stop()
+            self._internet = None
+        self._sink.close()
+
+    def reopen_logs(self) -> None:
+        """After logrotate has moved the files."""
+        self._sink.reopen()
 
     def run(self, on_ready: Callable[[Sandbox], None] | None = None) -> int:
-        """Serves until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 reopens logs. Returns the exit code."""
-        raise NotImplementedError
+        """Serves until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 reopens logs. Returns the exit code.
+
+        Raises what ``start`` raises.
+        """
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(self._run(on_ready))
+
+    async def _run(self, on_ready: Callable[[Sandbox], None] | None) -> int:
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, stopped.set)
+        loop.add_signal_handler(signal.SIGINT, stopped.set)
+        await self.start()
+        loop.add_signal_handler(signal.SIGHUP, self._changed)
+        loop.add_signal_handler(signal.SIGUSR1, self.reopen_logs)
+        if on_ready is not None:
+            on_ready(self)
+        await stopped.wait()
+        await self.stop()
+        return 0
+
+    def _changed(self) -> None:
+        detach(self._reload_and_tell(), "reload")
+
+    async def _reload_and_tell(self) -> None:
+        try:
+            problems = await self.reload()
+        except SandboxError as error:
+            print(f"egress: the configuration stays as it was: {error}", file=sys.stderr)
+            return
+        if problems.errors:
+            tell_problems(problems)
+            print("egress: the configuration stays as it was", file=sys.stderr)
+        else:
+            print("egress: configuration reloaded", file=sys.stderr)
+
+    def _snapshot_of(self, loaded: Loaded) -> Snapshot:
+        namespace = loaded.proxy.namespace
+        self._surroundings.secrets = SecretStore(secrets_of(loaded.configuration), namespace)
+        return Snapshot(loaded.plan, self._surroundings)
+
+    def _take(self, loaded: Loaded, snapshot: Snapshot) -> None:
+        self.server.swap(snapshot, skip_ports=self._own_ports())
+        self.loaded = loaded
+        self._table = table_lookup(
+            loaded.plan.name_table,
+            namespace=loaded.proxy.namespace,
+            domain=loaded.proxy.dns_domain,
+            captures_dns=loaded.proxy.metadata.dns_capture,
+        )
+
+    def _own_ports(self) -> frozenset[int]:
+        """Ports of the plan that are doors of ours, or are opened only with ``--istio-ports``."""
+        return frozenset({CAPTURE_PORT, 15006, *(address.port for address in self.settings.capture)})
+
+    def _from_table(self, name: str) -> str | None:
+        return self._table(name)
+
+    def _open_doors(self) -> None:
+        settings, server = self.settings, self.server
+        if settings.istio_ports:
+            self._open_capture_port()
+        for number, address in enumerate(settings.capture):
+            server.open_capture(f"capture {number + 1}" if number else "capture", address)
+        taken = {address.port for address in server.addresses.values()}
+        if settings.proxy is not None and (settings.proxy.port == 0 or settings.proxy.port not in taken):
+            server.open_door("proxy", settings.proxy, HttpProxyDoor(self._names, server.enter).accept)
+        if settings.socks is not None:
+            server.open_door("socks", settings.socks, Socks5Door(self._names, server.enter).accept)
+        for each in settings.maps:
+            server.open_door(f"map {each.listen}", each.listen, MapDoor(each.target, self._names, server.enter).accept)
+
+    def _open_capture_port(self) -> None:
+        """Locally redirected connections arrive on loopback; the wildcard is for those dialled by the pod's address."""
+        host = wide_address(allow_remote=self.settings.allow_remote)
+        self.server.open_capture("capture", HostPort(host, CAPTURE_PORT))
+        with contextlib.suppress(ListenError):  # a machine without IPv6
+            self.server.open_capture("capture v6", HostPort("::" if host == "0.0.0.0" else "::1", CAPTURE_PORT))
+
+    async def _open_readiness(self) -> None:
+        address = HostPort(wide_address(allow_remote=self.settings.allow_remote), READY_PORT)
+        sock = bind(address, allow_remote=self.settings.allow_remote)
+        self._readiness = await asyncio.get_running_loop().create_server(ReadinessProtocol, sock=sock)
+        self._ready_address = address
+
+    async def _start_lab(self) -> tuple[ResolveOverride, ...]:
+        from sandbox.lab.internet import Internet
+        from sandbox.pki import default_directory
+
+        self._internet = Internet(default_directory())
+        await self._internet.start()
+        return self._internet.overrides
+
+
+def tell_problems(problems: Problems) -> None:
+    """Findings to standard error, one line each."""
+    for problem in problems:
+        print(problem, file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from sandbox.proxy.tasks import spawn
+from sandbox.proxy.tasks import detach
 
 if TYPE_CHECKING:
     from sandbox.plan.http_connection_manager import HttpConnectionManager
@@ -30,7 +30,7 @@ class HttpTerminal:
 
     def take(self, connection: DownstreamConnection) -> None:
         """Adopts the socket; what the inspectors peeked at is still unread."""
-        spawn(self._adopt(connection), "adopt")
+        detach(self._adopt(connection), "adopt")
 
     async def _adopt(self, connection: DownstreamConnection) -> None:
         try:

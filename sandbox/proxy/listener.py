@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from sandbox.match.facts import ConnectionFacts
 from sandbox.plan.listener import HttpInspector, OriginalDst, TlsInspector
 from sandbox.proxy.downstream import DownstreamConnection
+from sandbox.proxy.peek import MAXIMUM_BYTES, Peek
 from sandbox.wire.client_hello import NotYet, read_client_hello
 from sandbox.wire.first_bytes import HttpLook, look_for_http
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from sandbox.proxy.snapshot import NodeRuntime, StreamLogger
 
 log = logging.getLogger("sandbox.proxy")
-INITIAL_PEEK = 2048
-MAXIMUM_PEEK = 65_536
 
 
 class NetworkFilter(Protocol):
@@ -148,111 +147,60 @@ def _log_no_chain(connection: DownstreamConnection, listener: ListenerRuntime) -
 
 
 class Inspection:
-    """The listener filters of one connection: peeks at its first bytes until every inspector has its answer."""
+    """The listener filters of one connection: every inspector, one after the other, gets its answer."""
 
-    __slots__ = ("_connection", "_inspectors", "_is_waiting", "_listener", "_loop", "_seen", "_size", "_timer")
+    __slots__ = ("_connection", "_inspectors", "_listener", "_peek", "_timer")
 
     def __init__(self, connection: DownstreamConnection, listener: ListenerRuntime) -> None:
         self._connection = connection
         self._listener = listener
-        self._loop = asyncio.get_running_loop()
         self._inspectors = listener.inspectors
-        self._seen = 0
-        self._size = INITIAL_PEEK
-        self._is_waiting = False
+        loop = asyncio.get_running_loop()
+        self._peek = Peek(loop, connection.socket, self._inspect, self._ended)
         self._timer: asyncio.TimerHandle | None = None
+        if listener.timeout:
+            self._timer = loop.call_later(listener.timeout, self._timed_out)
 
     def start(self) -> None:
-        """Looks at once: most clients have sent something by the time they are accepted."""
-        if self._listener.timeout:
-            self._timer = self._loop.call_later(self._listener.timeout, self._timed_out)
-        self._connection.on_abort = self._close
-        self._look(is_first=True)
+        """Begins to look."""
+        self._connection.on_abort = self._connection.on_drain = self._abort
+        self._peek.start()
 
-    def _readable(self) -> None:
-        self._look(is_first=False)
-
-    def _look(self, *, is_first: bool) -> None:
-        sock = self._connection.socket
-        try:
-            data = sock.recv(self._size, socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            self._wait()
-            return
-        except OSError:
-            self._close()
-            return
-        if not data or (len(data) == self._seen and not is_first):
-            self._close()  # woken, and nothing new: the client has sent its FIN
-            return
-        while len(data) == self._size and self._size < MAXIMUM_PEEK:
-            self._size = min(self._size * 4, MAXIMUM_PEEK)
-            data = sock.recv(self._size, socket.MSG_PEEK)
-        self._seen = len(data)
-        self._inspect(data)
-
-    def _inspect(self, data: bytes) -> None:
+    def _inspect(self, data: bytes) -> bool | None:
         while self._inspectors:
             look = _look_for_tls if self._inspectors[0] is TlsInspector else _look_for_http
             answer = look(self._connection, data)
-            if answer is None:
-                self._wait()
-                return
             if not answer:
-                self._close()
-                return
+                return answer
             self._inspectors = self._inspectors[1:]
-        self._done()
+        return True
 
-    def _wait(self) -> None:
-        sock = self._connection.socket
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, self._seen + 1)
-        except OSError:
-            self._close()
-            return
-        if not self._is_waiting:
-            self._is_waiting = True
-            self._loop.add_reader(sock.fileno(), self._readable)
-
-    def _stop(self) -> None:
+    def _ended(self, enough: bool) -> None:
+        """Without enough there is no line: no filter chain has been chosen, so no log is concerned."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._connection.on_abort = None
-        if self._is_waiting:
-            self._is_waiting = False
-            self._loop.remove_reader(self._connection.socket.fileno())
-            if self._seen:
-                self._connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        self._connection.on_abort = self._connection.on_drain = None
+        if enough:
+            choose_chain(self._connection, self._listener)
+        else:
+            discard(self._connection)
 
     def _timed_out(self) -> None:
         self._timer = None
-        if self._listener.continue_on_timeout:
-            self._done()
-        else:
-            self._close()
+        self._peek.stop()
+        self._ended(self._listener.continue_on_timeout)
 
-    def _done(self) -> None:
-        try:
-            self._stop()
-        except OSError:
-            self._close()
-            return
-        choose_chain(self._connection, self._listener)
-
-    def _close(self) -> None:
-        """Without a line: no filter chain has been chosen, so no log is concerned."""
-        self._seen = 0
-        self._stop()
-        discard(self._connection)
+    def _abort(self) -> None:
+        self._peek.stop()
+        self._ended(False)
 
 
 def _look_for_tls(connection: DownstreamConnection, data: bytes) -> bool | None:
     """True: decided; ``None``: needs more. TLS or not, the connection goes on."""
     hello = read_client_hello(data)
     if hello is NotYet.NEED_MORE:
-        return None if len(data) < MAXIMUM_PEEK else False
+        return None if len(data) < MAXIMUM_BYTES else False
     if not isinstance(hello, NotYet):
         connection.transport_protocol = "tls"
         connection.requested_server_name = hello.server_name or None
@@ -272,6 +220,3 @@ def _look_for_http(connection: DownstreamConnection, data: bytes) -> bool | None
     if look is not HttpLook.NOT_HTTP:
         connection.application_protocols = (look.value,)
     return True
-
-
-ListenerMap = Mapping[str, ListenerRuntime]

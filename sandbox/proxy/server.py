@@ -98,6 +98,11 @@ def bind(address: HostPort, *, allow_remote: bool) -> socket.socket:
     return sock
 
 
+def wide_address(*, allow_remote: bool) -> str:
+    """The wildcard where nobody else can reach it, or where that is wanted; loopback otherwise."""
+    return "0.0.0.0" if allow_remote or _is_isolated() else "127.0.0.1"
+
+
 def _is_private(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback or _is_isolated()
@@ -229,7 +234,6 @@ def _plan_addresses(snapshot: Snapshot, skip_ports: frozenset[int]) -> list[tupl
     found: list[tuple[HostPort, Listener]] = []
     for listener in snapshot.bound_listeners():
         addresses = [listener.address, *(each.address for each in listener.additional_addresses)]
-        for address in addresses:
-            if isinstance(address, SocketAddress) and (address.port_value or 0) not in skip_ports:
-                found.append((HostPort(address.address, address.port_value or 0), listener))
-    return found
+        sockets = [address for address in addresses if isinstance(address, SocketAddress)]
+        found += [(HostPort(each.address, each.port_value or 0), listener) for each in sockets]
+    return [(address, listener) for address, listener in found if address.port not in skip_ports]

@@ -1,0 +1,134 @@
+"""From settings to a plan: read, decode, validate, compile for one workload."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from sandbox.config_files import read_texts
+from sandbox.errors import ConfigError
+from sandbox.yaml_source.problems import Problems
+
+if TYPE_CHECKING:
+    from sandbox.compiler.proxy import Proxy
+    from sandbox.istio.load import Configuration
+    from sandbox.istio.load_cache import LoadCache
+    from sandbox.plan import NodePlan
+    from sandbox.settings import Settings
+
+DEFAULT_LOG = "/dev/stdout"
+MADE_UP_ADDRESS = "10.244.0.10"
+DEFAULT_WORKLOAD = "egress-sandbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """One load: the resources, the plan for our workload, and all findings."""
+
+    configuration: Configuration
+    plan: NodePlan
+    proxy: Proxy
+    problems: Problems
+
+
+def load(settings: Settings, *, cache: LoadCache | None = None, logs_by_default: bool = False) -> Loaded:
+    """Reads the files, decodes, validates, compiles. Raises ``ConfigError`` when any problem is an error.
+
+    ``logs_by_default`` turns the access log on where no mesh configuration is given at all.
+    """
+    from sandbox.compiler import compile_node
+    from sandbox.compiler.push_context import PushContext
+
+    configuration = read_configuration(settings, cache)
+    if configuration.problems.errors:
+        raise ConfigError(configuration.problems)
+    if logs_by_default and not configuration.mesh_given and not configuration.resources("Telemetry"):
+        mesh = dataclasses.replace(configuration.mesh, access_log_file=DEFAULT_LOG)
+        configuration = dataclasses.replace(configuration, mesh=mesh)
+    push = PushContext(configuration)
+    proxy = proxy_of(configuration, settings)
+    plan = compile_node(push, proxy)
+    if push.problems.errors:
+        raise ConfigError(push.problems)
+    return Loaded(configuration=configuration, plan=plan, proxy=proxy, problems=push.problems)
+
+
+def read_configuration(settings: Settings, cache: LoadCache | None = None) -> Configuration:
+    """The files of ``settings``, decoded."""
+    from sandbox.istio.load import load_texts
+
+    unreadable = Problems()
+    mesh = read_texts([settings.mesh], unreadable) if settings.mesh is not None else []
+    texts = read_texts(settings.files, unreadable)
+    configuration = load_texts(texts, settings.namespace, mesh=mesh[0] if mesh else None, cache=cache)
+    configuration.problems.extend(unreadable)
+    if settings.environment:
+        configuration = dataclasses.replace(
+            configuration, pilot_env={**configuration.pilot_env, **settings.environment}
+        )
+    return configuration
+
+
+def proxy_of(configuration: Configuration, settings: Settings) -> Proxy:
+    """The proxy that we are: a workload of the configuration, or one made up, with what the settings say on top."""
+    from sandbox.compiler import find_proxy
+
+    node_type: Literal["sidecar", "router"] = "router" if settings.node_type == "router" else "sidecar"
+    workload = settings.workload or only_workload(configuration) or f"{settings.namespace}/{DEFAULT_WORKLOAD}"
+    proxy = find_proxy(configuration, workload, node_type) or _made_up(configuration, workload, node_type)
+    changes: dict[str, object] = {}
+    if settings.labels:
+        changes["labels"] = {**proxy.labels, **settings.labels}
+    if settings.service_account is not None:
+        changes["service_account"] = settings.service_account
+    if settings.pod_ip is not None:
+        changes["ip_addresses"] = (settings.pod_ip,)
+    return dataclasses.replace(proxy, **changes) if changes else proxy
+
+
+def _made_up(configuration: Configuration, workload: str, node_type: Literal["sidecar", "router"]) -> Proxy:
+    """A workload that no object describes: it has a name, an address, and no labels."""
+    from sandbox.compiler.proxy import Proxy
+
+    namespace, _, name = workload.partition("/")
+    return Proxy(
+        node_type=node_type,
+        namespace=namespace,
+        name=name,
+        ip_addresses=(MADE_UP_ADDRESS,),
+        dns_domain=f"{namespace}.svc.{configuration.domain_suffix}",
+    )
+
+
+def only_workload(configuration: Configuration) -> str | None:
+    """``namespace/name`` where the configuration describes exactly one Pod."""
+    pods = configuration.resources("Pod")
+    if len(pods) != 1:
+        return None
+    return f"{pods[0].metadata.namespace}/{pods[0].metadata.name}"
+
+
+def secrets_of(configuration: Configuration) -> Mapping[str, Mapping[str, bytes]]:
+    """The data of every Secret and ConfigMap with certificates, by ``namespace/name``."""
+    found: dict[str, Mapping[str, bytes]] = {}
+    for kind in ("ConfigMap", "Secret"):
+        for resource in configuration.resources(kind):
+            data: dict[str, bytes] = {}
+            if kind == "Secret":
+                data |= {key: _decoded(text) for key, text in resource.spec.data.items()}
+                data |= {key: text.encode() for key, text in resource.spec.string_data.items()}
+            else:
+                data |= {key: text.encode() for key, text in resource.spec.data.items()}
+            found[f"{resource.metadata.namespace}/{resource.metadata.name}"] = data
+    return found
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except (binascii.Error, ValueError):
+        return b""

@@ -1,0 +1,118 @@
+"""The explicit HTTP proxy: CONNECT and absolute-form requests become connections to the address of their host.
+
+Of CONNECT exactly the head is consumed. Of other requests nothing is: Envoy's model reads absolute targets itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+from typing import Final
+
+from sandbox.proxy.dns_hosts import split_authority
+from sandbox.proxy.door import Enter, WorkloadNames
+from sandbox.proxy.peek import MAXIMUM_BYTES, Peek
+from sandbox.proxy.resolver import NoAnswer
+from sandbox.proxy.tasks import detach
+
+log = logging.getLogger("sandbox.proxy")
+DOOR: Final = "proxy"
+HEAD_SECONDS: Final = 60.0
+ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
+HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
+REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([^ \r\n]+) HTTP/1\.[01]\r?\n")
+ABSOLUTE: Final = re.compile(rb"(?i:http)://([^/?#]*)")
+HOST: Final = re.compile(rb"\n[Hh][Oo][Ss][Tt]:[ \t]*([^\r\n]*?)[ \t]*\r?\n")
+HTTP_PORT: Final = 80
+
+
+class HttpProxyDoor:
+    """Takes the connections of one port."""
+
+    def __init__(self, names: WorkloadNames, enter: Enter) -> None:
+        self._names = names
+        self._enter = enter
+
+    def accept(self, sock: socket.socket, remote: tuple[str, int]) -> None:
+        """Waits for the request's head."""
+        _Visit(self._names, self._enter, sock, remote).start()
+
+
+class _Visit:
+    """One connection until it enters, or is refused."""
+
+    def __init__(self, names: WorkloadNames, enter: Enter, sock: socket.socket, remote: tuple[str, int]) -> None:
+        self._names = names
+        self._enter = enter
+        self._socket = sock
+        self._remote = remote
+        self._loop = asyncio.get_running_loop()
+        self._head = b""
+        self._peek = Peek(self._loop, sock, self._look, self._seen)
+        self._timer = self._loop.call_later(HEAD_SECONDS, self._timed_out)
+
+    def start(self) -> None:
+        """Begins to look for the head."""
+        self._peek.start()
+
+    def _look(self, data: bytes) -> bool | None:
+        if not data[:1].isalpha():
+            return False
+        end = HEAD_END.search(data)
+        if end is None:
+            return None if len(data) < MAXIMUM_BYTES else False
+        self._head = data[: end.end()]
+        return True
+
+    def _timed_out(self) -> None:
+        self._peek.stop()
+        self._seen(False)
+
+    def _seen(self, enough: bool) -> None:
+        self._timer.cancel()
+        if enough:
+            detach(self._go(), "proxy door")
+        else:
+            self._socket.close()
+
+    async def _go(self) -> None:
+        line = REQUEST_LINE.match(self._head)
+        if line is None:
+            await self._refuse(b"400 Bad Request", "this is not an HTTP/1.1 request")
+            return
+        is_connect = line[1] == b"CONNECT"
+        authority = line[2] if is_connect else _authority(line[2], self._head)
+        host, port = split_authority(authority.rpartition(b"@")[2].decode("latin-1"), 443 if is_connect else HTTP_PORT)
+        if not host or not 0 < port < 65536:
+            await self._refuse(b"400 Bad Request", "the request names no host")
+            return
+        address = await self._names.look_up(host, port)
+        if isinstance(address, NoAnswer):
+            await self._refuse(b"502 Bad Gateway", f"{host} does not resolve: {address.reason}")
+            return
+        if is_connect:
+            self._socket.recv(len(self._head))
+            await self._loop.sock_sendall(self._socket, ESTABLISHED)
+        self._enter(self._socket, self._remote, (address, port), DOOR)
+
+    async def _refuse(self, status: bytes, reason: str) -> None:
+        """An answer of the door itself: the mesh has not seen this request."""
+        body = f"egress: {reason}\n".encode()
+        head = b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        try:
+            self._socket.recv(len(self._head))
+            await self._loop.sock_sendall(self._socket, head % (status, len(body)) + body)
+        except OSError as error:
+            log.debug("the client did not wait for its answer: %s", error)
+        finally:
+            self._socket.close()
+
+
+def _authority(target: bytes, head: bytes) -> bytes:
+    absolute = ABSOLUTE.match(target)
+    if absolute is not None:
+        return absolute[1]
+    host = HOST.search(head)
+    return host[1] if host is not None else b""
