@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sandbox.proxy.http_stream import HttpStream
 from sandbox.proxy.http_upstream_head import original_names, render_headers
@@ -70,8 +70,7 @@ class Http1ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports do not inherit from asyncio's
         self.connection.on_drain = self.drain
         manager = self.manager
         loop = asyncio.get_running_loop()
