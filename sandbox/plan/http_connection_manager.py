@@ -334,34 +334,3 @@ class JwtAuthentication(Extension):
     providers: Mapping[str, JwtProvider] | None = None
     rules: tuple[JwtRequirementRule, ...] = ()
     bypass_cors_preflight: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZipkinHttpUri:
-    """``envoy.config.core.v3.HttpUri``."""
-
-    uri: str = ""
-    cluster: str = ""
-    timeout: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZipkinCollectorService:
-    """``envoy.config.core.v3.HttpService``."""
-
-    http_uri: ZipkinHttpUri | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZipkinConfig(Extension):
-    """``envoy.config.trace.v3.ZipkinConfig``."""
-
-    TYPE: ClassVar[str] = "envoy.config.trace.v3.ZipkinConfig"
-
-    collector_cluster: str = ""
-    collector_endpoint: str = ""
-    trace_id_128bit: bool = False
-    shared_span_context: bool | None = None
-    collector_endpoint_version: str = "DEPRECATED_AND_UNAVAILABLE_DO_NOT_USE"
-    collector_hostname: str = ""
-    collector_service: ZipkinCollectorService | None = None
