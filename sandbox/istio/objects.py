@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sandbox.istio.decode import decode_message
@@ -160,8 +160,7 @@ def _metadata(node: object, document: YamlMapping, ref: ResourceRef, reader: Obj
     decoded = decode_message(ObjectMeta, node, reader, "metadata")
     if decoded.namespace == ref.namespace:
         return decoded
-    values = {name: getattr(decoded, name) for name in ObjectMeta.__dataclass_fields__}
-    return ObjectMeta(**{**values, "namespace": ref.namespace})
+    return replace(decoded, namespace=ref.namespace)
 
 
 def _check_top_level(document: YamlMapping, reader: ObjectReader) -> None:
