@@ -1,16 +1,24 @@
-"""Everything istiod computes once for all proxies: registries, indices, scopes (Istio pilot/pkg/model/push_context.go)."""
+"""Everything istiod computes once for all proxies (Istio pilot/pkg/model/push_context.go)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from sandbox.compiler.ages import by_creation_time
+from sandbox.compiler.destination_rules import DestinationRuleIndex, RuleSettings
 from sandbox.compiler.features import Features, features_of
+from sandbox.compiler.label_selectors import selects
+from sandbox.compiler.peer_authentications import PeerAuthentications
 from sandbox.compiler.proxy import Proxy
+from sandbox.compiler.service_registry import ServiceRegistry
 from sandbox.compiler.services import Service, ServiceEndpoint
+from sandbox.compiler.sidecar_imports import gateway_scope, sidecar_scope
 from sandbox.compiler.sidecar_scope import SidecarScope
+from sandbox.compiler.virtual_services import build_virtual_service_index
 from sandbox.istio.load import Configuration
 from sandbox.istio.mesh_config import MeshConfig
 from sandbox.istio.resource import Resource
+from sandbox.istio.sidecar import Sidecar
 from sandbox.istio.virtual_service import VirtualService
 from sandbox.yaml_source.problems import Problems
 
@@ -22,37 +30,83 @@ class PushContext:
         self.configuration = configuration
         self.mesh: MeshConfig = configuration.mesh
         self.root_namespace: str = configuration.root_namespace
+        self.domain: str = configuration.domain_suffix
         self.features: Features = features_of(configuration.pilot_env)
-        self.problems: Problems = configuration.problems
+        self.problems = Problems()
+        self.registry = ServiceRegistry(configuration, self.features)
+        self.virtual_services = build_virtual_service_index(configuration, self.domain, self.problems)
+        self.destination_rules = DestinationRuleIndex(
+            configuration.resources("DestinationRule"),
+            self.root_namespace,
+            frozenset(self.mesh.default_destination_rule_export_to or ("*",)),
+            RuleSettings(self.features.enable_enhanced_destination_rule_merge, self.problems),
+        )
+        self.peer_authentications = PeerAuthentications(
+            configuration.resources("PeerAuthentication"), self.root_namespace
+        )
+        self._sidecars = _sidecars_by_namespace(configuration.resources("Sidecar"))
+        self._scopes: dict[tuple[str, str, str], SidecarScope] = {}
+        self.cache: dict[object, object] = {}
+        """Things computed once for the mesh, by owner's key."""
+
+    # ---- services
 
     def services(self) -> Sequence[Service]:
         """All services of all registries in istiod's order."""
-        raise NotImplementedError
+        return self.registry.services
 
-    def services_of_host(self, host: str) -> Sequence[Service]:
-        """The services of a host, one for each namespace that has it."""
-        raise NotImplementedError
+    def services_of_host(self, host: str) -> Mapping[str, Service]:
+        """The services of a host by namespace."""
+        return self.registry.of_host(host)
 
     def service_of(self, host: str, namespace: str) -> Service | None:
         """The service of a host in a namespace."""
-        raise NotImplementedError
+        return self.registry.of_host(host).get(namespace)
 
     def services_exported_to(self, namespace: str) -> Sequence[Service]:
         """The services a namespace may see: private and exported ones, then public ones."""
-        raise NotImplementedError
+        return self.registry.exported_to(namespace)
 
     def is_visible(self, service: Service, namespace: str) -> bool:
         """Whether a namespace may see a service."""
-        raise NotImplementedError
+        return self.registry.visibility.visible(service, namespace)
 
     def endpoints_of(self, service: Service, port: int) -> Sequence[ServiceEndpoint]:
         """The endpoints of a service port, from all objects that describe the host in its namespace."""
-        raise NotImplementedError
+        return self.registry.endpoints_by_port(service, port)
+
+    # ---- rules
 
     def virtual_services_for_gateway(self, namespace: str, gateway: str) -> Sequence[Resource[VirtualService]]:
         """The VirtualServices bound to ``ns/gateway`` (or ``mesh``) that a namespace may see, in istiod's order."""
-        raise NotImplementedError
+        return self.virtual_services.for_gateway(namespace, gateway)
 
     def sidecar_scope(self, proxy: Proxy) -> SidecarScope:
         """What a proxy may see; computed once for all proxies that see the same."""
-        raise NotImplementedError
+        namespace = proxy.namespace
+        sidecar = self._sidecar_of(proxy) if proxy.is_sidecar else None
+        name = f"{sidecar.namespace}/{sidecar.name}" if sidecar is not None else ""
+        key = (proxy.node_type, namespace, name)
+        scope = self._scopes.get(key)
+        if scope is None:
+            scope = sidecar_scope(self, sidecar, namespace) if proxy.is_sidecar else gateway_scope(self, namespace)
+            self._scopes[key] = scope
+        return scope
+
+    def _sidecar_of(self, proxy: Proxy) -> Resource[Sidecar] | None:
+        """The first of the namespace whose selector fits, else the root namespace's without selector."""
+        for sidecar in self._sidecars.get(proxy.namespace, ()):
+            selector = sidecar.spec.workload_selector
+            if selector is None or selects(selector.labels, proxy.labels):
+                return sidecar
+        of_root = self._sidecars.get(self.root_namespace, ())
+        return next((sidecar for sidecar in of_root if sidecar.spec.workload_selector is None), None)
+
+
+def _sidecars_by_namespace(sidecars: Sequence[Resource[Sidecar]]) -> dict[str, list[Resource[Sidecar]]]:
+    """By namespace, those with a selector first, each group by age."""
+    ordered = by_creation_time(sidecars)
+    found: dict[str, list[Resource[Sidecar]]] = {}
+    for sidecar in sorted(ordered, key=lambda sidecar: sidecar.spec.workload_selector is None):
+        found.setdefault(sidecar.namespace, []).append(sidecar)
+    return found

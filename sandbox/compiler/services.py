@@ -38,6 +38,15 @@ class Registry(Enum):
     EXTERNAL = "External"
 
 
+class Health(Enum):
+    """What the registry knows of an endpoint's health; the value is Envoy's word."""
+
+    HEALTHY = "HEALTHY"
+    UNHEALTHY = "UNHEALTHY"
+    DRAINING = "DRAINING"
+    TERMINATING = "TERMINATING"
+
+
 class TrafficDistribution(Enum):
     """Which endpoints are preferred when nothing else says so."""
 
@@ -176,9 +185,7 @@ class ServiceEndpoint:
     workload_name: str = ""
     service_account: str = ""
     """SPIFFE URI, or empty."""
-    healthy: bool = True
-    draining: bool = False
-    send_unhealthy: bool = False
+    health: Health = Health.HEALTHY
     host_name: str = ""
     sub_domain: str = ""
     node_name: str = ""

@@ -1,0 +1,174 @@
+"""All services of the mesh with their endpoints, indexed by host, namespace and visibility.
+
+Source: Istio pilot/pkg/model/push_context.go (``initServiceRegistry``), endpointshards.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sandbox.compiler.ages import BEFORE_ALL
+from sandbox.compiler.auto_allocation import allocate_addresses
+from sandbox.compiler.endpoint_slices import KubernetesEndpoints
+from sandbox.compiler.features import Features
+from sandbox.compiler.kubernetes_services import convert_kubernetes_service, resolve_aliases
+from sandbox.compiler.service_entries import ConvertedEntry, EntrySurroundings, convert_service_entry
+from sandbox.compiler.services import Resolution, Service, ServiceEndpoint
+from sandbox.compiler.spiffe import with_trust_domain_aliases
+from sandbox.compiler.visibility import NOBODY, PRIVATE, PUBLIC, ServiceVisibility, namespace_visibility
+from sandbox.compiler.workloads import WorkloadReader, selectable_workloads
+from sandbox.istio.load import Configuration
+from sandbox.istio.message import EMPTY
+
+ServiceKey = tuple[str, str]
+"""Host and namespace."""
+
+
+class ServiceRegistry:
+    """Services sorted by age, name and namespace; endpoints by host and namespace."""
+
+    def __init__(self, configuration: Configuration, features: Features) -> None:
+        self._configuration = configuration
+        self._features = features
+        self.visibility = ServiceVisibility(configuration.mesh)
+        self._external: dict[ServiceKey, list[ServiceEndpoint]] = {}
+        self._kubernetes: dict[ServiceKey, list[ServiceEndpoint]] = {}
+        self.services: list[Service] = self._read()
+        self._by_host: dict[str, dict[str, Service]] = {}
+        self._public: list[Service] = []
+        self._exported: dict[str, list[Service]] = {}
+        self._accounts: dict[ServiceKey, tuple[str, ...]] = {}
+        self._by_port: dict[tuple[str, str, int], tuple[ServiceEndpoint, ...]] = {}
+        for service in self.services:
+            self._index(service)
+
+    # ---- reading
+
+    def _read(self) -> list[Service]:
+        configuration = self._configuration
+        reader = WorkloadReader(configuration)
+        workloads = selectable_workloads(configuration, reader)
+        annotations = {
+            namespace.name: namespace.metadata.annotations for namespace in configuration.resources("Namespace")
+        }
+        services = list(self._kubernetes_services(KubernetesEndpoints(configuration, reader, workloads), annotations))
+        entries = configuration.resources("ServiceEntry")
+        visibility = namespace_visibility(
+            configuration.mesh.service_entry_visibility,
+            configuration.resources("Namespace"),
+            dict.fromkeys(entry.namespace for entry in entries),
+        )
+        pickable = workloads
+        if not self._features.enable_service_entry_select_pods:
+            pickable = {name: [item for item in found if not item.is_pod] for name, found in workloads.items()}
+        around = EntrySurroundings(reader, pickable, annotations, visibility)
+        allocated = allocate_addresses(entries, self._features)
+        converted = [
+            convert_service_entry(entry, allocated.get(place, EMPTY), around) for place, entry in enumerate(entries)
+        ]
+        services += [service for entry in converted for service in entry.services]
+        self._merge_external(converted)
+        services.sort(key=_age)
+        return resolve_aliases(services)
+
+    def _kubernetes_services(
+        self, endpoints: KubernetesEndpoints, annotations: Mapping[str, Mapping[str, str]]
+    ) -> Iterator[Service]:
+        configuration = self._configuration
+        for resource in configuration.resources("Service"):
+            service = convert_kubernetes_service(
+                resource,
+                domain=configuration.domain_suffix,
+                trust_domain=configuration.mesh.trust_domain,
+                namespace_annotations=annotations,
+            )
+            found = list(endpoints.of_service(service, resource))
+            if found:
+                self._kubernetes[service.host, service.namespace] = found
+            yield service
+
+    def _merge_external(self, converted: Sequence[ConvertedEntry]) -> None:
+        """All endpoints of a host in a namespace; of DNS_ROUND_ROBIN only the first for each port."""
+        pairs = [
+            (service, endpoints)
+            for entry in converted
+            for service, endpoints in zip(entry.services, entry.endpoints, strict=True)
+        ]
+        pairs.sort(key=lambda pair: (*_age(pair[0]), pair[0].object_name))
+        ports: dict[ServiceKey, set[int]] = {}
+        for service, endpoints in pairs:
+            key = (service.host, service.namespace)
+            seen = ports.setdefault(key, set())
+            for endpoint in endpoints:
+                if service.resolution is Resolution.DNS_ROUND_ROBIN_LB and endpoint.service_port in seen:
+                    continue
+                seen.add(endpoint.service_port)
+                self._external.setdefault(key, []).append(endpoint)
+
+    # ---- indices
+
+    def _index(self, service: Service) -> None:
+        key = (service.host, service.namespace)
+        accounts = {item.service_account for item in self.endpoints(*key) if item.service_account}
+        accounts.update(service.service_accounts)
+        aliases = self._configuration.mesh.trust_domain_aliases
+        self._accounts[key] = with_trust_domain_aliases(accounts, aliases) if accounts else ()
+        by_namespace = self._by_host.setdefault(service.host, {})
+        existing = by_namespace.get(service.namespace)
+        if existing is None or (service.is_kubernetes and not existing.is_kubernetes):
+            by_namespace[service.namespace] = service
+        export_to = self.visibility.export_to(service)
+        if PUBLIC in export_to:
+            self._public.append(service)
+        elif NOBODY not in export_to:
+            own = service.namespace
+            for namespace in dict.fromkeys(own if scope == PRIVATE else scope for scope in sorted(export_to)):
+                self._exported.setdefault(namespace, []).append(service)
+
+    def endpoints(self, host: str, namespace: str) -> Sequence[ServiceEndpoint]:
+        """All endpoints of a host in a namespace, whatever their port."""
+        key = (host, namespace)
+        kubernetes = self._kubernetes.get(key)
+        external = self._external.get(key)
+        if kubernetes is None or external is None:
+            return kubernetes or external or ()
+        return (*external, *kubernetes)
+
+    def endpoints_by_port(self, service: Service, port: int) -> Sequence[ServiceEndpoint]:
+        """The endpoints of a port by its number (clusters by DNS; Istio's ``ServiceEndpointsByPort``)."""
+        key = (service.host, service.namespace, port)
+        found = self._by_port.get(key)
+        if found is None:
+            name = next((item.name for item in service.ports if item.number == port), None)
+            found = self._by_port[key] = tuple(
+                endpoint
+                for endpoint in self.endpoints(service.host, service.namespace)
+                if (endpoint.service_port == port if endpoint.service_port else endpoint.service_port_name == name)
+            )
+        return found
+
+    def endpoints_by_port_name(self, service: Service, name: str) -> Sequence[ServiceEndpoint]:
+        """The endpoints of a port by its name (clusters whose endpoints are discovered)."""
+        return [
+            endpoint
+            for endpoint in self.endpoints(service.host, service.namespace)
+            if endpoint.service_port_name == name
+        ]
+
+    def service_accounts(self, service: Service) -> tuple[str, ...]:
+        """The identities of a service's workloads, and those the service names itself."""
+        return self._accounts.get((service.host, service.namespace), ())
+
+    def of_host(self, host: str) -> Mapping[str, Service]:
+        """The services of a host by namespace: of several in one the oldest, a Kubernetes Service before others."""
+        return self._by_host.get(host, EMPTY)
+
+    def exported_to(self, namespace: str) -> Sequence[Service]:
+        """What a namespace may see: private and exported services, then public ones."""
+        exported = self._exported.get(namespace)
+        return (*exported, *self._public) if exported else self._public
+
+
+def _age(service: Service) -> tuple[object, str, str]:
+    """Istio's ``SortServicesByCreationTime``."""
+    return service.creation_time or BEFORE_ALL, service.name, service.namespace

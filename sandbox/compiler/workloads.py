@@ -1,0 +1,172 @@
+"""Workloads that selectors may pick: pods that are ready, and WorkloadEntries.
+
+Source: Istio pilot/pkg/serviceregistry/kube/controller/pod.go, serviceentry/conversion.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sandbox.compiler.label_selectors import (
+    TLS_MODE_LABEL,
+    WORKLOAD_NAME_LABEL,
+    augment,
+    locality_of_labels,
+    locality_of_node,
+)
+from sandbox.compiler.proxy import is_ip_address
+from sandbox.compiler.spiffe import spiffe_uri
+from sandbox.istio.kubernetes import Container, PodSpec, PodStatus
+from sandbox.istio.load import Configuration
+from sandbox.istio.resource import Resource
+from sandbox.istio.workload_entry import WorkloadEntry, WorkloadEntryStatus
+from sandbox.plan.because import Because, because_field
+
+CLUSTER_ID = "Kubernetes"
+"""The name of the one cluster there is."""
+UNIX_PREFIX = "unix://"
+DISABLED_TLS_MODE = "disabled"
+ISTIO_TLS_MODE = "istio"
+_HEALTH_CHECKS = "proxy.istio.io/health-checks-enabled"
+_WORKLOAD_GROUP = "istio.io/autoRegistrationGroup"
+
+Pod = Resource[PodSpec]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadInstance:
+    """One workload, not yet as an endpoint of a service (Istio's ``WorkloadInstance``)."""
+
+    name: str
+    namespace: str
+    is_pod: bool
+    address: str
+    labels: Mapping[str, str]
+    locality: str = ""
+    network: str = ""
+    weight: int = 0
+    tls_mode: str = DISABLED_TLS_MODE
+    service_account: str = ""
+    workload_name: str = ""
+    node_name: str = ""
+    host_name: str = ""
+    sub_domain: str = ""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    because: tuple[Because, ...] = because_field()
+
+    @property
+    def only_by_name(self) -> bool:
+        """Whether the address is a host name or a Unix socket, which only DNS services can use."""
+        return self.address.startswith(UNIX_PREFIX) or (self.address != "" and not is_ip_address(self.address))
+
+
+class WorkloadReader:
+    """Turns pods and WorkloadEntries into workload instances; knows trust domain and nodes."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.trust_domain = configuration.mesh.trust_domain
+        self._nodes = {node.name: node.metadata.labels for node in configuration.resources("Node")}
+
+    def pod_locality(self, pod: Pod) -> str:
+        """The locality of a pod: its own label, else its node's labels."""
+        return locality_of_labels(pod.metadata.labels) or locality_of_node(self._nodes.get(pod.spec.node_name, {}))
+
+    def from_pod(self, pod: Pod, address: str = "") -> WorkloadInstance:
+        """The instance of a pod; ``address`` is the one an endpoint slice has for it, else the pod's."""
+        locality = self.pod_locality(pod)
+        labels = pod.metadata.labels
+        return WorkloadInstance(
+            name=pod.name,
+            namespace=pod.namespace,
+            is_pod=True,
+            address=address or pod_address(pod),
+            labels=augment(labels, CLUSTER_ID, locality, pod.spec.node_name, ""),
+            locality=locality,
+            network=labels.get("topology.istio.io/network", ""),
+            tls_mode=labels.get(TLS_MODE_LABEL, DISABLED_TLS_MODE),
+            service_account=spiffe_uri(self.trust_domain, pod.namespace, pod.spec.service_account_name),
+            workload_name=labels.get(WORKLOAD_NAME_LABEL) or pod.name,
+            node_name=pod.spec.node_name,
+            host_name=(pod.spec.hostname or pod.name) if pod.spec.subdomain else "",
+            sub_domain=pod.spec.subdomain,
+            ports=_container_ports(pod.spec.containers),
+            because=(Because("pod", pod.origin_of("metadata", "name")),),
+        )
+
+    def from_entry(self, entry: WorkloadEntry, name: str, namespace: str) -> WorkloadInstance:
+        """The instance of an endpoint of a ServiceEntry, or of a WorkloadEntry's specification."""
+        locality = entry.locality or locality_of_labels(entry.labels)
+        account = entry.service_account
+        tls_mode = ISTIO_TLS_MODE if account else DISABLED_TLS_MODE
+        return WorkloadInstance(
+            name=name,
+            namespace=namespace,
+            is_pod=False,
+            address=entry.address,
+            labels=augment(entry.labels, CLUSTER_ID, locality, "", entry.network),
+            locality=locality,
+            network=entry.network,
+            weight=entry.weight,
+            tls_mode=entry.labels.get(TLS_MODE_LABEL, tls_mode),
+            service_account=spiffe_uri(self.trust_domain, namespace, account) if account else "",
+            workload_name=name,
+            ports=entry.ports,
+            because=(Because("endpoint", entry.origin_of("address")),),
+        )
+
+    def from_workload_entry(self, resource: Resource[WorkloadEntry]) -> WorkloadInstance:
+        """The instance of a WorkloadEntry object: labels of the metadata count, too, and first."""
+        metadata = resource.metadata
+        entry = resource.spec
+        merged = {**entry.labels, **metadata.labels}
+        instance = self.from_entry(replace(entry, labels=merged), metadata.name, metadata.namespace)
+        name = metadata.annotations.get(_WORKLOAD_GROUP) or metadata.labels.get(WORKLOAD_NAME_LABEL)
+        return replace(instance, workload_name=name) if name else instance
+
+
+def pod_status(pod: Pod) -> PodStatus:
+    """The pod's status, empty when none was written."""
+    return pod.status if isinstance(pod.status, PodStatus) else PodStatus()
+
+
+def pod_address(pod: Pod) -> str:
+    """The first address of a pod; empty before it has one."""
+    status = pod_status(pod)
+    return status.pod_ip or (status.pod_ips[0].ip if status.pod_ips else "")
+
+
+def is_ready(pod: Pod) -> bool:
+    """Whether a pod has an address, has not ended, and says it is ready."""
+    status = pod_status(pod)
+    ready = any(condition.type == "Ready" and condition.status == "True" for condition in status.conditions)
+    return bool(pod_address(pod)) and status.phase not in ("Succeeded", "Failed") and ready
+
+
+def is_healthy(resource: Resource[WorkloadEntry]) -> bool:
+    """Whether a WorkloadEntry is healthy; those without health checks always are."""
+    if resource.metadata.annotations.get(_HEALTH_CHECKS, "").lower() not in ("1", "t", "true"):
+        return True
+    conditions = resource.status.conditions if isinstance(resource.status, WorkloadEntryStatus) else ()
+    return any(condition.type == "Healthy" and condition.status == "True" for condition in conditions)
+
+
+def _container_ports(containers: tuple[Container, ...]) -> dict[str, int]:
+    ports: dict[str, int] = {}
+    for container in containers:
+        for port in container.ports:
+            if port.name and port.protocol == "TCP":
+                ports.setdefault(port.name, port.container_port)
+    return ports
+
+
+def selectable_workloads(configuration: Configuration, reader: WorkloadReader) -> dict[str, list[WorkloadInstance]]:
+    """By namespace, in the order in which selected workloads become endpoints: pods, then entries, by name."""
+    found: dict[str, list[WorkloadInstance]] = {}
+    for pod in sorted(configuration.resources("Pod"), key=lambda pod: pod.name):
+        if is_ready(pod):
+            found.setdefault(pod.namespace, []).append(reader.from_pod(pod))
+    for entry in sorted(configuration.resources("WorkloadEntry"), key=lambda entry: entry.name):
+        if is_healthy(entry):
+            found.setdefault(entry.namespace, []).append(reader.from_workload_entry(entry))
+    return found
