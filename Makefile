@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo test check format conformance conformance-quick bench clean
+.PHONY: help demo test check format docs conformance conformance-quick bench clean
 
 help:
 	@echo 'make demo               the stories of the README with real traffic, offline'
@@ -46,6 +46,11 @@ check: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format sandbox tests bench
 	$(BIN)/ruff check --fix sandbox tests bench
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m sandbox check --list-codes | $(BIN)/python -c '\
+	import pathlib, sys; page = pathlib.Path("docs/problems.md"); \
+	page.write_text(page.read_text().partition("| code")[0] + sys.stdin.read())'
 
 conformance: $(VENV)/.installed-dev
 	$(BIN)/python tests/conformance/run

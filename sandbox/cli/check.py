@@ -1,0 +1,110 @@
+"""``egress check``: the configuration as a whole, as ``istioctl analyze`` looks at it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sandbox.cli import exit_codes
+from sandbox.cli.options import settings_for, workload_options
+
+if TYPE_CHECKING:
+    from sandbox.settings import Settings
+    from sandbox.yaml_source.problems import Problem
+
+LEVELS = click.Choice(("error", "warning", "info"), case_sensitive=False)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  egress check -f my-mesh/
+  egress check -f my-mesh/ --failure-threshold warning     # for continuous integration
+  helm template ./chart | egress check -f - -o github
+"""
+)
+@workload_options
+@click.option("-o", "--output", type=click.Choice(("text", "log", "json", "yaml", "github")), default="text")
+@click.option(
+    "--failure-threshold", type=LEVELS, default="error", show_default=True, help="From here on the exit is 79."
+)
+@click.option("--output-threshold", type=LEVELS, default="info", show_default=True, help="From here on it is shown.")
+@click.option("-S", "--suppress", multiple=True, metavar="CODE", help="Leave out a code, as IST0103. Repeatable.")
+@click.option(
+    "--list-codes",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda c, p, v: _list_codes(c, v),
+    help="Print every code with its meaning, and end.",
+)
+def check(output: str, failure_threshold: str, output_threshold: str, suppress: tuple[str, ...], **options: Any) -> int:
+    """Check objects together: names that do not exist, rules that are never reached, ports that collide.
+
+    Includes what validate finds, and what compiling for the workload finds. The exit status is 79 when there are
+    findings from --failure-threshold on.
+    """
+    settings = settings_for(**options)
+    # Imported here: --help needs no analysis.
+    from sandbox.cli.problem_report import SEVERITIES, print_problems, summary
+
+    found = [problem for problem in _findings(settings) if problem.code not in suppress]
+    shown = [one for one in found if SEVERITIES.index(one.severity) <= SEVERITIES.index(output_threshold)]
+    if output == "text":
+        print_problems(shown)
+    else:
+        _print(shown, output)
+    told = summary(shown)
+    click.echo(f"egress: {told}" if told else "egress: no problems found", err=True)
+    fatal = any(SEVERITIES.index(one.severity) <= SEVERITIES.index(failure_threshold) for one in found)
+    return exit_codes.FINDINGS if fatal else 0
+
+
+def _list_codes(context: click.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from sandbox.cli.problem_codes import markdown_table
+
+        click.echo(markdown_table())
+        context.exit()
+
+
+def _findings(settings: Settings) -> Sequence[Problem]:
+    """Everything there is to say, each thing once."""
+    from sandbox.analysis import analyze
+    from sandbox.compiler import compile_node
+    from sandbox.compiler.push_context import PushContext
+    from sandbox.loading import proxy_of, read_configuration
+
+    configuration = read_configuration(settings)
+    push = PushContext(configuration)
+    compile_node(push, proxy_of(configuration, settings))
+    return list(dict.fromkeys([*push.problems, *analyze(configuration)]))
+
+
+def _print(problems: Sequence[Problem], output: str) -> None:
+    from sandbox.cli.problem_report import as_records, github_annotation
+
+    match output:
+        case "log":
+            lines = [_log_line(problem) for problem in problems]
+        case "github":
+            lines = [github_annotation(problem) for problem in problems]
+        case "json":
+            lines = [json.dumps(as_records(problems), indent=1)]
+        case _:
+            import yaml
+
+            lines = [yaml.safe_dump(as_records(problems), sort_keys=False, allow_unicode=True).rstrip("\n")]
+    for line in lines:
+        click.echo(line)
+
+
+def _log_line(problem: Problem) -> str:
+    """istioctl's form: ``Warning [IST0103] (Pod name.namespace file:line) text``."""
+    resource, span = problem.resource, problem.span
+    named = f"{resource.kind} {resource.name}.{resource.namespace}".rstrip(".") if resource and resource.kind else ""
+    place = " ".join(part for part in (named, str(span) if span else "") if part)
+    return f"{problem.severity.capitalize()} [{problem.code}]{f' ({place})' if place else ''} {problem.message}"
