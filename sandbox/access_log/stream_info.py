@@ -8,34 +8,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sandbox.plan.cluster import Cluster
     from sandbox.plan.listener import FilterChain, Listener
     from sandbox.plan.route import Route, RouteConfiguration, VirtualHost
 
 Header = tuple[bytes, bytes]
-"""Name in the case it arrived in, and value."""
+"""Name in lower case, and value."""
 
 
 class StreamInfo:
     """One stream. Addresses are ``ip:port`` text as Envoy prints them; times are seconds; ``None`` is "not there"."""
 
     __slots__ = (
+        "authority",
         "bytes_received",
         "bytes_sent",
         "cluster",
         "connection_id",
         "connection_termination_details",
+        "downstream_direct_local_address",
         "downstream_direct_remote_address",
         "downstream_local_address",
+        "downstream_peer_certificate",
+        "downstream_peer_subject",
+        "downstream_peer_uri_san",
         "downstream_remote_address",
         "downstream_tls_cipher",
         "downstream_tls_version",
-        "downstream_peer_subject",
-        "downstream_peer_uri_san",
         "downstream_transport_failure_reason",
         "dynamic_metadata",
         "end",
         "filter_chain",
+        "filter_state",
         "first_downstream_tx",
         "first_upstream_rx",
         "first_upstream_tx",
@@ -47,7 +53,6 @@ class StreamInfo:
         "listener",
         "method",
         "original_path",
-        "authority",
         "path",
         "protocol",
         "request_headers",
@@ -68,9 +73,14 @@ class StreamInfo:
         "upstream_cluster_name",
         "upstream_connect_end",
         "upstream_connect_start",
+        "upstream_connection_id",
         "upstream_handshake_end",
+        "upstream_header_bytes_received",
+        "upstream_header_bytes_sent",
         "upstream_host",
+        "upstream_host_metadata",
         "upstream_host_name",
+        "upstream_hosts_attempted",
         "upstream_local_address",
         "upstream_protocol",
         "upstream_request_attempt_count",
@@ -96,11 +106,16 @@ class StreamInfo:
         self.downstream_remote_address: str | None = None
         self.downstream_direct_remote_address: str | None = None
         self.downstream_local_address: str | None = None
+        """The destination that the client meant."""
+        self.downstream_direct_local_address: str | None = None
+        """Where the connection arrived, e.g. ``127.0.0.1:15001``; ``None`` is the same as the above."""
         self.requested_server_name: str | None = None
         self.downstream_tls_version: str | None = None
         self.downstream_tls_cipher: str | None = None
         self.downstream_peer_uri_san: str | None = None
         self.downstream_peer_subject: str | None = None
+        self.downstream_peer_certificate: bytes | None = None
+        """DER of the client's certificate."""
         self.downstream_transport_failure_reason: str | None = None
         self.connection_termination_details: str | None = None
         # --- what was chosen: the plan's own objects, so that explain knows their lines ---
@@ -125,18 +140,23 @@ class StreamInfo:
         """All headers but the pseudo ones, names in lower case, as the upstream saw them."""
         self.request_trailers: list[Header] = []
         self.request_headers_bytes = 0
+        """Bytes of the request's head as the client sent it (``%DOWNSTREAM_HEADER_BYTES_RECEIVED%``)."""
         # --- HTTP response ---
         self.response_code: int | None = None
         """``None`` is logged as 0."""
         self.response_code_details: str | None = None
         self.response_flags: list[str] = []
-        """Short flags (``UF``, ``URX``) in the order they were set; rendered in Envoy's order."""
+        """Short flags (``UF``, ``URX``), each once, in the order in which they were set; so they are logged."""
         self.response_headers: list[Header] = []
         self.response_trailers: list[Header] = []
         self.response_headers_bytes = 0
+        """Bytes of the response's head as sent to the client (``%DOWNSTREAM_HEADER_BYTES_SENT%``)."""
         # --- upstream ---
         self.upstream_host: str | None = None
         self.upstream_host_name: str | None = None
+        self.upstream_host_metadata: Mapping[str, Mapping[str, object]] | None = None
+        self.upstream_hosts_attempted: list[str] | None = None
+        self.upstream_connection_id = 0
         self.upstream_local_address: str | None = None
         self.upstream_protocol: str | None = None
         self.upstream_tls_version: str | None = None
@@ -151,6 +171,8 @@ class StreamInfo:
         self.wire_bytes_sent = 0
         self.upstream_wire_bytes_received = 0
         self.upstream_wire_bytes_sent = 0
+        self.upstream_header_bytes_received = 0
+        self.upstream_header_bytes_sent = 0
         self.upstream_connect_start: float | None = None
         self.upstream_connect_end: float | None = None
         self.upstream_handshake_end: float | None = None
@@ -162,3 +184,4 @@ class StreamInfo:
         self.first_downstream_tx: float | None = None
         self.last_downstream_tx: float | None = None
         self.dynamic_metadata: dict[str, dict[str, object]] | None = None
+        self.filter_state: dict[str, object] | None = None

@@ -1,0 +1,186 @@
+"""Compiles an access log of the plan to one function: from StreamInfo to the bytes of a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from sandbox.access_log.command import Command, FormatRefused, parse_format
+from sandbox.access_log.filters import StreamPredicate, compile_filter
+from sandbox.access_log.json_text import SMALLEST_ODD_NUMBER, encode, number, repaired
+from sandbox.access_log.operator_values import as_text, header_map
+from sandbox.access_log.operators import LogEnvironment, Operator, compile_operator
+from sandbox.access_log.presets import ENVOY_TEXT
+from sandbox.access_log.stream_info import StreamInfo
+from sandbox.plan.access_log import AccessLog, FileAccessLog, SubstitutionFormatString
+
+__all__ = ["CompiledAccessLog", "FormatRefused", "LogEnvironment", "compile_access_log", "compile_line"]
+
+LineFunction = Callable[[StreamInfo], bytes]
+
+_NO_ENVIRONMENT: Final = LogEnvironment()
+
+
+class CompiledAccessLog:
+    """One access log ready to write: its file, and the line for a stream."""
+
+    __slots__ = ("_filter", "_line", "path")
+
+    def __init__(self, path: str, line: LineFunction, stream_filter: StreamPredicate | None) -> None:
+        self.path = path
+        self._line = line
+        self._filter = stream_filter
+
+    def line(self, info: StreamInfo) -> bytes | None:
+        """The line with its end, or ``None`` where the log's filter keeps the stream out."""
+        if self._filter is not None and not self._filter(info):
+            return None
+        return self._line(info)
+
+
+def compile_access_log(log: AccessLog, environment: LogEnvironment = _NO_ENVIRONMENT) -> CompiledAccessLog | None:
+    """``None`` for logs that are no files (gRPC, OpenTelemetry).
+
+    Raises FormatRefused for a format or a filter that Envoy would refuse, and with it the whole listener.
+    """
+    file_log = log.typed_config
+    if not isinstance(file_log, FileAccessLog):
+        return None
+    stream_filter = compile_filter(log.filter) if log.filter is not None else None
+    return CompiledAccessLog(file_log.path, compile_line(file_log.log_format, environment), stream_filter)
+
+
+def compile_line(log_format: SubstitutionFormatString | None, environment: LogEnvironment) -> LineFunction:
+    """The line's function; without a format it is Envoy's default text."""
+    if log_format is not None and log_format.json_format is not None:
+        return _compile_json(log_format.json_format, environment)
+    source = log_format.text_format_source if log_format is not None else None
+    text = ENVOY_TEXT if source is None else source.inline_string
+    if text is None and source is not None:
+        text = (source.inline_bytes or b"").decode("utf-8", "surrogateescape")
+    absent = "" if log_format is not None and log_format.omit_empty_values else "-"
+    return _compile_text(text or "", absent, environment)
+
+
+class _Names:
+    """The names that the source of one line function refers to."""
+
+    def __init__(self, environment: LogEnvironment) -> None:
+        self.environment = environment
+        self.values: dict[str, Any] = {"number": number, "as_text": as_text, "header_map": header_map}
+        self._count = 0
+
+    def operator(self, command: Command) -> Operator:
+        operator = compile_operator(command, self.environment)
+        self.values.update(operator.names)
+        return operator
+
+    def temporary(self) -> str:
+        self._count += 1
+        return f"v{self._count}"
+
+    def function(self, expression: str) -> Callable[[StreamInfo], Any]:
+        """``expression`` as a function of ``info``; header maps are made once, and only where they are used."""
+        lines = ["def line(info):"]
+        for name, attribute in _HEADER_MAPS.items():
+            if re.search(rf"\b{name}\b", expression):
+                lines.append(f"    {name} = header_map(info.{attribute})")
+        lines.append(f"    return {expression}")
+        exec(compile("\n".join(lines), "<access log format>", "exec"), self.values)
+        function: Callable[[StreamInfo], Any] = self.values["line"]
+        return function
+
+
+_HEADER_MAPS: Final = {
+    "request": "request_headers",
+    "response": "response_headers",
+    "trailers": "response_trailers",
+}
+
+
+# --- text ---
+
+
+def _compile_text(text: str, absent: str, environment: LogEnvironment) -> LineFunction:
+    names = _Names(environment)
+    render = names.function(_text_expression(parse_format(text), absent, names))
+
+    def line(info: StreamInfo) -> bytes:
+        rendered: str = render(info)
+        return rendered.encode("utf-8", "surrogateescape")
+
+    return line
+
+
+def _text_expression(parts: list[str | Command], absent: str, names: _Names) -> str:
+    """An expression that gives ``str``: a template and the tuple of its values."""
+    template: list[str] = []
+    values: list[str] = []
+    for part in parts:
+        if isinstance(part, str):
+            template.append(part.replace("%", "%%"))
+        else:
+            template.append("%s")
+            values.append(_text_value(names.operator(part), absent, names))
+    if not values:
+        return repr("".join(template).replace("%%", "%"))
+    return f"{''.join(template)!r} % ({', '.join(values)},)"
+
+
+def _text_value(operator: Operator, absent: str, names: _Names) -> str:
+    if operator.is_always_there:
+        return operator.source
+    name = names.temporary()
+    present = f"as_text({name})" if operator.kind == "structure" else name
+    return f"({absent!r} if ({name} := {operator.source}) is None else {present})"
+
+
+# --- JSON ---
+
+
+def _compile_json(json_format: Mapping[str, object], environment: LogEnvironment) -> LineFunction:
+    names = _Names(environment)
+    fields = names.function(_json_expression(json_format, names))
+
+    def line(info: StreamInfo) -> bytes:
+        values = fields(info)
+        try:
+            return encode(values) + b"\n"
+        except UnicodeEncodeError:  # a header that is not UTF-8
+            return encode(repaired(values)) + b"\n"
+
+    return line
+
+
+def _json_expression(value: object, names: _Names) -> str:
+    """An expression that gives what the encoder takes; the keys of objects are sorted, as by Envoy."""
+    if isinstance(value, Mapping):
+        members = (f"{str(key)!r}: {_json_expression(member, names)}" for key, member in sorted(value.items()))
+        return "{" + ", ".join(members) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_json_expression(member, names) for member in value) + "]"
+    if isinstance(value, str):
+        return _json_string(value, names)
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    if isinstance(value, (int, float)):
+        literal = names.temporary()
+        names.values[literal] = number(value)
+        return literal
+    raise FormatRefused(f"Only string values or nested structs are supported in the JSON access log format: {value}")
+
+
+def _json_string(text: str, names: _Names) -> str:
+    """A lone operator keeps its type; with anything beside it the value is a string."""
+    parts = parse_format(text)
+    if len(parts) != 1 or isinstance(parts[0], str):
+        return _text_expression(parts, "-", names)
+    operator = names.operator(parts[0])
+    if operator.kind != "number":
+        return operator.source
+    name = names.temporary()
+    bound = f"({name} := {operator.source})"
+    if operator.is_always_there:
+        return f"({name} if {bound} < {SMALLEST_ODD_NUMBER} else number({name}))"
+    return f"({name} if {bound} is None or {name} < {SMALLEST_ODD_NUMBER} else number({name}))"

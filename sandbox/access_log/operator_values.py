@@ -1,0 +1,321 @@
+"""The values behind those command operators that are more than a field of StreamInfo."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from sandbox.access_log.grpc_status import HeaderMap, grpc_status, is_grpc
+from sandbox.access_log.json_text import encode, structure_value
+from sandbox.access_log.stream_info import Header, StreamInfo
+
+# --- text ---
+
+
+def text(value: bytes | None) -> str | None:
+    """Bytes of a header as text; what is not UTF-8 survives as surrogates."""
+    return None if value is None else value.decode("utf-8", "surrogateescape")
+
+
+def text_of_length(value: bytes | None, max_length: int) -> str | None:
+    """At most ``max_length`` bytes."""
+    return None if value is None else value[:max_length].decode("utf-8", "surrogateescape")
+
+
+def truncated(value: str, max_length: int | None) -> str:
+    """At most ``max_length`` bytes of its UTF-8."""
+    if max_length is None:
+        return value
+    return value.encode("utf-8", "surrogateescape")[:max_length].decode("utf-8", "surrogateescape")
+
+
+def path_text(path: bytes | None, with_query: bool, max_length: int | None) -> str | None:
+    """A path with or without its query."""
+    if path is None:
+        return None
+    return text((path if with_query else path.partition(b"?")[0])[:max_length])
+
+
+def bare_text(value: str | None, max_length: int | None) -> str | None:
+    """A path's text up to its query."""
+    return None if value is None else truncated(value.partition("?")[0], max_length)
+
+
+# --- headers ---
+
+
+def header_map(headers: list[Header]) -> dict[bytes, bytes]:
+    """Header name to value; the values of a repeated name joined with ``,``."""
+    found = dict(headers)
+    return found if len(found) == len(headers) else _joined(headers)
+
+
+def _joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        found[name] = found[name] + b"," + value if name in found else value
+    return found
+
+
+def _size(headers: Iterable[Header]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
+
+
+def request_headers_size(info: StreamInfo) -> int:
+    """Names and values of all request headers, the pseudo headers among them."""
+    pseudo = ((b":method", info.method), (b":path", info.path), (b":authority", info.authority))
+    size = _size(info.request_headers) + sum(len(name) + len(value) for name, value in pseudo if value is not None)
+    return size + (len(b":scheme") + len(info.scheme) if info.scheme is not None else 0)
+
+
+def response_headers_size(info: StreamInfo) -> int:
+    """Names and values of all response headers, ``:status`` among them."""
+    return _size(info.response_headers) + (10 if info.response_headers else 0)
+
+
+def response_trailers_size(info: StreamInfo) -> int:
+    """Names and values of the response's trailers."""
+    return _size(info.response_trailers)
+
+
+def stream_id(info: StreamInfo) -> str | None:
+    """``x-request-id`` of an HTTP request."""
+    return next((text(value) for name, value in info.request_headers if name == b"x-request-id"), None)
+
+
+def stream_grpc_status(info: StreamInfo, request: HeaderMap, response: HeaderMap, trailers: HeaderMap) -> int | None:
+    """Only for gRPC requests."""
+    return grpc_status(trailers, response, info.response_code) if is_grpc(request) else None
+
+
+def query(info: StreamInfo) -> str | None:
+    """The query of the path, without the question mark."""
+    return None if info.path is None or b"?" not in info.path else text(info.path.partition(b"?")[2])
+
+
+def query_parameter(info: StreamInfo, name: bytes, max_length: int | None) -> str | None:
+    """The first value of a query parameter, as written."""
+    for parameter in (info.path or b"").partition(b"?")[2].split(b"&"):
+        key, _, value = parameter.partition(b"=")
+        if key == name:
+            return text(value[:max_length])
+    return None
+
+
+# --- connection ---
+
+_INVALID_IN_HOST: Final = re.compile(r"[^0-9A-Za-z.\-_]")
+
+
+def server_name(info: StreamInfo) -> str | None:
+    """The SNI; characters that no host name has become ``_``."""
+    name = info.requested_server_name
+    return None if not name else _INVALID_IN_HOST.sub("_", name)
+
+
+def _host(info: StreamInfo) -> str | None:
+    host = text(info.authority)
+    return None if not host else re.sub(r":[0-9]+$", "", host)
+
+
+def server_name_first(info: StreamInfo) -> str | None:
+    """The SNI, else the request's host."""
+    return server_name(info) or _host(info)
+
+
+def host_first(info: StreamInfo) -> str | None:
+    """The request's host, else the SNI."""
+    return _host(info) or server_name(info)
+
+
+def alternative_cluster_name(info: StreamInfo) -> str | None:
+    """istiod sets ``alt_stat_name`` to the name and a semicolon (which ends the name in its statistics)."""
+    return f"{info.upstream_cluster_name};" if info.upstream_cluster_name else None
+
+
+def upstream_host_name(info: StreamInfo) -> str | None:
+    """The DNS name of the host, else its address."""
+    return info.upstream_host_name or info.upstream_host
+
+
+def upstream_host_name_without_port(info: StreamInfo) -> str | None:
+    """The same without a port."""
+    name = upstream_host_name(info)
+    return None if name is None else re.sub(r":[0-9]+$", "", name)
+
+
+def hosts_attempted(info: StreamInfo) -> str | None:
+    """All hosts that were tried."""
+    tried = info.upstream_hosts_attempted or ([info.upstream_host] if info.upstream_host is not None else [])
+    return ",".join(tried) or None
+
+
+def hosts_attempted_without_port(info: StreamInfo) -> str | None:
+    """The same without ports."""
+    tried = info.upstream_hosts_attempted or ([info.upstream_host] if info.upstream_host is not None else [])
+    return ",".join(address_without_port(host, None) or "" for host in tried) or None
+
+
+def filter_chain_name(info: StreamInfo) -> str | None:
+    """istiod names only some chains."""
+    return (info.filter_chain.name or None) if info.filter_chain is not None else None
+
+
+def access_log_type(info: StreamInfo) -> str:
+    """Lines are written at the end only."""
+    return "DownstreamEnd" if info.is_http else "TcpConnectionEnd"
+
+
+def span(begin: float | None, end: float | None, per_second: int) -> int | None:
+    """Time between two moments, cut to whole units; ``None`` where one is missing or they are out of order."""
+    if begin is None or end is None or end < begin:
+        return None
+    return int((end - begin) * per_second + 1e-6)
+
+
+# --- addresses ---
+
+
+def upstream_local(info: StreamInfo) -> str | None:
+    """Our end of the upstream connection."""
+    return info.upstream_local_address
+
+
+def upstream_remote(info: StreamInfo) -> str | None:
+    """The other end; only where a connection came about."""
+    return info.upstream_host if info.upstream_local_address is not None else None
+
+
+def downstream_local(info: StreamInfo) -> str | None:
+    """Where the client meant to go."""
+    return info.downstream_local_address
+
+
+def downstream_remote(info: StreamInfo) -> str | None:
+    """The client, perhaps as ``x-forwarded-for`` names it."""
+    return info.downstream_remote_address
+
+
+def downstream_direct_local(info: StreamInfo) -> str | None:
+    """Where the connection really arrived."""
+    return info.downstream_direct_local_address or info.downstream_local_address
+
+
+def downstream_direct_remote(info: StreamInfo) -> str | None:
+    """The peer of the connection."""
+    return info.downstream_direct_remote_address or info.downstream_remote_address
+
+
+def address_without_port(address: str | None, mask: int | None) -> str | None:
+    """The IP, or with ``mask`` its network (``10.1.0.0/16``); no port, no brackets."""
+    if address is None:
+        return None
+    ip = address.rpartition(":")[0].strip("[]") if not address.startswith("/") else address
+    if mask is None:
+        return ip
+    try:
+        return str(ipaddress.ip_network(f"{ip}/{mask}", strict=False))
+    except ValueError:
+        return None
+
+
+def port_number(address: str | None) -> int | None:
+    """The port alone."""
+    port = "" if address is None else address.rpartition(":")[2]
+    return int(port) if port.isdigit() else None
+
+
+# --- certificates ---
+
+
+def peer_certificate_pem(info: StreamInfo) -> str | None:
+    """The client's certificate as URL-encoded PEM."""
+    der = info.downstream_peer_certificate
+    if der is None:
+        return None
+    body = base64.encodebytes(der).replace(b"\n", b"").decode()
+    lines = [body[start : start + 64] for start in range(0, len(body), 64)]
+    pem = "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
+    return "".join(_URL_ESCAPES.get(character, character) for character in pem)
+
+
+_URL_ESCAPES: Final = {"\n": "%0A", " ": "%20", "+": "%2B", "/": "%2F", "=": "%3D"}
+
+
+def peer_fingerprint_256(info: StreamInfo) -> str | None:
+    """SHA-256 of the client's certificate, in hexadecimal."""
+    der = info.downstream_peer_certificate
+    return None if der is None else hashlib.sha256(der).hexdigest()
+
+
+def peer_fingerprint_1(info: StreamInfo) -> str | None:
+    """SHA-1 of the client's certificate, in hexadecimal."""
+    der = info.downstream_peer_certificate
+    return None if der is None else hashlib.sha1(der, usedforsecurity=False).hexdigest()
+
+
+# --- metadata ---
+
+FilterMetadata = Mapping[str, Mapping[str, object]]
+
+
+def dynamic_metadata(info: StreamInfo) -> FilterMetadata | None:
+    """What filters said of the stream."""
+    return info.dynamic_metadata
+
+
+def cluster_metadata(info: StreamInfo) -> FilterMetadata | None:
+    """Metadata of the upstream cluster."""
+    metadata = info.cluster.metadata if info.cluster is not None else None
+    return metadata.filter_metadata if metadata is not None else None
+
+
+def upstream_host_metadata(info: StreamInfo) -> FilterMetadata | None:
+    """Metadata of the endpoint."""
+    return info.upstream_host_metadata
+
+
+def route_metadata(info: StreamInfo) -> FilterMetadata | None:
+    """Metadata of the route."""
+    metadata = info.route.metadata if info.route is not None else None
+    return metadata.filter_metadata if metadata is not None else None
+
+
+def listener_metadata(info: StreamInfo) -> FilterMetadata | None:
+    """Metadata of the listener."""
+    metadata = info.listener.metadata if info.listener is not None else None
+    return metadata.filter_metadata if metadata is not None else None
+
+
+def no_metadata(_info: StreamInfo) -> FilterMetadata | None:
+    """Nothing carries it."""
+    return None
+
+
+def metadata_at(metadata: FilterMetadata | None, path: tuple[str, ...], max_length: int | None) -> object:
+    """The value at a path, ready for the JSON encoder; only text is cut to ``max_length``."""
+    value: object = metadata
+    for key in path:
+        if not isinstance(value, Mapping) or key not in value:
+            return None
+        value = value[key]
+    return truncated(value, max_length) if isinstance(value, str) else structure_value(value)
+
+
+def filter_state(info: StreamInfo, key: str, member: str, max_length: int | None) -> object:
+    """An object of the filter state, or one field of it."""
+    value = (info.filter_state or {}).get(key)
+    if member:
+        value = value.get(member) if isinstance(value, Mapping) else None
+    return truncated(value, max_length) if isinstance(value, str) else structure_value(value)
+
+
+def as_text(value: object) -> str:
+    """A structure inside text: strings as they are, all else as JSON, ``-`` for nothing."""
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else encode(value).decode()
