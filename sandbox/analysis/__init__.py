@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sandbox.analysis.destinations import analyze_destinations
 from sandbox.analysis.gateways import analyze_gateways
 from sandbox.analysis.mesh_index import build_index
@@ -28,10 +30,10 @@ ANALYZERS = (
 )
 
 
-def analyze(configuration: Configuration) -> Problems:
-    """All findings, with istioctl's codes; they do not make a configuration unusable."""
+def analyze(configuration: Configuration, now: datetime | None = None) -> Problems:
+    """All findings, with istioctl's codes; certificates' dates are checked where the present is given."""
     problems = Problems()
-    index = build_index(configuration)
+    index = build_index(configuration, now)
     for analyzer in ANALYZERS:
         analyzer(index, problems)
     return problems

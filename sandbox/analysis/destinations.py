@@ -15,14 +15,11 @@ from sandbox.yaml_source.span import Origin
 
 
 class Sent(NamedTuple):
-    """One destination in a VirtualService; ``what`` is how istioctl calls it."""
+    """One destination in a VirtualService, and where it is written; a route may have forgotten it."""
 
     destination: Destination
     is_mirror: bool
-
-    @property
-    def origin(self) -> Origin:
-        return self.destination.origin_of("host")
+    origin: Origin
 
 
 def analyze_destinations(index: MeshIndex, problems: Problems) -> None:
@@ -43,11 +40,13 @@ def _destinations(spec: VirtualService) -> Iterator[Sent]:
     for rules in (spec.tcp, spec.tls, spec.http):
         for rule in rules:
             for route in rule.route:
-                if route.destination is not None:
-                    yield Sent(route.destination, False)
+                if route.destination is None:
+                    yield Sent(Destination(), False, route.origin)
+                else:
+                    yield Sent(route.destination, False, route.destination.origin_of("host"))
     for http in spec.http:
         mirrors = [http.mirror, *(mirror.destination for mirror in http.mirrors)]
-        yield from (Sent(mirror, True) for mirror in mirrors if mirror is not None)
+        yield from (Sent(mirror, True, mirror.origin_of("host")) for mirror in mirrors if mirror is not None)
 
 
 def _check_host(service: Resource[VirtualService], sent: Sent, index: MeshIndex, problems: Problems) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping
+from datetime import datetime
 
 from sandbox.analysis import messages
+from sandbox.analysis.certificates import certificate_validity
 from sandbox.analysis.mesh_index import MeshIndex, PodView, selector_text
 from sandbox.istio.gateway import Gateway, Server, ServerTLSSettings
 from sandbox.istio.kubernetes import Secret
@@ -15,7 +16,6 @@ from sandbox.istio.resource import Resource
 from sandbox.yaml_source.problems import Problems
 
 _CERTIFICATE_KEYS = (("tls.crt", "tls.key"), ("cert", "key"))
-_PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 GatewayResource = Resource[Gateway]
 
 
@@ -60,14 +60,15 @@ def _analyze_secrets(gateway: GatewayResource, namespace: str, index: MeshIndex,
         origin = server.tls.origin_of("credential_name")
         if secret is None:
             messages.NOT_FOUND.report(problems, origin, "credentialName", name)
-        elif not _has_certificate(secret.spec):
+        elif not _has_certificate(secret.spec, index.now):
             messages.INVALID_CREDENTIAL.report(problems, origin, gateway.name, namespace)
 
 
-def _has_certificate(secret: Secret) -> bool:
+def _has_certificate(secret: Secret, now: datetime | None) -> bool:
     for chain, key in _CERTIFICATE_KEYS:
         if _value(secret, chain) and _value(secret, key):
-            return _is_certificate(_value(secret, chain))
+            validity = certificate_validity(_value(secret, chain))
+            return validity is not None and (now is None or validity.covers(now))
     return False
 
 
@@ -76,18 +77,6 @@ def _value(secret: Secret, key: str) -> bytes:
         return secret.string_data[key].encode()
     try:
         return base64.b64decode(secret.data.get(key, ""), validate=False)
-    except binascii.Error:
-        return b""
-
-
-def _is_certificate(pem: bytes) -> bool:
-    """Whether there is at least one PEM block whose contents begin as a DER sequence does."""
-    return any(_decoded(body)[:1] == b"\x30" for body in _PEM_CERTIFICATE.findall(pem))
-
-
-def _decoded(body: bytes) -> bytes:
-    try:
-        return base64.b64decode(b"".join(body.split()), validate=True)
     except binascii.Error:
         return b""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sandbox.istio.load import Configuration
@@ -49,6 +50,8 @@ class MeshIndex:
     hosts: Mapping[tuple[str, str], KnownHost]
     """(scope, full host name); the scope is a namespace or ``*``."""
     pods: tuple[PodView, ...]
+    now: datetime | None = None
+    """The present, where certificates' dates are to be checked."""
 
     def each(self, kind: str) -> Iterator[Resource[Any]]:
         """All objects of a kind."""
@@ -77,14 +80,14 @@ class MeshIndex:
         )
 
 
-def build_index(configuration: Configuration) -> MeshIndex:
+def build_index(configuration: Configuration, now: datetime | None = None) -> MeshIndex:
     """Look everything up once."""
     hosts: dict[tuple[str, str], KnownHost] = {}
     for entry in configuration.resources("ServiceEntry"):
         hosts.update(_service_entry_hosts(entry))
     for service in configuration.resources("Service"):
         hosts.update(_service_hosts(service))
-    return MeshIndex(configuration=configuration, hosts=hosts, pods=tuple(_pods(configuration)))
+    return MeshIndex(configuration=configuration, hosts=hosts, pods=tuple(_pods(configuration)), now=now)
 
 
 def _service_entry_hosts(entry: Resource[Any]) -> Iterator[tuple[tuple[str, str], KnownHost]]:
