@@ -24,5 +24,5 @@ def lookup_cluster(push: PushContext, service: str, port: int) -> ProviderCluste
         namespace, host = parts
         named = push.service_of(host, namespace)
         return ProviderCluster(named.host, outbound_cluster(named.host, port)) if named is not None else None
-    found = {item.namespace for item in push.services_of_host(service)} if service else set()
-    return ProviderCluster(service, outbound_cluster(service, port)) if len(found) == 1 else None
+    known = bool(service) and len(push.services_of_host(service)) == 1
+    return ProviderCluster(service, outbound_cluster(service, port)) if known else None

@@ -1,0 +1,168 @@
+"""Network filters of TCP and TLS chains: tcp_proxy to one or several clusters, tunnels, Mongo, dynamic DNS.
+
+Source: Istio pilot/pkg/networking/core/networkfilter.go and tunnelingconfig/apply.go; semantics 3.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from sandbox.compiler.dynamic_dns import is_dynamic_wildcard, service_cache
+from sandbox.compiler.listener_builder import ListenerBuilder
+from sandbox.compiler.protocols import Protocol
+from sandbox.compiler.route_actions import destination_cluster
+from sandbox.istio.destination_rule import DestinationRule
+from sandbox.istio.resource import Resource
+from sandbox.istio.traffic_policy import TrafficPolicy
+from sandbox.istio.virtual_service import RouteDestination, VirtualService
+from sandbox.plan.because import Because
+from sandbox.plan.listener import (
+    Filter,
+    MongoProxy,
+    SniDynamicForwardProxy,
+    TcpClusterWeight,
+    TcpHashPolicy,
+    TcpHashPolicySourceIp,
+    TcpProxy,
+    TcpWeightedClusters,
+    TunnelingConfig,
+)
+
+if TYPE_CHECKING:
+    from sandbox.compiler.services import Service, ServicePort
+
+TCP_PROXY: Final = "envoy.filters.network.tcp_proxy"
+MONGO_PROXY: Final = "envoy.filters.network.mongo_proxy"
+SNI_DYNAMIC_FORWARD_PROXY: Final = "envoy.filters.network.sni_dynamic_forward_proxy"
+_SOURCE_IP: Final = (TcpHashPolicy(source_ip=TcpHashPolicySourceIp()),)
+_NO_POLICY: Final = TrafficPolicy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterTarget:
+    """A chain's only destination."""
+
+    cluster: str
+    subset: str = ""
+    rule: DestinationRule | None = None
+    dynamic_service: Service | None = None
+    """Given for services whose name is resolved from each connection's SNI."""
+    tunnel: bool = True
+    """Whether the rule's ``tunnel`` applies; it does not where the SNI itself names the cluster."""
+    because: tuple[Because, ...] = ()
+
+
+def build_single(
+    builder: ListenerBuilder, target: ClusterTarget, port: ServicePort, before: Iterable[Filter] = ()
+) -> tuple[Filter, ...]:
+    """The filters of a chain with one destination; ``before`` are a gateway's authorization filters."""
+    proxy = replace(
+        _tcp_proxy(builder, target.rule, target.subset, tunnel=target.tunnel),
+        stat_prefix=target.cluster,
+        cluster=target.cluster,
+        because=(*target.because, *_because(target.rule)),
+    )
+    filters = [*before]
+    service = target.dynamic_service
+    if service is not None and builder.proxy.is_sidecar and is_dynamic_wildcard(service):
+        cache = service_cache(builder.push, builder.proxy, service)
+        config = SniDynamicForwardProxy(dns_cache_config=cache, port_value=port.number)
+        filters.append(Filter(name=SNI_DYNAMIC_FORWARD_PROXY, typed_config=config))
+    return (*filters, *_terminal(builder, proxy, port.protocol))
+
+
+def build_routed(
+    builder: ListenerBuilder,
+    routes: Sequence[RouteDestination],
+    port: ServicePort,
+    virtual_service: Resource[VirtualService],
+    before: Iterable[Filter] = (),
+) -> tuple[Filter, ...]:
+    """The filters of a ``tls`` or ``tcp`` route: one cluster, or several by weight (those of weight 0 are left out)."""
+    services = [_service(builder, route) for route in routes]
+    rule = None
+    if services[0] is not None:
+        consolidated = builder.scope.destination_rule(builder.proxy, services[0].host)
+        rule = consolidated.spec if consolidated is not None else None
+    because = tuple(Because("destination", route.origin) for route in routes)
+    if len(routes) == 1:
+        cluster = destination_cluster(routes[0].destination, services[0], port.number)
+        subset = routes[0].destination.subset if routes[0].destination is not None else ""
+        target = ClusterTarget(cluster=cluster, subset=subset, rule=rule, because=because)
+        return build_single(builder, target, port, before)
+    weights = tuple(
+        TcpClusterWeight(name=destination_cluster(route.destination, service, port.number), weight=route.weight)
+        for route, service in zip(routes, services, strict=True)
+        if route.weight > 0
+    )
+    proxy = replace(
+        _tcp_proxy(builder, rule, ""),
+        stat_prefix=f"{virtual_service.name}.{virtual_service.namespace}",
+        weighted_clusters=TcpWeightedClusters(clusters=weights),
+        because=(*because, *_because(rule)),
+    )
+    return (*before, *_terminal(builder, proxy, port.protocol))
+
+
+def _service(builder: ListenerBuilder, route: RouteDestination) -> Service | None:
+    return builder.scope.service(route.destination.host) if route.destination is not None else None
+
+
+def _terminal(builder: ListenerBuilder, proxy: TcpProxy, protocol: Protocol) -> tuple[Filter, ...]:
+    terminal = Filter(name=TCP_PROXY, typed_config=proxy)
+    if protocol is Protocol.MONGO and builder.push.features.enable_mongo_filter:
+        return Filter(name=MONGO_PROXY, typed_config=MongoProxy(stat_prefix=proxy.stat_prefix)), terminal
+    return (terminal,)
+
+
+def _tcp_proxy(builder: ListenerBuilder, rule: DestinationRule | None, subset: str, *, tunnel: bool = True) -> TcpProxy:
+    """Timeouts, hash and tunnel; the timeouts are read from the rule's top-level policy only."""
+    policy = (rule.traffic_policy if rule is not None else None) or _NO_POLICY
+    tcp = policy.connection_pool.tcp if policy.connection_pool is not None else None
+    idle = tcp.idle_timeout if tcp is not None else None
+    return TcpProxy(
+        idle_timeout=builder.proxy.metadata.idle_timeout if idle is None else idle,
+        max_downstream_connection_duration=tcp.max_connection_duration if tcp is not None else None,
+        hash_policy=_SOURCE_IP if _hashes_source(rule, subset) else (),
+        tunneling_config=_tunnel(rule, subset) if tunnel else None,
+        access_log=builder.access_logs.tcp,
+    )
+
+
+def _policies(rule: DestinationRule, subset: str) -> tuple[TrafficPolicy, TrafficPolicy | None]:
+    """The top policy, and that of the subset if there is one of this name."""
+    found = next((item for item in rule.subsets if item.name == subset), None)
+    return rule.traffic_policy or _NO_POLICY, found.traffic_policy if found is not None else None
+
+
+def _hashes_source(rule: DestinationRule | None, subset: str) -> bool:
+    if rule is None:
+        return False
+    top, inner = _policies(rule, subset)
+    balancer = top.load_balancer
+    if inner is not None and inner.load_balancer is not None:
+        balancer = inner.load_balancer
+    return (
+        balancer is not None and balancer.consistent_hash is not None and bool(balancer.consistent_hash.use_source_ip)
+    )
+
+
+def _tunnel(rule: DestinationRule | None, subset: str) -> TunnelingConfig | None:
+    if rule is None:
+        return None
+    top, inner = _policies(rule, subset)
+    policy = inner if subset else top
+    settings = policy.tunnel if policy is not None else None
+    if settings is None:
+        return None
+    host = f"[{settings.target_host}]" if ":" in settings.target_host else settings.target_host
+    return TunnelingConfig(hostname=f"{host}:{settings.target_port}", use_post=settings.protocol == "POST")
+
+
+def _because(rule: DestinationRule | None) -> tuple[Because, ...]:
+    if rule is None:
+        return ()
+    policy = rule.traffic_policy
+    return (Because("traffic policy", policy.origin if policy is not None else rule.origin),)
