@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from sandbox.plan.cluster import HttpProtocolOptions
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
 from sandbox.proxy.http_upstream import Http1ClientConnection
-from sandbox.proxy.tasks import spawn
+from sandbox.proxy.tasks import detach
 from sandbox.proxy.upstream import connect
 
 if TYPE_CHECKING:
@@ -107,15 +107,15 @@ class HttpConnectionPool:
         self._connecting += 1
         connections.active += 1
         self.host.active_connections += 1
-        spawn(self._connect(), f"connect to {self.host.address}")
+        detach(self._connect(), f"connect to {self.host.address}")
 
     async def _connect(self) -> None:
         result = await connect(self.cluster, self.host, self._new_connection, self.options)
         self._connecting -= 1
         if isinstance(result, UpstreamFailure):
-            self.connection_closed()
             self.cluster.report_connect_failure(self.host)
             self._fail(result)
+            self.connection_closed()
             return
         self.cluster.report_connect_success(self.host)
         connection = result.protocol
@@ -177,7 +177,7 @@ class HttpConnectionPool:
         self._connect_if_needed()
 
     def close_idle(self) -> None:
-        """Closes what nobody uses: the configuration that made the pool is gone."""
+        """Closes what nobody uses: the host was ejected, or the configuration that made the pool is gone."""
         for connection in list(self._idle):
             connection.close()
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sandbox.proxy")
 
+_IN_FLIGHT = 0.02
+"""Seconds: a message that was sent in one go has arrived by then."""
+
 HEAD, BODY, WAIT, CLOSING = range(4)
 """Reading a head; reading a body; waiting for the response's end; waiting to close."""
 
@@ -310,8 +313,8 @@ class Http1ServerConnection(asyncio.Protocol):
             self.transport.close()
             return
         loop = asyncio.get_running_loop()
-        # what is in flight in this very round is still read, what comes later stays in the kernel: closing resets it
-        loop.call_soon(self._stop_reading)
+        # what is in flight is still read; what comes later stays in the kernel, and closing resets the connection
+        loop.call_later(_IN_FLIGHT, self._stop_reading)
         loop.call_later(delay, self.transport.close)
 
     def _stop_reading(self) -> None:

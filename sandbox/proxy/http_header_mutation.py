@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sandbox.access_log.format import LogEnvironment, compile_line
+from sandbox.plan.access_log import SubstitutionFormatString
+from sandbox.plan.base import DataSource
 from sandbox.wire.headers import add_or_join, set_header
 from sandbox.wire.http_message import Header
 
@@ -61,10 +64,8 @@ def compile_value(text: str) -> Value:
     if "%" not in text:
         constant = text.encode()
         return lambda _info: constant
-    from sandbox.access_log.format import compile_text
-
-    render = compile_text(text, empty="")
-    return lambda info: render(info).encode("latin-1", "replace")
+    source = DataSource(inline_string=text)
+    return compile_line(SubstitutionFormatString(text_format_source=source, omit_empty_values=True), LogEnvironment())
 
 
 def _has(headers: list[Header], name: bytes) -> bool:

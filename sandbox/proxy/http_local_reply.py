@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from sandbox.wire.headers import header_value, set_header
 from sandbox.wire.http_message import Header
 
 GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
@@ -22,7 +25,7 @@ class LocalReply:
 
 
 def local_reply(
-    status: int, body: bytes, *, first: tuple[Header, ...] = (), is_grpc: bool = False, grpc_status: int | None = None
+    status: int, body: bytes, *, first: Sequence[Header] = (), is_grpc: bool = False, grpc_status: int | None = None
 ) -> LocalReply:
     """The reply; ``first`` are fields that stand before all others (``x-envoy-overloaded``, ``location``)."""
     if is_grpc:
@@ -33,7 +36,9 @@ def local_reply(
         return LocalReply(200, b"", headers)
     headers = list(first)
     if body:
-        headers += [(b"content-length", b"%d" % len(body)), (b"content-type", b"text/plain")]
+        set_header(headers, b"content-length", b"%d" % len(body))
+        if header_value(headers, b"content-type") is None:
+            headers.append((b"content-type", b"text/plain"))
     return LocalReply(status, body, headers)
 
 

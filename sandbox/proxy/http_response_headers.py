@@ -29,6 +29,7 @@ def upstream_response_headers(stream: HttpStream, head: ResponseHead, service_ti
         else:
             headers.append((b"x-envoy-upstream-service-time", b"%d" % service_time))
     route, target = stream.route, stream.target
+    stream.info.response_headers = headers
     if target is not None and target.response_mutations is not None:
         target.response_mutations.apply(headers, stream.info)
     if route is not None and route.response_mutations is not None:

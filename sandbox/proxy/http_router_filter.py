@@ -16,7 +16,7 @@ from sandbox.proxy.http_response_headers import upstream_response_headers
 from sandbox.proxy.http_router import hash_cookie
 from sandbox.proxy.http_transport import transport_options
 from sandbox.proxy.http_upstream_head import render_request_head
-from sandbox.proxy.tasks import spawn
+from sandbox.proxy.tasks import detach
 from sandbox.wire.headers import set_header
 from sandbox.wire.http_retries import Reset, RetryState, Verdict
 
@@ -48,6 +48,7 @@ class RouterFilter:
         "_body",
         "_body_size",
         "_cluster",
+        "_completed_at",
         "_connection",
         "_context",
         "_host",
@@ -70,6 +71,7 @@ class RouterFilter:
         self.route = route
         self._cluster: ClusterRuntime
         self._attempt = 0
+        self._completed_at: float | None = None
         self._body: list[bytes] = []
         self._body_size = 0
         self._connection: Http1ClientConnection | None = None
@@ -211,6 +213,7 @@ class RouterFilter:
             self._request_completed()
 
     def _request_completed(self) -> None:
+        self._completed_at = time.monotonic()
         if self._timeouts is not None:
             self._timeouts.request_completed(has_connection=self._connection is not None)
         if self.route.mirrors and self._keeps_body:
@@ -224,7 +227,7 @@ class RouterFilter:
         stream.info.upstream_request_attempt_count = self._attempt
         cluster = self._cluster
         if cluster.plan.cluster_type is not None:
-            spawn(self._resolve_then_try(), "dynamic forward proxy")
+            detach(self._resolve_then_try(), "dynamic forward proxy")
             return
         self._try_host(cluster.choose_host(self._context))
 
@@ -331,6 +334,9 @@ class RouterFilter:
         now = info.first_upstream_rx = time.monotonic()
         if self._cluster.outlier is not None:
             self._cluster.report_response(connection.host, head.status)
+            if not connection.host.healthy:
+                connection.close_after_response()
+                connection.pool.close_idle()
         if is_end:
             self._connection = None
         if self._retry is not None and self._retries_status(head):
@@ -344,7 +350,8 @@ class RouterFilter:
             stream.local_reply(head.status, b"", "websocket_handshake_unsuccessful")
             return
         info.response_code_details = "via_upstream"
-        service_time = int((now - stream.request_complete_at) * 1000) if stream.is_request_complete else None
+        completed_at = self._completed_at
+        service_time = None if completed_at is None else int((now - completed_at) * 1000)
         headers = upstream_response_headers(self.stream, head, service_time)
         for cookie in self._set_cookies or ():
             headers.append((b"set-cookie", cookie))
@@ -458,8 +465,7 @@ class RouterFilter:
         if self.route.attempt_count:
             set_header(self.stream.headers, b"x-envoy-attempt-count", b"%d" % (self._attempt + 1))
         if self._timeouts is not None:
-            stream = self.stream
-            elapsed = time.monotonic() - stream.request_complete_at if stream.is_request_complete else 0.0
+            elapsed = time.monotonic() - self._completed_at if self._completed_at is not None else 0.0
             self._timeouts.set_headers(elapsed)
         self._try()
 

@@ -124,9 +124,10 @@ class HttpStream:
         info.request_headers = self.headers = head.headers
         info.request_headers_bytes = head.size
         self.is_head = head.method == b"HEAD"
+        path = head.path
         if not head.is_http11:
             info.protocol = "HTTP/1.0"
-        if head.marked or not head.is_http11:
+        if head.marked or not head.is_http11 or path is None:
             self._connection_options(head)
         if is_end and not self.is_upgrade:
             self.is_request_complete = True
@@ -138,7 +139,6 @@ class HttpStream:
         if head.host is None:
             self.local_reply(400, b"", "missing_host_header")
             return
-        path = head.path
         if path is not None:
             if path[:1] != b"/":
                 self.local_reply(404, b"", "absolute_path_rejected")
@@ -288,7 +288,8 @@ class HttpStream:
         if route.redirect is not None:
             scheme = self.head.scheme or b"http"
             location = route.redirect.location(scheme, self.head.host or b"", self.info.path or b"/")
-            self.local_reply(route.redirect.status, b"", "direct_response", first=((b"location", location),))
+            first = ((b"location", location),)
+            self.local_reply(route.redirect.status, b"", "direct_response", first=first, is_route_reply=True)
             return
         if route.direct is None:
             self.local_reply(404, b"", "route_not_found")
@@ -388,13 +389,16 @@ class HttpStream:
         """An answer of our own; whatever goes on upstream is given up."""
         if self.router is not None:
             self.router.abandon()
-        reply = local_reply(status, body, first=first, is_grpc=self.is_grpc, grpc_status=grpc_status)
+        if status == 400 and self.codec.is_http1:
+            self.saw_close = True  # Envoy takes it for a broken message: whatever follows cannot be trusted
+        fields = list(first)
+        if is_route_reply and self.route is not None:
+            if status == 304 and not first:
+                fields.append((b"location", self._own_url()))
+            if self.route.response_mutations is not None:
+                self.route.response_mutations.apply(fields, self.info)
+        reply = local_reply(status, body, first=fields, is_grpc=self.is_grpc, grpc_status=grpc_status)
         headers = reply.headers
-        if is_route_reply and status == 304:
-            headers.insert(0, (b"location", self._own_url()))
-        route = self.route
-        if route is not None and not route.is_forwarding and route.response_mutations is not None and details == "direct_response":  # fmt: skip
-            route.response_mutations.apply(headers, self.info)
         self.info.response_code_details = details
         body = reply.body
         self.send_head(reply.status, headers, is_end=not body)
