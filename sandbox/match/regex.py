@@ -55,6 +55,16 @@ def compile_full_match(pattern: str) -> Callable[[bytes], bool]:
     return matches
 
 
+def compile_search(pattern: str) -> Callable[[str], bool]:
+    """A function that tells whether a text holds a match anywhere (CEL's ``matches``); raises RegexRefused."""
+    search = _compiled(pattern).search
+
+    def matches(text: str) -> bool:
+        return search(text.encode("utf-8", "surrogateescape")) is not None
+
+    return matches
+
+
 def compile_rewrite(rewrite: RegexMatchAndSubstitute) -> Callable[[bytes], bytes]:
     """``RE2::GlobalReplace``: every match replaced, ``\\0`` to ``\\9`` are groups; raises RegexRefused."""
     compiled = _compiled(rewrite.pattern.regex if rewrite.pattern is not None else "")
