@@ -5,13 +5,15 @@ Source: Istio pilot/pkg/networking/core/gateway.go (``buildGatewayHTTPRouteConfi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from sandbox.compiler.gateway_ports import can_bind, merged_gateways
 from sandbox.compiler.gateways import GatewayServer, MergedGateways
 from sandbox.compiler.host_names import intersection, names_for_namespace, specificity
+from sandbox.compiler.protocols import parse_protocol
 from sandbox.compiler.proxy_headers import HeaderSettings, header_settings
 from sandbox.compiler.retries import RetryDefaults, retry_defaults
 from sandbox.compiler.routes import RouteContext, build_http_routes, is_catch_all
@@ -34,10 +36,9 @@ RouteLists = dict[tuple[str, str, str], tuple[Route, ...]]
 """Routes by gateway, and namespace and name of the VirtualService."""
 
 
-def build_gateway_routes(
-    push: PushContext, proxy: Proxy, merged: MergedGateways, names: Iterable[str]
-) -> dict[str, RouteConfiguration]:
-    """The named route configurations of a gateway workload."""
+def build_gateway_routes(push: PushContext, proxy: Proxy) -> dict[str, RouteConfiguration]:
+    """The route configurations of a gateway workload, by name: those its listeners refer to."""
+    merged = merged_gateways(push, proxy)
     builder = _Builder(
         push=push,
         proxy=proxy,
@@ -45,7 +46,17 @@ def build_gateway_routes(
         headers=header_settings(proxy.metadata.proxy_config, sidecar_outbound=False),
         retries=retry_defaults(push.mesh),
     )
-    return {name: builder.configuration(name, merged.by_route_name[name]) for name in names}
+    return {name: builder.configuration(name, merged.by_route_name[name]) for name in _names(proxy, merged)}
+
+
+def _names(proxy: Proxy, merged: MergedGateways) -> Iterator[str]:
+    for port, group in merged.ports.items():
+        if not can_bind(proxy, port.number):
+            continue
+        if parse_protocol(port.protocol).is_http:
+            yield group.route_name
+        else:
+            yield from (entry.route_name for entry in group.servers if entry.terminates_https)
 
 
 @dataclass(slots=True)

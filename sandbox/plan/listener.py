@@ -34,6 +34,13 @@ class OriginalDst(Extension):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyProtocol(Extension):
+    """Listener filter: reads a PROXY header in front of everything else."""
+
+    TYPE: ClassVar[str] = "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerFilter:
     """``envoy.config.listener.v3.ListenerFilter``."""
 
