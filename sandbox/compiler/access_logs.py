@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/accesslog.go and pilot/pkg/model/telemet
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.access_log_formats import (
@@ -25,6 +25,7 @@ from sandbox.compiler.telemetry import (
     find_provider,
     merge_access_logging,
 )
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.extension_provider import ExtensionProvider
 from sandbox.istio.log_providers import EnvoyFileAccessLogProvider, EnvoyOpenTelemetryLogProvider
 from sandbox.istio.mesh_config import MeshConfig

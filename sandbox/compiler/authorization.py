@@ -6,13 +6,14 @@ A sidecar's outbound side has none of them. Source: Istio pilot/pkg/security/aut
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sandbox.compiler.authorization_attributes import NotExpressible
 from sandbox.compiler.authorization_rules import MATCH_NEVER, RuleContext, translate_rule
 from sandbox.compiler.policy_attachment import policies_for
 from sandbox.compiler.trust_domains import TrustDomains
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.authorization_policy import AuthorizationPolicy
 from sandbox.istio.resource import Resource
 from sandbox.plan.because import Because

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.base import CidrRange, HeaderMatcher, RegexMatcher, StringMatcher, TypedExtensionConfig
 from sandbox.plan.rbac import (
     Authenticated,

@@ -5,7 +5,6 @@ Source: Istio pilot/pkg/security/authz/model/model.go.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeVar
 
 from sandbox.compiler.authorization_attributes import (
@@ -19,6 +18,7 @@ from sandbox.compiler.authorization_attributes import (
     attribute_of,
 )
 from sandbox.compiler.trust_domains import TrustDomains
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.authorization_policy import From, Rule, To
 from sandbox.plan.because import Because
 from sandbox.plan.rbac import Permission, PermissionSet, Policy, Principal, PrincipalSet

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from sandbox.compiler.ages import BEFORE_ALL
 from sandbox.compiler.features import Features
 from sandbox.compiler.host_names import is_wildcard
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.resource import Resource
 from sandbox.istio.service_entry import ServiceEntry, ServiceEntryStatus
 

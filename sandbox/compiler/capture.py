@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY
 from sandbox.istio.resource import ObjectMeta
 from sandbox.plan.because import Because, IstioDefault

@@ -6,9 +6,10 @@ Source: Istio pilot/pkg/model/virtualservice.go (``MergeHTTPRoutes``).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Final
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination import StringMatch
 from sandbox.istio.http_route import HTTPMatchRequest, HTTPRoute
 from sandbox.yaml_source.problems import Problems

@@ -7,13 +7,14 @@ rules in words: section 5.6 of the semantics.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from enum import Enum
 from typing import Final
 
 from sandbox.compiler.ages import creation_order
 from sandbox.compiler.host_names import HostIndex, resolve_host
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination_rule import DestinationRule
 from sandbox.istio.resource import Resource
 from sandbox.yaml_source.problems import Problems

@@ -7,7 +7,6 @@ Source: Istio pilot/pkg/serviceregistry/kube/controller/endpointslice.go, contro
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from sandbox.compiler.label_selectors import NETWORK_LABEL, augment, selects
@@ -19,6 +18,7 @@ from sandbox.compiler.workloads import (
     is_ready,
     pod_address,
 )
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.kubernetes import (
     EndpointAddress,
     EndpointConditions,

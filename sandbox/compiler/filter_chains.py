@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/tls.go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler import network_filters
@@ -15,6 +15,7 @@ from sandbox.compiler.dynamic_dns import is_dynamic_wildcard
 from sandbox.compiler.listener_builder import ListenerBuilder
 from sandbox.compiler.names import MESH_GATEWAY, outbound_cluster
 from sandbox.compiler.network_filters import ClusterTarget
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.resource import Resource
 from sandbox.istio.virtual_service import L4MatchAttributes, TCPRoute, TLSMatchAttributes, TLSRoute, VirtualService
 from sandbox.plan.because import Because, IstioDefault

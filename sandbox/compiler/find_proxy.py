@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/model/proxy_config.go, pkg/bootstrap/config.go, pilot/pk
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from sandbox.compiler.label_selectors import (
 )
 from sandbox.compiler.proxy import InterceptionMode, NodeType, Proxy, ProxyMetadata
 from sandbox.compiler.workloads import CLUSTER_ID
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.decode import decode_message
 from sandbox.istio.durations import parse_duration
 from sandbox.istio.kinds import WORKLOAD_KINDS

@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/gateway.go (``createGatewayTCPFilterChai
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from sandbox.compiler import network_filters
@@ -18,6 +18,7 @@ from sandbox.compiler.names import outbound_sni
 from sandbox.compiler.network_filters import ClusterTarget
 from sandbox.compiler.protocols import Protocol
 from sandbox.compiler.services import Service, ServicePort
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.resource import Resource
 from sandbox.istio.virtual_service import (
     L4MatchAttributes,

@@ -6,7 +6,6 @@ Source: Istio pilot/pkg/networking/core/gateway.go (``buildGatewayListeners``); 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler import http_connection_manager
@@ -19,6 +18,7 @@ from sandbox.compiler.http_connection_manager import ManagerOptions
 from sandbox.compiler.listener_builder import TLS_HANDSHAKE_TIMEOUT, ListenerBuilder, new_listener_builder
 from sandbox.compiler.protocols import Protocol, parse_protocol
 from sandbox.compiler.request_authentication import build_request_authentication
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.proxy_config import Topology
 from sandbox.plan.base import Pipe, SocketAddress
 from sandbox.plan.because import Because, IstioDefault

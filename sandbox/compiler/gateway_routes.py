@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/gateway.go (``buildGatewayHTTPRouteConfi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ from sandbox.compiler.protocols import parse_protocol
 from sandbox.compiler.proxy_headers import HeaderSettings, header_settings
 from sandbox.compiler.retries import RetryDefaults, retry_defaults
 from sandbox.compiler.routes import RouteContext, build_http_routes, is_catch_all
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.resource import Resource
 from sandbox.istio.virtual_service import VirtualService
 from sandbox.plan.because import Because, IstioDefault

@@ -6,10 +6,11 @@ Source: Istio pilot/pkg/model/gateway.go and push_context.go (``mergeGateways``)
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from sandbox.compiler.protocols import Protocol, parse_protocol
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.gateway import Gateway, Server
 from sandbox.istio.resource import Resource
 from sandbox.yaml_source.problems import Problems

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.headers import HeaderOperations, Headers
 from sandbox.plan.base import HeaderValue, HeaderValueOption
 

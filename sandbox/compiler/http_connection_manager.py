@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/listener_builder.go (``buildHTTPConnecti
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ from sandbox.compiler.faults import FAULT_FILTER
 from sandbox.compiler.listener_builder import ListenerBuilder
 from sandbox.compiler.outbound_policy import is_allow_any_dynamic_dns
 from sandbox.compiler.protocols import Protocol
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.base import TypedExtensionConfig
 from sandbox.plan.because import Because, IstioDefault
 from sandbox.plan.http_connection_manager import (

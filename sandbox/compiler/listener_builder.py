@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +11,7 @@ from sandbox.compiler.connection_settings import resolve_connection_settings
 from sandbox.compiler.proxy_headers import HeaderSettings, header_settings
 from sandbox.compiler.telemetry import applicable_telemetries
 from sandbox.compiler.tracing import ProxyTracing
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.proxy_connections import ConnectionSettings
 
 if TYPE_CHECKING:

@@ -6,13 +6,14 @@ Source: Istio pilot/pkg/networking/core/networkfilter.go and tunnelingconfig/app
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.dynamic_dns import is_dynamic_wildcard, service_cache
 from sandbox.compiler.listener_builder import ListenerBuilder
 from sandbox.compiler.protocols import Protocol
 from sandbox.compiler.route_actions import destination_cluster
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination_rule import DestinationRule
 from sandbox.istio.resource import Resource
 from sandbox.istio.traffic_policy import TrafficPolicy

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY
 from sandbox.istio.proxy_config import ProxyConfig
 from sandbox.yaml_source.span import Origin

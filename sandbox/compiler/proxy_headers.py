@@ -5,9 +5,9 @@ Source: Istio pilot/pkg/networking/util/proxy_headers.go; semantics 1.10.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio import proxy_headers
 from sandbox.istio.proxy_config import ProxyConfig
 

@@ -5,10 +5,11 @@ Source: Istio pilot/pkg/networking/core/route/retry/retry.go; semantics 4.8.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.http_actions import HTTPRetry
 from sandbox.istio.mesh_config import MeshConfig
 from sandbox.plan.because import Because, IstioDefault

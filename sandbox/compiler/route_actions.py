@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +13,7 @@ from sandbox.compiler.names import outbound_cluster
 from sandbox.compiler.percentages import fractional, whole
 from sandbox.compiler.proxy_headers import HeaderSettings
 from sandbox.compiler.retries import RetryDefaults
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination import Destination, Percent
 from sandbox.istio.http_actions import HTTPDirectResponse, HTTPRedirect, HTTPRewrite
 from sandbox.istio.http_route import HTTPRoute, HTTPRouteDestination

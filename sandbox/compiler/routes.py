@@ -6,7 +6,6 @@ Used for sidecars and gateways alike.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler import route_actions
@@ -19,6 +18,7 @@ from sandbox.compiler.names import outbound_cluster, parse_subset_key
 from sandbox.compiler.retries import RetryDefaults, retry_defaults
 from sandbox.compiler.route_actions import NO_TIMEOUT, RouteContext
 from sandbox.compiler.route_matches import MATCH_ALL, is_catch_all, path_text, translate_match
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.http_route import HTTPMatchRequest, HTTPRoute
 from sandbox.istio.load_balancing import ConsistentHashLB
 from sandbox.istio.resource import Resource

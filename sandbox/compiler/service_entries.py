@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from sandbox.compiler.auto_allocation import AllocatedAddresses
@@ -18,6 +17,7 @@ from sandbox.compiler.provenance import by_default
 from sandbox.compiler.services import Registry, Resolution, Service, ServiceEndpoint, ServicePort
 from sandbox.compiler.traffic_distribution import traffic_distribution
 from sandbox.compiler.workloads import UNIX_PREFIX, WorkloadInstance, WorkloadReader
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY
 from sandbox.istio.resource import Resource
 from sandbox.istio.service_entry import ServiceEntry

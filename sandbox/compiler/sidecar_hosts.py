@@ -6,10 +6,11 @@ Source: Istio pilot/pkg/model/sidecar.go (``hostClassification``); section 6.3 o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from sandbox.compiler.host_names import HostIndex, is_wildcard, matches
+from sandbox.frozen_dataclass import dataclass
 
 ANY_NAMESPACE: Final = "*"
 _OWN_NAMESPACE: Final = "."

@@ -6,11 +6,12 @@ Source: Istio pilot/pkg/model/sidecar.go; rules in words: section 6 of the seman
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sandbox.compiler.destination_rules import ConsolidatedRule
 from sandbox.compiler.proxy import Proxy
 from sandbox.compiler.services import Service
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY
 from sandbox.istio.resource import Resource
 from sandbox.istio.sidecar import IstioEgressListener, OutboundTrafficPolicy, Sidecar

@@ -7,10 +7,11 @@ gateway) are clients.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.compiler.policy_attachment import policies_for
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.extension_provider import ExtensionProvider
 from sandbox.istio.mesh_config import MeshConfig
 from sandbox.istio.resource import Resource

@@ -6,13 +6,13 @@ Source: Istio pilot/pkg/networking/core/tracing.go. No spans are sent; sampling 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 from sandbox.compiler.provider_clusters import ProviderCluster, lookup_cluster
 from sandbox.compiler.telemetry import TelemetryResource, TracingSettings, merge_tracing
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.extension_provider import ExtensionProvider
 from sandbox.istio.provider_services import HttpHeader
 from sandbox.istio.provider_services import HttpService as ProviderHttpService

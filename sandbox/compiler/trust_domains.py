@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from sandbox.frozen_dataclass import dataclass
 
 LOCAL_POINTER = "cluster.local"
 """Stands for the mesh's own trust domain, whatever it is called."""

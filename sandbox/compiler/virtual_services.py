@@ -7,13 +7,14 @@ semantics 4.11, 4.12, 6.4.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sandbox.compiler.ages import by_creation_time
 from sandbox.compiler.delegates import merge_delegate
 from sandbox.compiler.host_names import HostIndex, resolve_gateway, resolve_host
 from sandbox.compiler.names import MESH_GATEWAY
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination import Destination
 from sandbox.istio.http_route import HTTPRoute
 from sandbox.istio.resource import Resource

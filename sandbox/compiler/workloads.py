@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/serviceregistry/kube/controller/pod.go, serviceentry/con
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from sandbox.compiler.label_selectors import (
     TLS_MODE_LABEL,
@@ -17,6 +17,7 @@ from sandbox.compiler.label_selectors import (
 )
 from sandbox.compiler.proxy import is_ip_address
 from sandbox.compiler.spiffe import spiffe_uri
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.kubernetes import Container, PodSpec, PodStatus
 from sandbox.istio.load import Configuration
 from sandbox.istio.resource import Resource

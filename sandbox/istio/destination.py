@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import Message
 from sandbox.istio.scalars import UInt32
 

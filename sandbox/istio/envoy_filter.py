@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.scalars import Int32, UInt32
 from sandbox.istio.selector import PolicyTargetReference

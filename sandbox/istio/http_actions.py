@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination import Destination, Percent, StringMatch
 from sandbox.istio.message import Message
 from sandbox.istio.scalars import Int32, UInt32

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination import Destination, Percent, StringMatch
 from sandbox.istio.headers import Headers
 from sandbox.istio.http_actions import (

@@ -7,9 +7,9 @@ itself as ``Resource.spec``; a status that Istio reads is ``Resource.status``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.resource import ObjectMeta
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import Any
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.emulation import KINDS_NOT_EMULATED, NOT_EMULATED
 from sandbox.istio.load_cache import LoadCache, LoadedChunk
 from sandbox.istio.mesh_config import MeshConfig

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.mesh_settings import MeshSettings
 from sandbox.istio.objects import LoadedObject
 from sandbox.yaml_source.documents import Chunk

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.client_tls import ClientTLSSettings
 from sandbox.istio.connection_pool import ConnectionPoolSettings, OutlierDetection, TcpKeepalive
 from sandbox.istio.extension_provider import ExtensionProvider

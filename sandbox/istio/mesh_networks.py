@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.scalars import UInt32
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Final, TypeVar
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.decode import decode_message, shape_of
 from sandbox.istio.mesh_config import MeshConfig
 from sandbox.istio.mesh_defaults import DEFAULT_MESH_CONFIG, DEFAULT_PROXY_CONFIG

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.client_tls import ClientTLSSettings
 from sandbox.istio.message import Message
 

@@ -8,9 +8,10 @@ Conventions of the modules of this package: a class is called as the proto messa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Final, NoReturn
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.yaml_source.place import NOWHERE, Place
 from sandbox.yaml_source.span import Origin
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.decode import decode_message
 from sandbox.istio.emulation import KINDS_NOT_EMULATED
 from sandbox.istio.kinds import KINDS, Kind

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.client_tls import ClientTLSSettings
 from sandbox.istio.connection_pool import TcpKeepalive
 from sandbox.istio.message import EMPTY, Message

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import Message
 from sandbox.istio.selector import PolicyTargetReference, WorkloadSelector
 

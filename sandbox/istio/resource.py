@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY, Message
 from sandbox.yaml_source.span import ResourceRef
 

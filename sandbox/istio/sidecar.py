@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.connection_pool import ConnectionPoolSettings
 from sandbox.istio.destination import Destination
 from sandbox.istio.gateway import ServerTLSSettings

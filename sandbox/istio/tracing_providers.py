@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.provider_services import GrpcService, HttpHeader, HttpService
 from sandbox.istio.scalars import Int32, Int64, UInt32

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.client_tls import ClientTLSSettings
 from sandbox.istio.connection_pool import ConnectionPoolSettings, OutlierDetection
 from sandbox.istio.destination import PortSelector

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import Message
 from sandbox.istio.scalars import Int32
 from sandbox.istio.selector import PolicyTargetReference, PortSelector, WorkloadMode, WorkloadSelector

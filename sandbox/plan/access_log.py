@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.base import DataSource, Extension, GrpcService, TypedExtensionConfig
 from sandbox.plan.because import Because, because_field
 

@@ -15,8 +15,9 @@ Conventions of every module in this package, which let one generic codec (``sand
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
+
+from sandbox.frozen_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.yaml_source.span import Origin
 
 

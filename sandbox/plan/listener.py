@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.access_log import AccessLog
 from sandbox.plan.base import Address, CidrRange, Extension, Metadata, TypedExtensionConfig
 from sandbox.plan.because import Because, because_field

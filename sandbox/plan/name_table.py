@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.because import Because, because_field
 
 

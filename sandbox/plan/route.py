@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.base import (
     DataSource,
     Extension,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.base import DataSource, Extension, StringMatcher
 from sandbox.plan.because import Because, because_field
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.base import Extension, HeaderValue, HeaderValueOption, TypedExtensionConfig
 
 
