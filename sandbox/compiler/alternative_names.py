@@ -31,7 +31,7 @@ def forms(name: str, port: int) -> tuple[str, ...]:
 
 
 def alternative_names(push: PushContext, host: str, port: int, dns_domain: str) -> tuple[str, ...]:
-    """All but the name itself; ``port`` 0 leaves the forms with a port out. ``dns_domain``: ``ns.svc.cluster.local``."""
+    """All but the name itself; ``port`` 0: no forms with a port. ``dns_domain``: ``ns.svc.cluster.local``."""
     absolute: tuple[str, ...] = ()
     if push.features.enable_absolute_fqdn_vhost_domain:
         plain = () if is_ip_address(host) else (f"{host}.",)

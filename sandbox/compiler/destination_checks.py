@@ -1,0 +1,58 @@
+"""Destinations of VirtualServices that lead nowhere: unknown hosts, subsets nobody declares (told, never refused)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from sandbox.istio.destination import Destination
+from sandbox.istio.resource import Resource
+from sandbox.istio.virtual_service import VirtualService
+
+if TYPE_CHECKING:
+    from sandbox.compiler.proxy import Proxy
+    from sandbox.compiler.push_context import PushContext
+    from sandbox.compiler.sidecar_scope import SidecarScope
+
+
+def check_destinations(
+    push: PushContext, proxy: Proxy, scope: SidecarScope, virtual_services: Iterable[Resource[VirtualService]]
+) -> None:
+    """Report what a proxy would answer with 503 ``NC``; each VirtualService is looked at once a scope."""
+    for virtual_service in virtual_services:
+        key = ("destinations", virtual_service.namespace, virtual_service.name)
+        if scope.cache.setdefault(key, proxy) is not proxy:
+            continue
+        for destination in destinations_of(virtual_service.spec):
+            _check(push, proxy, scope, destination)
+
+
+def destinations_of(spec: VirtualService) -> Iterator[Destination]:
+    """All destinations and mirrors."""
+    for http_rule in spec.http:
+        routed = (item.destination for item in http_rule.route)
+        mirrored = (http_rule.mirror, *(item.destination for item in http_rule.mirrors))
+        yield from (item for item in (*routed, *mirrored) if item is not None)
+    l4_routes = [item for rule in spec.tls for item in rule.route] + [item for rule in spec.tcp for item in rule.route]
+    yield from (item.destination for item in l4_routes if item.destination is not None)
+
+
+def _check(push: PushContext, proxy: Proxy, scope: SidecarScope, destination: Destination) -> None:
+    if not push.services_of_host(destination.host):
+        push.problems.report(
+            "SBX0524",
+            f"{destination.host} is no known service: requests to it are answered with 503 (NC)",
+            destination.origin_of("host"),
+            hint="add a ServiceEntry or Service for the host, or correct the name",
+        )
+        return
+    if not destination.subset:
+        return
+    rule = scope.destination_rule(proxy, destination.host)
+    if rule is None or all(subset.name != destination.subset for subset in rule.spec.subsets):
+        push.problems.report(
+            "SBX0525",
+            f'no DestinationRule that applies declares subset "{destination.subset}" of {destination.host}:'
+            " requests to it are answered with 503 (NC)",
+            destination.origin_of("subset"),
+        )

@@ -1,0 +1,331 @@
+"""The route configurations of a sidecar: for each port, Unix socket or detected service (semantics section 4).
+
+Source: Istio pilot/pkg/networking/core/httproute.go and route/route.go (``BuildSidecarVirtualHostWrapper``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from sandbox.compiler.destination_checks import check_destinations
+from sandbox.compiler.host_names import is_wildcard, matches
+from sandbox.compiler.names import MESH_GATEWAY
+from sandbox.compiler.protocols import Protocol, parse_protocol
+from sandbox.compiler.proxy_headers import HeaderSettings, header_settings
+from sandbox.compiler.retries import RetryDefaults, retry_defaults
+from sandbox.compiler.routes import DefaultRoutes, RouteContext, build_http_routes
+from sandbox.compiler.services import Resolution
+from sandbox.compiler.virtual_hosts import (
+    DomainRegister,
+    catch_all_virtual_host,
+    for_detected_port,
+    own_domain,
+    route_configuration,
+    service_domains,
+    with_port,
+)
+from sandbox.istio.resource import Resource
+from sandbox.istio.virtual_service import VirtualService
+from sandbox.plan.because import Because, IstioDefault
+from sandbox.plan.http_connection_manager import HttpConnectionManager
+from sandbox.plan.listener import Listener
+from sandbox.plan.route import Route, RouteConfiguration, VirtualHost
+from sandbox.yaml_source.span import Origin
+
+if TYPE_CHECKING:
+    from sandbox.compiler.proxy import Proxy
+    from sandbox.compiler.push_context import PushContext
+    from sandbox.compiler.services import Service, ServicePort
+    from sandbox.compiler.sidecar_scope import EgressListener, SidecarScope
+
+UNIX_PREFIX: Final = "unix://"
+HTTP_PORT: Final = 80
+"""The port on which VirtualServices work for hosts that are no services."""
+_MESH: Final = frozenset({MESH_GATEWAY})
+_BY_PORT: Final = Because("route configuration", IstioDefault("all HTTP services of a port share one"))
+
+VirtualServiceResource = Resource[VirtualService]
+
+
+def build_sidecar_routes(
+    push: PushContext, proxy: Proxy, scope: SidecarScope, listeners: Iterable[Listener]
+) -> Mapping[str, RouteConfiguration]:
+    """The route configurations that the listeners name."""
+    builder = _RouteConfigurations(
+        push=push,
+        proxy=proxy,
+        scope=scope,
+        headers=header_settings(proxy.metadata.proxy_config, sidecar_outbound=True),
+        retries=retry_defaults(push.mesh),
+    )
+    for egress in scope.egress_listeners:
+        check_destinations(push, proxy, scope, egress.virtual_services)
+    return {name: builder.build(name) for name in sorted(set(route_names(listeners)))}
+
+
+def route_names(listeners: Iterable[Listener]) -> Iterator[str]:
+    """The route configurations that listeners refer to."""
+    for listener in listeners:
+        default = (listener.default_filter_chain,) if listener.default_filter_chain is not None else ()
+        for chain in (*listener.filter_chains, *default):
+            for item in chain.filters:
+                if isinstance(item.typed_config, HttpConnectionManager) and item.typed_config.rds is not None:
+                    yield item.typed_config.rds.route_config_name
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrapper:
+    """Routes, and the hosts they are for (Istio's ``VirtualHostWrapper``)."""
+
+    port: int
+    services: tuple[Service, ...]
+    hosts: tuple[str, ...]
+    routes: tuple[Route, ...]
+    virtual_service: VirtualServiceResource | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _RouteConfigurations:
+    push: PushContext
+    proxy: Proxy
+    scope: SidecarScope
+    headers: HeaderSettings
+    retries: RetryDefaults
+    _by_port: dict[int, list[VirtualHost]] = field(default_factory=dict)
+    _ports: dict[int, dict[int, list[tuple[Service, ServicePort]]]] = field(default_factory=dict)
+
+    def build(self, name: str) -> RouteConfiguration:
+        """One configuration; tables of a detected service have no catch-all."""
+        unix = name.startswith(UNIX_PREFIX)
+        host, colon, port_text = name.rpartition(":")
+        detected = bool(colon) and not unix
+        port = int(port_text) if port_text.isdigit() and not unix else 0
+        because = (_BY_PORT,)
+        if not detected:
+            hosts = sorted(self._virtual_hosts(name, port), key=lambda item: item.name)
+            catch_all = catch_all_virtual_host(self.proxy, self.scope, self.headers)
+            return route_configuration(name, (*hosts, catch_all), because)
+        if port not in self._by_port:
+            self._by_port[port] = self._virtual_hosts(name, port)
+        own = for_detected_port(self._by_port[port], name)
+        if len(own) == 1:
+            own = [replace(own[0], domains=("*",))]
+        because = (Because("route configuration", IstioDefault(f"{host} has a listener of its own")),)
+        return route_configuration(name, tuple(sorted(own, key=lambda item: item.name)), because)
+
+    def _virtual_hosts(self, name: str, port: int) -> list[VirtualHost]:
+        egress = self.scope.egress_listener_for_routes(port, name)
+        if egress is None:
+            return []
+        written = egress.listener.port if egress.listener is not None else None
+        if written is not None and parse_protocol(written.protocol) is Protocol.HTTP_PROXY:
+            port = 0
+        registry = self._registry(egress, port)
+        selected = egress.virtual_services
+        if port != HTTP_PORT:
+            selected = tuple(_with_services(selected, registry))
+        wrappers = [*self._routed(egress, selected, registry, port)]
+        for wrapper in wrappers:
+            for service in wrapper.services:
+                registry.pop(service.host, None)
+        wrappers += self._unrouted(registry.values())
+        return self._hosts(wrappers, port)
+
+    # --- which services and VirtualServices take part ---
+
+    def _registry(self, egress: EgressListener, port: int) -> dict[str, Service]:
+        """Services by host, each reduced to the port; all of them where there is no port."""
+        if port == 0:
+            return {service.host: service for service in egress.services}
+        registry: dict[str, Service] = {}
+        for service, service_port in self._services_by_port(egress).get(port, ()):
+            registry[service.host.lower()] = self._reduced(service, service_port)
+        return registry
+
+    def _services_by_port(self, egress: EgressListener) -> dict[int, list[tuple[Service, ServicePort]]]:
+        index = self._ports.get(id(egress))
+        if index is None:
+            index = {}
+            for service in egress.services:
+                for number in dict.fromkeys(port.number for port in service.ports):
+                    first = service.port(number)
+                    assert first is not None
+                    index.setdefault(number, []).append((service, first))
+            self._ports[id(egress)] = index
+        return index
+
+    def _reduced(self, service: Service, port: ServicePort) -> Service:
+        host, address = service.host.lower(), service.address_for(self.proxy)
+        if len(service.ports) == 1 and host == service.host and address == service.default_address:
+            return service
+        return replace(
+            service,
+            host=host,
+            ports=(port,),
+            default_address=address,
+            auto_allocated_ipv4="",
+            auto_allocated_ipv6="",
+        )
+
+    # --- routes ---
+
+    def _routed(
+        self,
+        egress: EgressListener,
+        virtual_services: Sequence[VirtualServiceResource],
+        registry: Mapping[str, Service],
+        port: int,
+    ) -> Iterator[_Wrapper]:
+        context = RouteContext(
+            push=self.push,
+            proxy=self.proxy,
+            scope=self.scope,
+            listen_port=port,
+            gateway_names=_MESH,
+            lookup_service=registry.get,
+            retries=self.retries,
+            headers=self.headers,
+        )
+        for virtual_service in virtual_services:
+            routes = build_http_routes(virtual_service, context)
+            if not routes:
+                continue
+            hosts, services = _split_hosts(virtual_service, registry, egress.most_specific_virtual_services)
+            by_port: dict[int, list[Service]] = {}
+            for service in services:
+                for service_port in service.ports:
+                    if service_port.protocol.is_http or service_port.protocol.is_unsupported:
+                        by_port.setdefault(service_port.number, []).append(service)
+            if not by_port and port == HTTP_PORT:
+                by_port[HTTP_PORT] = []
+            for number, found in by_port.items():
+                yield _Wrapper(number, tuple(found), hosts, routes, virtual_service)
+
+    def _unrouted(self, services: Iterable[Service]) -> Iterator[_Wrapper]:
+        defaults = DefaultRoutes(self.scope, self.proxy, self.retries)
+        for service in services:
+            if service.resolution is Resolution.ALIAS:
+                continue
+            for port in service.ports:
+                if port.protocol.is_http or port.protocol.is_unsupported:
+                    yield _Wrapper(port.number, (service,), (), (defaults.route(service, port),))
+
+    # --- virtual hosts ---
+
+    def _hosts(self, wrappers: Sequence[_Wrapper], listen_port: int) -> list[VirtualHost]:
+        known = {
+            form
+            for wrapper in wrappers
+            for service in wrapper.services
+            for form in (service.host, with_port(service.host, wrapper.port))
+        }
+        register = DomainRegister(known)
+        found: list[VirtualHost] = []
+        for wrapper in wrappers:
+            made = [
+                host
+                for host in self._wrapper_hosts(wrapper, listen_port, register)
+                if listen_port == 0 or wrapper.port == listen_port
+            ]
+            found += made if listen_port or wrapper.port == HTTP_PORT else _with_ports_only(made)
+        return found
+
+    def _wrapper_hosts(self, wrapper: _Wrapper, listen_port: int, register: DomainRegister) -> Iterator[VirtualHost]:
+        hosts = [(host.lower(), own_domain(host.lower()), None) for host in wrapper.hosts]
+        with_form = wrapper.port if listen_port == 0 else 0
+        of_services = (
+            (service.host, service_domains(self.push, self.proxy, service, with_form), service)
+            for service in wrapper.services
+        )
+        for host, wanted, service in (*hosts, *of_services):
+            name = with_port(host, wrapper.port)
+            domains = register.take_domains(wanted) if register.take_name(name) else ()
+            if not domains:
+                self._report_taken(wrapper, host)
+                continue
+            yield VirtualHost(
+                name=name,
+                domains=domains,
+                routes=wrapper.routes,
+                include_request_attempt_count=self.headers.include_request_attempt_count,
+                because=_because(wrapper, host, service),
+            )
+
+    def _report_taken(self, wrapper: _Wrapper, host: str) -> None:
+        if wrapper.virtual_service is None:
+            return
+        self.push.problems.report(
+            "SBX0522",
+            f"an older VirtualService already routes {host} for sidecars: this one is ignored for the host",
+            _host_line(wrapper.virtual_service, host),
+            hint="sidecars do not merge VirtualServices of one host: write the routes into one object",
+        )
+
+
+def _with_ports_only(hosts: Iterable[VirtualHost]) -> list[VirtualHost]:
+    """Where all ports share a table, a name without port means port 80."""
+    reduced = (replace(host, domains=tuple(domain for domain in host.domains if ":" in domain)) for host in hosts)
+    return [host for host in reduced if host.domains]
+
+
+def _because(wrapper: _Wrapper, host: str, service: Service | None) -> tuple[Because, ...]:
+    reasons: list[Because] = []
+    if wrapper.virtual_service is not None:
+        reasons.append(Because("virtual service", _host_line(wrapper.virtual_service, host)))
+    if service is not None:
+        port = service.port(wrapper.port)
+        line = (port.origin if port is not None else None) or service.origin
+        if line is not None:
+            reasons.append(Because("service port", line))
+    return tuple(reasons) or (_BY_PORT,)
+
+
+def _host_line(virtual_service: VirtualServiceResource, host: str) -> Origin:
+    spec = virtual_service.spec
+    fitting = (index for index, pattern in enumerate(spec.hosts) if matches(pattern.lower(), host))
+    index = next(fitting, None)
+    return spec.origin_of("hosts") if index is None else spec.origin_of("hosts", index)
+
+
+def _with_services(
+    virtual_services: Iterable[VirtualServiceResource], registry: Mapping[str, Service]
+) -> Iterator[VirtualServiceResource]:
+    """Those with a host that fits a service of the port."""
+    patterns = [host for host in registry if is_wildcard(host)]
+    for virtual_service in virtual_services:
+        if any(_fits(host.lower(), registry, patterns) for host in virtual_service.spec.hosts):
+            yield virtual_service
+
+
+def _fits(host: str, registry: Mapping[str, Service], patterns: Sequence[str]) -> bool:
+    if host in registry:
+        return True
+    return any(matches(host, known) for known in (registry if is_wildcard(host) else patterns))
+
+
+def _split_hosts(
+    virtual_service: VirtualServiceResource,
+    registry: Mapping[str, Service],
+    most_specific: Mapping[str, tuple[str, str]],
+) -> tuple[tuple[str, ...], tuple[Service, ...]]:
+    """Hosts that are no services, and services; a pattern gets those for which no other host is more specific."""
+    hosts: list[str] = []
+    services: list[Service] = []
+    patterns: list[str] = []
+    for written in virtual_service.spec.hosts:
+        host = written.lower()
+        if is_wildcard(host):
+            patterns.append(host)
+        elif host in registry:
+            services.append(registry[host])
+        else:
+            hosts.append(written)
+    own = (virtual_service.namespace, virtual_service.name)
+    for pattern in patterns:
+        covered = [name for name in registry if matches(name, pattern)]
+        services += (registry[name] for name in covered if most_specific.get(name) == own)
+        if not covered:
+            hosts.append(pattern)
+    return tuple(hosts), tuple(services)
