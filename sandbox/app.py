@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from sandbox.settings import HostPort, ResolveOverride, Settings
 from sandbox.watching import FileWatch
 
 if TYPE_CHECKING:
+    from sandbox.captured import CapturedWorkloads
     from sandbox.istio.load_cache import LoadCache
     from sandbox.lab.internet import Internet
     from sandbox.yaml_source.problems import Problems
@@ -61,6 +62,8 @@ class Sandbox:
         self._cache: LoadCache | None = None
         self._watch: FileWatch | None = None
         self._reloading = asyncio.Lock()
+        self._captured: CapturedWorkloads | None = None
+        self._stopped = asyncio.Event()
 
     async def __aenter__(self) -> Sandbox:
         await self.start()
@@ -82,7 +85,7 @@ class Sandbox:
 
     @property
     def addresses(self) -> dict[str, HostPort]:
-        """What is bound, by door (``capture``, ``proxy``, ``socks``, ``map ADDRESS:PORT``, ``ready``), with real ports."""
+        """What is bound, by the door's name (``capture``, ``proxy``, ``map ADDRESS:PORT`` …), with its real port."""
         ready = {} if self._ready_address is None else {"ready": self._ready_address}
         return self.server.addresses | ready
 
@@ -108,6 +111,8 @@ class Sandbox:
         await snapshot.node.clusters.warm(WARM_SECONDS)
         self._take(loaded, snapshot)
         self._open_doors()
+        if settings.control is not None:
+            self._open_control(settings.control, loaded, overrides)
         if settings.istio_ports:
             await self._open_readiness()
         if settings.watch:
@@ -123,6 +128,8 @@ class Sandbox:
             snapshot = self._snapshot_of(loaded)
             await snapshot.node.clusters.warm(WARM_SECONDS)
             self._take(loaded, snapshot)
+            if self._captured is not None:
+                self._captured.reload(loaded)
             return loaded.problems
 
     async def stop(self) -> None:
@@ -131,6 +138,8 @@ class Sandbox:
             self._watch.close()
         if self._readiness is not None:
             self._readiness.close()
+        if self._captured is not None:
+            await self._captured.stop()
         await self.server.drain(self.settings.drain_seconds)
         if self._internet is not None:
             await self._internet.stop()
@@ -153,15 +162,14 @@ class Sandbox:
 
     async def _run(self, on_ready: Callable[[Sandbox], None] | None) -> int:
         loop = asyncio.get_running_loop()
-        stopped = asyncio.Event()
-        loop.add_signal_handler(signal.SIGTERM, stopped.set)
-        loop.add_signal_handler(signal.SIGINT, stopped.set)
+        loop.add_signal_handler(signal.SIGTERM, self._stopped.set)
+        loop.add_signal_handler(signal.SIGINT, self._stopped.set)
         await self.start()
         loop.add_signal_handler(signal.SIGHUP, self._changed)
         loop.add_signal_handler(signal.SIGUSR1, self.reopen_logs)
         if on_ready is not None:
             on_ready(self)
-        await stopped.wait()
+        await self._stopped.wait()
         await self.stop()
         return 0
 
@@ -222,6 +230,17 @@ class Sandbox:
         self.server.open_capture("capture", HostPort(host, CAPTURE_PORT))
         with contextlib.suppress(ListenError):  # a machine without IPv6
             self.server.open_capture("capture v6", HostPort("::" if host == "0.0.0.0" else "::1", CAPTURE_PORT))
+
+    def _open_control(self, path: str, loaded: Loaded, overrides: Sequence[ResolveOverride]) -> None:
+        from sandbox.captured import CapturedWorkloads
+
+        captured = CapturedWorkloads(self.settings, self.server, self._surroundings, loaded)
+        names = [(each.host, each.address) for each in overrides]
+        try:
+            captured.start(path, names, self._stopped.set if self.settings.ends_when_empty else None)
+        except OSError as error:
+            raise ListenError(f"cannot open the control socket: {error}") from None
+        self._captured = captured
 
     async def _open_readiness(self) -> None:
         address = HostPort(wide_address(allow_remote=self.settings.allow_remote), READY_PORT)

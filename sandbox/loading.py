@@ -15,6 +15,7 @@ from sandbox.yaml_source.problems import Problems
 
 if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
+    from sandbox.compiler.push_context import PushContext
     from sandbox.istio.load import Configuration
     from sandbox.istio.load_cache import LoadCache
     from sandbox.plan import NodePlan
@@ -33,6 +34,8 @@ class Loaded:
     plan: NodePlan
     proxy: Proxy
     problems: Problems
+    push: PushContext
+    """The indices that other workloads of the same configuration compile from."""
 
 
 def load(settings: Settings, *, cache: LoadCache | None = None, logs_by_default: bool = False) -> Loaded:
@@ -54,7 +57,18 @@ def load(settings: Settings, *, cache: LoadCache | None = None, logs_by_default:
     plan = compile_node(push, proxy)
     if push.problems.errors:
         raise ConfigError(push.problems)
-    return Loaded(configuration=configuration, plan=plan, proxy=proxy, problems=push.problems)
+    return Loaded(configuration=configuration, plan=plan, proxy=proxy, problems=push.problems, push=push)
+
+
+def load_workload(loaded: Loaded, settings: Settings) -> Loaded:
+    """The same configuration for another workload; nothing is read again. Raises ``ConfigError``."""
+    from sandbox.compiler import compile_node
+
+    proxy = proxy_of(loaded.configuration, settings)
+    plan = compile_node(loaded.push, proxy)
+    if loaded.push.problems.errors:
+        raise ConfigError(loaded.push.problems)
+    return dataclasses.replace(loaded, plan=plan, proxy=proxy)
 
 
 def read_configuration(settings: Settings, cache: LoadCache | None = None) -> Configuration:

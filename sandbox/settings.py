@@ -75,6 +75,10 @@ class Settings:
     """Seed of every draw (percentages, load balancers); ``None`` draws afresh."""
     drain_seconds: float = 5.0
     """How long SIGTERM waits for live connections."""
+    control: str | None = None
+    """Path of the control socket by which ``egress exec`` joins; ``None`` opens none."""
+    ends_when_empty: bool = False
+    """End when the last program that joined has ended."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """``PILOT_*`` and other settings of istiod, over those of the YAML."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 
 class PeerCertificate(msgspec.Struct, frozen=True):
-    """Subject alternative names in their order, the subject as Envoy prints it, and both fingerprints in lower-case hex."""
+    """Alternative names in their order, the subject as Envoy prints it, both fingerprints."""
 
     dns_names: tuple[str, ...]
     uris: tuple[str, ...]

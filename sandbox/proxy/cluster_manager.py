@@ -12,7 +12,7 @@ from sandbox.match.endpoint_picker import EndpointPicker
 from sandbox.match.xxhash64 import xxhash64
 from sandbox.plan.cluster import HttpProtocolOptions, Thresholds
 from sandbox.proxy.cluster_transports import ClusterTransports
-from sandbox.proxy.host import Host
+from sandbox.proxy.host import Host, close_idle_pools
 from sandbox.proxy.host_source import HostSource, host_source
 from sandbox.proxy.load_balancer import LoadBalancerContext
 from sandbox.proxy.outlier_detection import OutlierDetector
@@ -95,6 +95,7 @@ class ClusterRuntime:
         self.http_options = options if isinstance(options, HttpProtocolOptions) else None
         self.picker: EndpointPicker[Host] = EndpointPicker(plan, environment.random)
         self.source: HostSource = host_source(plan, environment)
+        self._known: tuple[Host, ...] = ()
         self.source.on_change = self._hosts_changed
         self._transports = ClusterTransports(plan, self.http_options, environment.secrets)
         self.outlier: OutlierDetector | None = None
@@ -166,15 +167,25 @@ class ClusterRuntime:
     def close(self) -> None:
         """Stops timers and look-ups; live connections are not concerned."""
         self.source.close()
+        for host in self.source.hosts:
+            close_idle_pools(host)
         if self.outlier is not None:
             self.outlier.close()
 
     def _hosts_changed(self) -> None:
+        hosts = self.source.hosts
+        for host in self._known:
+            if host not in hosts:
+                close_idle_pools(host)
+        self._known = tuple(hosts)
         if self.outlier is not None:
             self.outlier.watch(self.source.hosts)
         self.picker.set_hosts(self.source.hosts)
 
     def _health_changed(self) -> None:
+        for host in self.source.hosts:
+            if not host.healthy:
+                close_idle_pools(host)
         self.picker.set_hosts(self.source.hosts)
 
 

@@ -15,6 +15,7 @@ from sandbox.access_log.stream_info import StreamInfo
 if TYPE_CHECKING:
     from sandbox.plan.listener import FilterChain, Listener
     from sandbox.proxy.snapshot import NodeRuntime
+    from sandbox.proxy.stream_relay import StreamEnd
 
 
 class TlsFacts(msgspec.Struct, frozen=True):
@@ -47,10 +48,12 @@ class DownstreamConnection:
     __slots__ = (
         "application_protocols",
         "connection_id",
+        "denial",
         "destination_ip",
         "destination_port",
         "door",
         "filter_chain",
+        "forward_authority",
         "is_finished",
         "listener",
         "local_address",
@@ -65,6 +68,7 @@ class DownstreamConnection:
         "socket",
         "start",
         "start_wall",
+        "stream",
         "tls",
         "transport_protocol",
         "upstream_cluster",
@@ -94,6 +98,8 @@ class DownstreamConnection:
         """``tls`` or ``raw_buffer``, as the inspectors found."""
         self.application_protocols: tuple[str, ...] = ()
         """ALPN of the ClientHello, or what the HTTP inspector found (``http/1.1``, ``h2c``)."""
+        self.stream: StreamEnd | None = None
+        """The connection as a transport, where it is not a plain socket any more (TLS terminated by us)."""
         self.tls: TlsFacts | None = None
         """Only where we terminate TLS."""
         self.runtime: NodeRuntime
@@ -101,6 +107,10 @@ class DownstreamConnection:
         """Called once when the server drains: finish what is under way, then close."""
         self.on_abort: Callable[[], None] | None = None
         """Closes the connection now, with its log line; called when draining took too long."""
+        self.denial: str | None = None
+        """What an authorization filter says at the client's first byte (``rbac_access_denied_matched_policy[…]``)."""
+        self.forward_authority: str | None = None
+        """``name:port`` that a dynamic forward proxy goes to (``sni_dynamic_forward_proxy``)."""
         self.upstream_cluster: str | None = None
         """The cluster that an earlier filter chose (``sni_cluster``)."""
         self.on_finished: Callable[[DownstreamConnection], None] | None = None

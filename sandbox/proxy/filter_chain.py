@@ -1,42 +1,61 @@
-"""The network filters of a chain, put together once: what decides first, and who takes the connection."""
+"""The network filters of a chain, put together once: what looks first, and who takes the connection."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sandbox.match.rbac import AccessFacts, AccessRules, denial_details
 from sandbox.plan.http_connection_manager import HttpConnectionManager
-from sandbox.plan.listener import SniCluster, TcpProxy
+from sandbox.plan.listener import SniCluster, SniDynamicForwardProxy, TcpProxy
+from sandbox.plan.rbac import NetworkRbac, Rules
+from sandbox.plan.tls import DownstreamTlsContext
 from sandbox.proxy.http_terminal import HttpTerminal
 from sandbox.proxy.tcp_proxy import TcpProxyRuntime
+from sandbox.proxy.tls_context import ServerTls
+from sandbox.proxy.tls_termination import TlsTermination
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sandbox.plan.listener import FilterChain
     from sandbox.proxy.downstream import DownstreamConnection
     from sandbox.proxy.listener import NetworkFilter
     from sandbox.proxy.snapshot import NodeRuntime
 
-    Step = Callable[[DownstreamConnection], bool]
-    """Looks at a connection before the terminal filter; False: it has closed it."""
+Step = Callable[["DownstreamConnection"], None]
+"""Looks at a connection before the terminal filter and may note something for it."""
 
-log = logging.getLogger("sandbox.proxy")
+PEER_PRINCIPAL = "io.istio.peer_principal"
 
 
 def filters_of_chain(chain: FilterChain, node: NodeRuntime) -> NetworkFilter:
     """The chain's filters as one thing that takes connections."""
+    tls = _tls_of(chain, node)
     steps: list[Step] = []
-    terminal: NetworkFilter = Closing()
     for each in chain.filters:
         config = each.typed_config
-        if isinstance(config, TcpProxy):
-            terminal = TcpProxyRuntime(config, node)
-        elif isinstance(config, HttpConnectionManager):
-            terminal = HttpTerminal(config, chain, node)
-        elif isinstance(config, SniCluster):
-            steps.append(_use_server_name_as_cluster)
-    return Stepwise(tuple(steps), terminal) if steps else terminal
+        match config:
+            case HttpConnectionManager():
+                return HttpTerminal(config, tls, node)
+            case TcpProxy():
+                taker = _stepwise(tuple(steps), TcpProxyRuntime(config, node))
+                return taker if tls is None else TlsTermination(tls, taker, node.loop)
+            case NetworkRbac(rules=rules) if rules is not None:
+                steps.append(_authorize(rules))
+            case SniCluster():
+                steps.append(_use_server_name_as_cluster)
+            case SniDynamicForwardProxy():
+                steps.append(_forward_to_server_name(config.port_value))
+            case _:
+                pass  # filters that only count or annotate (mongo_proxy, istio.stats) decide nothing
+    return Closing()
+
+
+def _tls_of(chain: FilterChain, node: NodeRuntime) -> ServerTls | None:
+    config = chain.transport_socket.typed_config if chain.transport_socket else None
+    if not isinstance(config, DownstreamTlsContext):
+        return None
+    timeout = chain.transport_socket_connect_timeout
+    return ServerTls(config, node.secrets, timeout.total_seconds() if timeout else None)
 
 
 class Closing:
@@ -46,6 +65,10 @@ class Closing:
         """Closes it."""
         connection.socket.close()
         connection.finished()
+
+
+def _stepwise(steps: tuple[Step, ...], terminal: NetworkFilter) -> NetworkFilter:
+    return Stepwise(steps, terminal) if steps else terminal
 
 
 class Stepwise:
@@ -58,14 +81,44 @@ class Stepwise:
         self._terminal = terminal
 
     def take(self, connection: DownstreamConnection) -> None:
-        """Passes it on unless a step has closed it."""
+        """Every step in its turn, then the terminal filter."""
         for step in self._steps:
-            if not step(connection):
-                return
+            step(connection)
         self._terminal.take(connection)
 
 
-def _use_server_name_as_cluster(connection: DownstreamConnection) -> bool:
+def _use_server_name_as_cluster(connection: DownstreamConnection) -> None:
     if connection.requested_server_name:
         connection.upstream_cluster = connection.requested_server_name
-    return True
+
+
+def _forward_to_server_name(port: int | None) -> Step:
+    def step(connection: DownstreamConnection) -> None:
+        if connection.requested_server_name:
+            connection.forward_authority = f"{connection.requested_server_name}:{port or 443}"
+
+    return step
+
+
+def _authorize(rules: Rules) -> Step:
+    compiled = AccessRules(rules)
+
+    def step(connection: DownstreamConnection) -> None:
+        if connection.denial is None:
+            policy = compiled.decide(access_facts(connection))
+            connection.denial = None if policy is None else denial_details(policy)
+
+    return step
+
+
+def access_facts(connection: DownstreamConnection) -> AccessFacts:
+    """What the authorization policies may know of a connection."""
+    facts = AccessFacts(connection.destination_ip, connection.destination_port, connection.remote_ip)
+    facts.server_name = connection.requested_server_name or ""
+    tls = connection.tls
+    if tls is not None and tls.peer_certificate is not None:
+        names = tls.peer_uri_san or tls.peer_dns_san or tls.peer_subject or ""
+        facts.principals = names.split(",") if tls.peer_uri_san or tls.peer_dns_san else (names,)
+        if tls.peer_uri_san:
+            facts.state = {PEER_PRINCIPAL: tls.peer_uri_san.partition(",")[0]}
+    return facts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +13,19 @@ if TYPE_CHECKING:
 
 SocketTarget = tuple[str, int] | str
 """``(ip, port)``, or the path of a Unix domain socket."""
+
+
+class HostPool(Protocol):
+    """A pool of connections to one host."""
+
+    def close_idle(self) -> None:
+        """The host is out of use: connections that nobody uses are closed."""
+
+
+def close_idle_pools(host: Host) -> None:
+    """Of a host that is gone, or ejected."""
+    for pool in list(host.pools.values()):
+        pool.close_idle()
 
 
 class Host:
@@ -60,7 +73,7 @@ class Host:
         """Monotonic seconds; slow start counts from here."""
         self.endpoint: LbEndpoint | None = None
         self.outlier: HostOutlierState | None = None
-        self.pools: dict[object, object] = {}
+        self.pools: dict[object, HostPool] = {}
         """HTTP connection pools to this host, by whatever key their owner likes."""
 
     def __repr__(self) -> str:

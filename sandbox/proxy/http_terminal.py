@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
+from sandbox.proxy.http_connection_manager import HttpConnectionManagerRuntime
 from sandbox.proxy.tasks import detach
+from sandbox.proxy.tls_termination import terminate
 
 if TYPE_CHECKING:
     from sandbox.plan.http_connection_manager import HttpConnectionManager
-    from sandbox.plan.listener import FilterChain
     from sandbox.proxy.downstream import DownstreamConnection
     from sandbox.proxy.snapshot import NodeRuntime
-
-log = logging.getLogger("sandbox.proxy")
+    from sandbox.proxy.tls_context import ServerTls
 
 
 class HttpTerminal:
     """An HTTP connection manager at the end of a chain."""
 
-    __slots__ = ("_chain", "_node", "_runtime")
+    __slots__ = ("_node", "_runtime", "_tls")
 
-    def __init__(self, plan: HttpConnectionManager, chain: FilterChain, node: NodeRuntime) -> None:
-        from sandbox.proxy.http_connection_manager import HttpConnectionManagerRuntime
-
-        self._chain = chain
+    def __init__(self, plan: HttpConnectionManager, tls: ServerTls | None, node: NodeRuntime) -> None:
         self._node = node
+        self._tls = tls
         self._runtime = HttpConnectionManagerRuntime(plan, node)
 
     def take(self, connection: DownstreamConnection) -> None:
@@ -33,6 +30,10 @@ class HttpTerminal:
         detach(self._adopt(connection), "adopt")
 
     async def _adopt(self, connection: DownstreamConnection) -> None:
+        if self._tls is not None:
+            if not await terminate(self._tls, connection, lambda: self._runtime.new_protocol(connection)):
+                connection.finished()
+            return
         try:
             await self._node.loop.connect_accepted_socket(
                 lambda: self._runtime.new_protocol(connection), connection.socket

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from sandbox.proxy.stream_relay import StreamEnd
 
 MAXIMUM_HEAD: Final = 61_440
-TUNNEL_REFUSED: Final = UpstreamFailure(FailureKind.REMOTE_CONNECTION_FAILURE)
 SERVER_NAME_OPERATOR: Final = "%REQUESTED_SERVER_NAME%"
 
 
@@ -32,26 +31,33 @@ class HttpTunnel:
             return f"POST / HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: chunked\r\n\r\n".encode()
         return f"CONNECT {host} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode()
 
-    async def open(self, end: StreamEnd, server_name: str | None) -> bool:
-        """Asks, and waits for the answer's head; True for a 2xx. What follows the head is the tunnel's."""
-        if end.transport is None:
-            return False
+    async def open(self, end: StreamEnd, server_name: str | None) -> UpstreamFailure | None:
+        """Asks, and waits for the answer's head; ``None`` for a 2xx, what follows the head is the tunnel's."""
+        transport = end.transport
+        if transport is None:
+            return _refused(None)
         answer = _Answer(asyncio.get_running_loop().create_future())
         end.waiting = answer.take
-        end.transport.write(self.request(server_name))
+        transport.write(self.request(server_name))
         end.resume()
-        is_open, rest = await answer.done
-        if is_open and end.transport is not None and not end.is_lost:
-            end.transport.pause_reading()
-        end.early = rest
+        status, end.early = await answer.done
         end.waiting = None
-        return is_open
+        if status is None or not 200 <= status < 300:
+            return _refused(status)
+        if not end.is_lost:
+            transport.pause_reading()
+        return None
+
+
+def _refused(status: int | None) -> UpstreamFailure:
+    reason = None if status is None else f"tunnel_response:{status}"
+    return UpstreamFailure(FailureKind.REMOTE_CONNECTION_FAILURE, transport_failure_reason=reason)
 
 
 class _Answer:
     """Collects the head."""
 
-    def __init__(self, done: asyncio.Future[tuple[bool, bytes]]) -> None:
+    def __init__(self, done: asyncio.Future[tuple[int | None, bytes]]) -> None:
         self.done = done
         self._data = b""
 
@@ -62,8 +68,12 @@ class _Answer:
         if self.done.done():
             return
         if separator:
-            words = head.split(b"\r\n", 1)[0].split(b" ")
-            is_open = len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1][:1] == b"2"
-            self.done.set_result((is_open, rest))
+            self.done.set_result((_status(head), rest))
         elif not data or len(self._data) > MAXIMUM_HEAD:
-            self.done.set_result((False, b""))
+            self.done.set_result((None, b""))
+
+
+def _status(head: bytes) -> int | None:
+    words = head.split(b"\r\n", 1)[0].split(b" ")
+    is_http = len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1].isdigit()
+    return int(words[1]) if is_http else None

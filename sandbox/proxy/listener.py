@@ -80,6 +80,7 @@ class ConnectionHandler:
     def __init__(self) -> None:
         self.live: dict[int, DownstreamConnection] = {}
         self._next_id = 0
+        self._idle: asyncio.Future[None] | None = None
 
     def admit(
         self, sock: socket.socket, remote: tuple[str, int], destination: tuple[str, int], door: str
@@ -92,8 +93,18 @@ class ConnectionHandler:
         self.live[self._next_id] = connection
         return connection
 
+    async def until_idle(self) -> None:
+        """Waits until no connection is left."""
+        while self.live:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
     def _forget(self, connection: DownstreamConnection) -> None:
         self.live.pop(connection.connection_id, None)
+        if self._idle is not None and not self.live:
+            if not self._idle.done():
+                self._idle.set_result(None)
+            self._idle = None
 
     def dispatch(self, connection: DownstreamConnection, listener: ListenerRuntime | None, node: NodeRuntime) -> None:
         """The one way in: the listener's filters look, a chain is chosen, its filters take the connection."""

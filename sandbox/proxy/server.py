@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import logging
@@ -218,9 +219,9 @@ class Server:
         for connection in list(self.handler.live.values()):
             if connection.on_drain is not None:
                 connection.on_drain()
-        deadline = asyncio.get_running_loop().time() + seconds
-        while self.handler.live and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.handler.until_idle()
         for connection in list(self.handler.live.values()):
             if connection.on_abort is not None:
                 connection.on_abort()

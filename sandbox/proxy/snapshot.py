@@ -98,7 +98,8 @@ class NodeRuntime:
         for each in access_logs:
             if isinstance(each.typed_config, FileAccessLog):
                 compiled = compile_access_log(each)
-                logs.append((compiled.line, self.surroundings.sink.writer(compiled.path)))
+                if compiled is not None:
+                    logs.append((compiled.line, self.surroundings.sink.writer(compiled.path)))
         logger = self._loggers[key] = StreamLogger(logs, self.surroundings.subscribers)
         return logger
 

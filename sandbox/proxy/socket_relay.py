@@ -1,6 +1,7 @@
-"""SocketRelay: bytes between two plain sockets, by reads and writes, and by splice(2) once a direction is bulk.
+"""SocketRelay: bytes between two plain sockets, by reads and writes, by splice(2) once a direction is bulk.
 
-Half-close passes through; a direction holds back at most 256 KiB, then its source is not read until the sink takes them.
+Half-close passes through; a direction holds back at most 256 KiB, then its source waits
+until the sink takes them.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ _pipes = PipePool()
 
 
 class RelayEnd:
-    """How a relay ended; ``upstream_reset`` is flag UR, everything else looks like a normal end."""
+    """How a relay ended: by an upstream's RST (flag UR), by an authorization filter, or normally."""
 
-    __slots__ = ("upstream_reset",)
+    __slots__ = ("is_denied", "upstream_reset")
 
-    def __init__(self, *, upstream_reset: bool = False) -> None:
+    def __init__(self, *, upstream_reset: bool = False, is_denied: bool = False) -> None:
         self.upstream_reset = upstream_reset
+        self.is_denied = is_denied
 
 
 def reset(sock: socket.socket) -> None:
@@ -106,6 +108,9 @@ class Direction:
         relay = self.relay
         relay.last_activity = relay.now()
         self.count += size
+        if relay.denies and self is relay.upward:
+            relay.deny()
+            return
         try:
             sent = self.send(_buffer[:size])
         except (BlockingIOError, InterruptedError):
@@ -233,7 +238,18 @@ _SPLICE: Final = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOC
 class SocketRelay:
     """Both directions, and the one end they have. ``on_end`` is called once, when the relay is over."""
 
-    __slots__ = ("_idle", "_idle_timer", "downward", "is_over", "last_activity", "loop", "now", "on_end", "upward")
+    __slots__ = (
+        "_idle",
+        "_idle_timer",
+        "denies",
+        "downward",
+        "is_over",
+        "last_activity",
+        "loop",
+        "now",
+        "on_end",
+        "upward",
+    )
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sockets: tuple[socket.socket, socket.socket], idle_seconds: float | None
@@ -245,9 +261,21 @@ class SocketRelay:
         self.downward = Direction(self, upstream, downstream)
         self.last_activity = self.now()
         self.is_over = False
+        self.denies = False
+        """The client's first byte ends it."""
         self.on_end: Callable[[RelayEnd], None] = _nobody
         self._idle = idle_seconds
         self._idle_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def received(self) -> int:
+        """Bytes from the client."""
+        return self.upward.count
+
+    @property
+    def sent(self) -> int:
+        """Bytes from the upstream."""
+        return self.downward.count
 
     def start(self) -> None:
         """Begins to read on both sides."""
@@ -259,6 +287,10 @@ class SocketRelay:
     def close(self) -> None:
         """Ends it from our side: both sockets are closed as they are."""
         self._finish(RelayEnd())
+
+    def deny(self) -> None:
+        """The client has sent something, and may not."""
+        self._finish(RelayEnd(is_denied=True))
 
     def direction_done(self) -> None:
         """A direction has passed its end on."""

@@ -10,8 +10,12 @@ from sandbox.proxy.cluster_manager import LoadBalancerContext, hash_of_ip
 from sandbox.proxy.connector import Connector
 from sandbox.proxy.downstream import address_text
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
+from sandbox.proxy.http_tunnel import HttpTunnel
 from sandbox.proxy.original_dst import plain_address
 from sandbox.proxy.socket_relay import RelayEnd, SocketRelay
+from sandbox.proxy.stream_relay import StreamEnd, StreamRelay
+from sandbox.proxy.tasks import spawn
+from sandbox.proxy.upstream import Upstream, connect, options_for_proxy_protocol
 
 if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from sandbox.proxy.snapshot import NodeRuntime
 
 DEFAULT_IDLE_SECONDS = 3600.0
+DEFAULT_TLS_PORT = 443
 
 
 class TcpProxyRuntime:
@@ -39,6 +44,7 @@ class TcpProxyRuntime:
         weighted = plan.weighted_clusters.clusters if plan.weighted_clusters else ()
         self._weighted = tuple((cluster.name, cluster.weight) for cluster in weighted)
         self._total_weight = sum(weight for _, weight in self._weighted)
+        self.tunnel = HttpTunnel(plan.tunneling_config) if plan.tunneling_config is not None else None
         self.hashes_source = any(policy.source_ip is not None for policy in plan.hash_policy)
 
     def take(self, connection: DownstreamConnection) -> None:
@@ -71,6 +77,7 @@ class TcpSession:
         "_host",
         "_loop",
         "_relay",
+        "_task",
         "cluster",
         "info",
     )
@@ -81,7 +88,8 @@ class TcpSession:
         self._loop = asyncio.get_running_loop()
         self._attempts = 0
         self._connector: Connector | None = None
-        self._relay: SocketRelay | None = None
+        self._relay: SocketRelay | StreamRelay | None = None
+        self._task: asyncio.Task[None] | None = None
         self._host: Host | None = None
         self._duration_timer: asyncio.TimerHandle | None = None
         self.cluster: ClusterRuntime | None = None
@@ -109,7 +117,18 @@ class TcpSession:
         if self._attempts >= runtime.max_connect_attempts:
             self._fail("URX")
             return
-        host = cluster.choose_host(self._context())
+        if self._connection.forward_authority is not None:
+            self._task = spawn(self._resolve(cluster, self._connection.forward_authority), "sni forward proxy")
+            return
+        self._begin(cluster, cluster.choose_host(self._context()))
+
+    async def _resolve(self, cluster: ClusterRuntime, authority: str) -> None:
+        host = await cluster.resolve_host(authority, DEFAULT_TLS_PORT)
+        self._task = None
+        self._begin(cluster, host)
+
+    def _begin(self, cluster: ClusterRuntime, host: Host | None) -> None:
+        runtime, info = self._filter, self.info
         if host is None:
             self._fail("UH")
             return
@@ -118,8 +137,11 @@ class TcpSession:
         cluster.begin_connection(host)
         info.upstream_request_attempt_count = self._attempts
         info.upstream_connect_start = self._loop.time()
-        self._connector = Connector(self._loop, self._connected)
-        self._connector.start(cluster, host.target)
+        if cluster.is_plain and self._connection.stream is None and runtime.tunnel is None:
+            self._connector = Connector(self._loop, self._connected)
+            self._connector.start(cluster, host.target)
+        else:
+            self._task = spawn(self._connect_stream(cluster, host), "tcp stream")
 
     def _context(self) -> LoadBalancerContext:
         connection = self._connection
@@ -140,10 +162,58 @@ class TcpSession:
         if outcome.family != socket.AF_UNIX:
             info.upstream_local_address = address_text(*plain_address(outcome.getsockname()))
         relay = SocketRelay(self._loop, (self._connection.socket, outcome), self._filter.idle_seconds)
+        self._run(relay)
+
+    def _run(self, relay: SocketRelay | StreamRelay) -> None:
         relay.on_end = self._relay_over
+        relay.denies = self._connection.denial is not None
         self._relay = relay
         self._connection.on_abort = relay.close
         relay.start()
+
+    async def _connect_stream(self, cluster: ClusterRuntime, host: Host) -> None:
+        """The way through transports of the loop: TLS on one side, a PROXY header, or a tunnel."""
+        connection, tunnel = self._connection, self._filter.tunnel
+        end = StreamEnd()
+        outcome = await connect(cluster, host, lambda: end, options_for_proxy_protocol(cluster, connection))
+        self._task = None
+        self.info.upstream_host, self.info.upstream_host_name = host.address, host.hostname or host.address
+        if isinstance(outcome, UpstreamFailure):
+            self.info.upstream_local_address = outcome.local_address
+            self._connect_failed(cluster, host, outcome)
+            return
+        cluster.report_connect_success(host)
+        self._note_upstream(outcome)
+        refusal = await tunnel.open(end, connection.requested_server_name) if tunnel is not None else None
+        if refusal is not None:
+            end.close()
+            self.info.upstream_local_address = None
+            self._connect_failed(cluster, host, refusal)
+            return
+        downstream = connection.stream or await self._adopt()
+        if downstream is None:
+            end.close()
+            cluster.end_connection(host)
+            self._end()
+            return
+        relay = StreamRelay(self._loop, (downstream, end), self._filter.idle_seconds)
+        self._run(relay)
+
+    def _note_upstream(self, upstream: Upstream) -> None:
+        info = self.info
+        info.upstream_local_address = upstream.local_address
+        info.upstream_connect_end, info.upstream_handshake_end = upstream.connect_end, upstream.handshake_end
+        if upstream.tls is not None:
+            info.upstream_tls_version, info.upstream_tls_cipher = upstream.tls.version, upstream.tls.cipher
+
+    async def _adopt(self) -> StreamEnd | None:
+        end = StreamEnd()
+        try:
+            await self._loop.connect_accepted_socket(lambda: end, self._connection.socket)
+        except OSError:
+            self._connection.socket.close()
+            return None
+        return end
 
     def _connect_failed(self, cluster: ClusterRuntime, host: Host, failure: UpstreamFailure) -> None:
         cluster.end_connection(host)
@@ -158,9 +228,12 @@ class TcpSession:
         relay, info = self._relay, self.info
         if relay is None:
             return
-        received, sent = relay.upward.count, relay.downward.count
+        received, sent = relay.received, relay.sent
         info.bytes_received = info.wire_bytes_received = info.upstream_wire_bytes_sent = received
         info.bytes_sent = info.wire_bytes_sent = info.upstream_wire_bytes_received = sent
+        if end.is_denied:
+            info.connection_termination_details = self._connection.denial
+            info.upstream_wire_bytes_sent = 0
         if end.upstream_reset:
             info.response_flags.append("UR")
         if self.cluster is not None and self._host is not None:
@@ -182,6 +255,9 @@ class TcpSession:
             self._connector = None
             if self.cluster is not None and self._host is not None:
                 self.cluster.end_connection(self._host)
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
         self._close_downstream()
 
     def _fail(self, flag: str) -> None:
@@ -189,7 +265,10 @@ class TcpSession:
         self._close_downstream()
 
     def _close_downstream(self) -> None:
-        self._connection.socket.close()
+        if self._connection.stream is not None:
+            self._connection.stream.close()
+        else:
+            self._connection.socket.close()
         self._end()
 
     def _end(self) -> None:

@@ -110,8 +110,11 @@ class ClientTls:
 class ServerTls:
     """TLS termination of one filter chain."""
 
-    def __init__(self, plan: DownstreamTlsContext, secrets: SecretStore) -> None:
+    def __init__(
+        self, plan: DownstreamTlsContext, secrets: SecretStore, handshake_seconds: float | None = None
+    ) -> None:
         self.plan = plan
+        self.handshake_seconds = handshake_seconds
         self._secrets = secrets
         self._names = tuple(secret_names(plan.common_tls_context))
         self._context: tuple[tuple[object, ...], _Context] | None = None

@@ -1,0 +1,195 @@
+"""StreamRelay: bytes between two transports of the loop, for connections where one side at least is TLS.
+
+A side that writes more slowly than the other reads pauses it: each direction holds back at most 256 KiB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from sandbox.proxy.socket_relay import RESET, RelayEnd
+
+HIGH_WATER: Final = 131_072
+
+
+class StreamEnd(asyncio.Protocol):
+    """One side. Until it has a peer it reads nothing."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.peer: StreamEnd | None = None
+        self.relay: StreamRelay | None = None
+        self.waiting: Callable[[bytes], None] | None = None
+        """Takes what arrives before there is a peer; an empty piece is the end."""
+        self.early = b""
+        """What arrived for the peer before there was one."""
+        self.count = 0
+        """Bytes read."""
+        self.has_ended = False
+        self.lost: Exception | None = None
+        self.is_lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("a stream is needed")
+        self.transport = transport
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+        transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        if self.waiting is not None:
+            self.waiting(data)
+            return
+        self.count += len(data)
+        peer, relay = self.peer, self.relay
+        if peer is None or peer.transport is None or relay is None:
+            return
+        relay.last_activity = relay.now()
+        if relay.denies and self is relay.downstream:
+            relay.deny()
+            return
+        if not peer.is_lost:
+            peer.transport.write(data)
+
+    def eof_received(self) -> bool:
+        self.has_ended = True
+        if self.waiting is not None:
+            self.waiting(b"")
+        if self.peer is not None and self.peer.transport is not None and not self.peer.is_lost:
+            transport = self.peer.transport
+            if transport.can_write_eof():
+                transport.write_eof()
+            else:
+                transport.close()
+        if self.relay is not None:
+            self.relay.side_ended()
+        return True
+
+    def pause_writing(self) -> None:
+        if self.peer is not None and self.peer.transport is not None and not self.peer.transport.is_closing():
+            self.peer.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.peer is not None and self.peer.transport is not None and not self.peer.transport.is_closing():
+            self.peer.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+        self.lost = exc
+        if self.waiting is not None:
+            self.waiting(b"")
+        if self.relay is not None:
+            self.relay.side_lost(self)
+
+    def resume(self) -> None:
+        """The peer is there: read."""
+        if self.transport is not None and not self.is_lost:
+            self.transport.resume_reading()
+
+    def close(self) -> None:
+        """Writes what waits, then closes."""
+        if self.transport is not None and not self.is_lost:
+            self.transport.close()
+
+    def reset(self) -> None:
+        """Closes with RST."""
+        if self.transport is None or self.is_lost:
+            return
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.transport.abort()
+
+
+class StreamRelay:
+    """Both sides, and the one end they have."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ends: tuple[StreamEnd, StreamEnd],
+        idle_seconds: float | None,
+    ) -> None:
+        self.now = loop.time
+        self.loop = loop
+        self.downstream, self.upstream = ends
+        self.last_activity = self.now()
+        self.is_over = False
+        self.denies = False
+        """The client's first byte ends it."""
+        self.on_end: Callable[[RelayEnd], None] = _nobody
+        self._idle = idle_seconds
+        self._idle_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def received(self) -> int:
+        """Bytes from the client."""
+        return self.downstream.count
+
+    @property
+    def sent(self) -> int:
+        """Bytes from the upstream."""
+        return self.upstream.count
+
+    def start(self) -> None:
+        """Begins to read on both sides."""
+        self.downstream.peer, self.upstream.peer = self.upstream, self.downstream
+        self.downstream.relay = self.upstream.relay = self
+        if self._idle:
+            self._idle_timer = self.loop.call_later(self._idle, self._check_idle)
+        for end in (self.downstream, self.upstream):
+            if end.is_lost:
+                self.side_lost(end)
+                return
+        if self.upstream.early:
+            self.upstream.data_received(self.upstream.early)
+        self.downstream.resume()
+        self.upstream.resume()
+
+    def close(self) -> None:
+        """Ends it from our side."""
+        self._finish(RelayEnd())
+
+    def deny(self) -> None:
+        """The client has sent something, and may not."""
+        self._finish(RelayEnd(is_denied=True))
+
+    def side_ended(self) -> None:
+        """A side has sent its FIN."""
+        if self.downstream.has_ended and self.upstream.has_ended:
+            self._finish(RelayEnd())
+
+    def side_lost(self, end: StreamEnd) -> None:
+        """A side is closed; an upstream's RST goes on as RST."""
+        was_reset = end is self.upstream and isinstance(end.lost, ConnectionResetError)
+        self._finish(RelayEnd(upstream_reset=was_reset))
+
+    def _check_idle(self) -> None:
+        left = self.last_activity + (self._idle or 0.0) - self.now()
+        if left > 0.001:
+            self._idle_timer = self.loop.call_later(left, self._check_idle)
+            return
+        self._idle_timer = None
+        self._finish(RelayEnd())
+
+    def _finish(self, end: RelayEnd) -> None:
+        if self.is_over:
+            return
+        self.is_over = True
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        if end.upstream_reset:
+            self.downstream.reset()
+        else:
+            self.downstream.close()
+        self.upstream.close()
+        self.on_end(end)
+
+
+def _nobody(end: RelayEnd) -> None:
+    del end

@@ -1,0 +1,82 @@
+"""TLS of downstream connections: the handshake, then the connection with its facts goes to the next filter."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sandbox.proxy.downstream import TlsFacts
+from sandbox.proxy.stream_relay import StreamEnd
+from sandbox.proxy.tasks import detach
+
+if TYPE_CHECKING:
+    from sandbox.proxy.downstream import DownstreamConnection
+    from sandbox.proxy.listener import NetworkFilter
+    from sandbox.proxy.tls_context import ServerTls
+
+log = logging.getLogger("sandbox.proxy")
+
+
+class TlsGate(asyncio.Protocol):
+    """Stands before a protocol until the handshake is done, so that it finds ``connection.tls`` filled."""
+
+    def __init__(self, connection: DownstreamConnection, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+        self._connection = connection
+        self._factory = factory
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        session = transport.get_extra_info("ssl_object")
+        if session is not None:
+            self._connection.tls = TlsFacts.of(session)
+        protocol = self._factory()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+
+async def terminate(
+    tls: ServerTls, connection: DownstreamConnection, factory: Callable[[], asyncio.BaseProtocol]
+) -> bool:
+    """The handshake; False where it failed and the connection is closed."""
+    loop = asyncio.get_running_loop()
+    context = tls.context()
+    if context is None:
+        connection.socket.close()
+        return False
+    try:
+        await loop.connect_accepted_socket(
+            lambda: TlsGate(connection, factory),
+            connection.socket,
+            ssl=context,
+            ssl_handshake_timeout=tls.handshake_seconds,
+        )
+    except (OSError, ssl.SSLError, TimeoutError, EOFError) as error:
+        log.debug("TLS handshake with %s failed: %s", connection.remote_address, error)
+        connection.socket.close()
+        return False
+    return True
+
+
+class TlsTermination:
+    """Terminates TLS for filters that take a stream."""
+
+    __slots__ = ("_loop", "_next", "_tls")
+
+    def __init__(self, tls: ServerTls, following: NetworkFilter, loop: asyncio.AbstractEventLoop) -> None:
+        self._tls = tls
+        self._next = following
+        self._loop = loop
+
+    def take(self, connection: DownstreamConnection) -> None:
+        """Begins the handshake."""
+        detach(self._terminate(connection), "tls")
+
+    async def _terminate(self, connection: DownstreamConnection) -> None:
+        end = StreamEnd()
+        if not await terminate(self._tls, connection, lambda: end):
+            connection.finished()
+            return
+        connection.stream = end
+        self._next.take(connection)
