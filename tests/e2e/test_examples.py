@@ -46,7 +46,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("certs")
 
 
-@pytest.mark.parametrize("row", rows(), ids=str)
+@pytest.mark.parametrize("row", list(rows()), ids=str)
 def test_the_call_comes_to_what_the_table_says(row: Row, certificates: Path) -> None:
     assert asyncio.run(answer_of(row, certificates)) == row.answer.strip("`")
 
