@@ -232,7 +232,7 @@ class PodStatus(Message):
 class PodTemplate(Message):
     """``core/v1.PodTemplateSpec``."""
 
-    metadata: ObjectMeta = ObjectMeta()  # noqa: RUF009 - frozen
+    metadata: ObjectMeta = ObjectMeta()
     spec: PodSpec | None = None
 
 
