@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -169,9 +170,24 @@ class Sandbox:
         loop.add_signal_handler(signal.SIGUSR1, self.reopen_logs)
         if on_ready is not None:
             on_ready(self)
+        if self.settings.launcher_fd is not None:
+            self._tell_launcher(self.settings.launcher_fd)
         await self._stopped.wait()
         await self.stop()
         return 0
+
+    def _tell_launcher(self, descriptor: int) -> None:
+        """We are ready; when the launcher's end closes its program runs, or it has given up."""
+        loop = asyncio.get_running_loop()
+        os.write(descriptor, b"ready")
+
+        def launcher_is_gone() -> None:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+            if self._captured is None or self._captured.is_empty:
+                self._stopped.set()
+
+        loop.add_reader(descriptor, launcher_is_gone)
 
     def _changed(self) -> None:
         detach(self._reload_and_tell(), "reload")
@@ -237,7 +253,7 @@ class Sandbox:
         captured = CapturedWorkloads(self.settings, self.server, self._surroundings, loaded)
         names = [(each.host, each.address) for each in overrides]
         try:
-            captured.start(path, names, self._stopped.set if self.settings.ends_when_empty else None)
+            captured.start(path, names, self._stopped.set if self.settings.launcher_fd is not None else None)
         except OSError as error:
             raise ListenError(f"cannot open the control socket: {error}") from None
         self._captured = captured

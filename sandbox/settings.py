@@ -77,8 +77,8 @@ class Settings:
     """How long SIGTERM waits for live connections."""
     control: str | None = None
     """Path of the control socket by which ``egress exec`` joins; ``None`` opens none."""
-    ends_when_empty: bool = False
-    """End when the last program that joined has ended."""
+    launcher_fd: int | None = None
+    """A socket to the ``egress exec`` that started us: it is told when we are ready, and we end with its program."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """``PILOT_*`` and other settings of istiod, over those of the YAML."""
 

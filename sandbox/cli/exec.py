@@ -19,6 +19,14 @@ def main(arguments: list[str]) -> int:
     if options.wants_help:
         print(USAGE, end="")
         return 0
+    if not options.own_arguments:
+        return launch(_launch_of(options))
+    from sandbox.cli.exec_own import start_own_sandbox  # only where the program brings its own
+
+    own = start_own_sandbox(options.own_arguments)
+    if isinstance(own, int):
+        return own
+    options.control = own.control
     return launch(_launch_of(options))
 
 

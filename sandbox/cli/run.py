@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,6 +72,9 @@ reopens the access log."""
 @click.option("--lab", is_flag=True, help="Resolve well-known names to the embedded internet.")
 @click.option("--watch", is_flag=True, help="Read the configuration again when a file changes.")
 @click.option("--allow-remote", is_flag=True, help="Bind addresses other than this machine's own loopback.")
+@click.option("--control", metavar="PATH", help="Control socket for egress exec (default: below $XDG_RUNTIME_DIR).")
+@click.option("--no-control", is_flag=True, help="Open no control socket; so it is with --istio-ports.")
+@click.option("--launcher-fd", type=int, hidden=True)
 @click.option("--seed", type=int, help="Makes every draw (percentages, load balancing) repeatable.")
 def run(**options: Any) -> int:
     """Run a workload's sidecar, or a gateway, on this machine.
@@ -79,11 +84,30 @@ def run(**options: Any) -> int:
     """
     if options.pop("no_proxy"):
         options["proxy"] = None
+    options["control"] = _control_path(options.pop("no_control") or options["istio_ports"], options["control"])
     settings = settings_for(**options)
     # Imported here: the proxy is most of the program, and --help needs none of it.
     from sandbox.app import Sandbox
 
-    return Sandbox(settings).run(_say_ready)
+    status = Sandbox(settings).run(_say_ready)
+    if settings.launcher_fd is not None and settings.control is not None:
+        shutil.rmtree(os.path.dirname(settings.control), ignore_errors=True)  # made for us alone
+    return status
+
+
+def _control_path(is_off: bool, given: str | None) -> str | None:
+    """Where ``egress exec`` finds us; the default place belongs to whoever came first."""
+    if given is not None or is_off:
+        return given
+    from sandbox.capture.control_protocol import connect, default_path
+
+    path = default_path(dict(os.environ), os.getuid())
+    try:
+        connect(path).close()
+    except OSError:
+        return path
+    click.echo("egress: another sandbox runs already; egress exec joins that one (else give --control PATH)", err=True)
+    return None
 
 
 def _say_ready(sandbox: Sandbox) -> None:

@@ -1,0 +1,215 @@
+"""Programs in capture namespaces: each is a workload of the mesh with a plan of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import logging
+import random
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from sandbox.capture.control_server import HOST_ADDRESS, HOST_NAME, ControlServer, Refused, WorkloadIdentity
+from sandbox.capture.raw_relay import RawRelays
+from sandbox.compiler.capture import CaptureInputs, build_capture_settings
+from sandbox.dns.server import DnsServer
+from sandbox.dns.upstream import UpstreamResolvers, UpstreamServer
+from sandbox.errors import ConfigError
+from sandbox.loading import Loaded, load_workload
+from sandbox.match.capture_rules import Packet, build_rules, decide
+from sandbox.match.name_lookup import NameLookup
+from sandbox.plan.name_table import NameEntry, NameTable
+from sandbox.proxy.snapshot import Snapshot, Surroundings
+from sandbox.proxy.system_names import read_system_names
+from sandbox.yaml_source.problems import Problems
+
+if TYPE_CHECKING:
+    from sandbox.proxy.server import Server
+    from sandbox.settings import Settings
+
+log = logging.getLogger("sandbox.capture")
+STAND_IN_NETWORK = ipaddress.IPv4Network("198.18.0.0/15")
+"""For benchmarks (RFC 2544), so nobody is there: addresses for names that really are on the host's loopback."""
+
+
+class StandIns:
+    """Addresses that a captured program may dial for hosts on loopback, which inside its namespace would be its own."""
+
+    def __init__(self) -> None:
+        self._by_real: dict[str, str] = {}
+        self._by_stand_in: dict[str, str] = {}
+
+    def stand_in(self, real: str) -> str:
+        """What to tell the program in place of ``real``; an address that is not loopback stays as it is."""
+        if not ipaddress.ip_address(real).is_loopback:
+            return real
+        known = self._by_real.get(real)
+        if known is None:
+            known = str(STAND_IN_NETWORK[len(self._by_real) + 1])
+            self._by_real[real] = known
+            self._by_stand_in[known] = real
+        return known
+
+    def real(self, address: str) -> str:
+        """The way back; any other address stays as it is."""
+        return self._by_stand_in.get(address, address)
+
+
+class CapturedWorkload:
+    """One identity in the mesh, shared by all programs that have it at this moment."""
+
+    def __init__(self, identity: WorkloadIdentity, loaded: Loaded, owner: CapturedWorkloads) -> None:
+        self.identity = identity
+        self.warnings: Sequence[str] = ()
+        self._owner = owner
+        self._relays = RawRelays()
+        self.users = 0
+        self.take_over(loaded)
+
+    def take_over(self, loaded: Loaded) -> None:
+        """From now on new connections follow this plan."""
+        self.snapshot = self._owner.new_snapshot(loaded)
+        problems = Problems()
+        settings = build_capture_settings(_capture_inputs(loaded), problems)
+        self.warnings = [str(problem) for problem in problems]
+        self._rules = {version: build_rules(settings, version) for version in (4, 6)}
+        self._proxy_port = settings.proxy_port
+        self.lookup = self._owner.lookup_of(loaded)
+
+    def take(self, sock: socket.socket, remote: tuple[str, int], destination: tuple[str, int]) -> None:
+        """To the proxy, or past it where the workload's capture settings say so."""
+        address, port = self._owner.stand_ins.real(destination[0]), destination[1]
+        packet = Packet(destination=destination[0], destination_port=port, uid="app", gid="app")
+        verdict = decide(self._rules[6 if ":" in destination[0] else 4], packet)
+        if verdict.port != self._proxy_port:
+            step = verdict.rule.step if verdict.rule is not None else "in no included range"
+            log.info("BYPASS %s:%d (%s)", address, port, step)
+            self._relays.start(sock, (self._owner.connect_target(address, port),))
+            return
+        handler = self._owner.server.handler
+        connection = handler.admit(sock, remote, (address, port), "capture")
+        handler.dispatch(connection, self.snapshot.find(address, port), self.snapshot.node)
+
+    def new_dns_server(self) -> DnsServer:
+        """Answers from the name table of whatever plan then holds."""
+        return DnsServer(lambda: self.lookup, self._owner.upstream, random.Random())
+
+    async def close(self) -> None:
+        """One program less; with the last one the workload is forgotten."""
+        self.users -= 1
+        if self.users == 0:
+            self._owner.forget(self)
+            await self._relays.close()
+
+
+class CapturedWorkloads:
+    """All identities in use, and the control socket by which programs come."""
+
+    def __init__(self, settings: Settings, server: Server, surroundings: Surroundings, loaded: Loaded) -> None:
+        self.server = server
+        self.stand_ins = StandIns()
+        self._settings = settings
+        self._surroundings = surroundings
+        self._loaded = loaded
+        self._workloads: dict[tuple[object, ...], CapturedWorkload] = {}
+        self._control: ControlServer | None = None
+        self._overrides: tuple[tuple[str, str], ...] = ()
+        names = read_system_names()
+        given = [UpstreamServer(each.host, each.port) for each in settings.dns_servers]
+        self.upstream = UpstreamResolvers(given or [UpstreamServer(host, port) for host, port in names.servers])
+        self._search = names.search[0] if names.search else None
+
+    def start(self, path: str, overrides: Iterable[tuple[str, str]], on_empty: Callable[[], None] | None) -> None:
+        """Opens the control socket; ``overrides`` are names and the addresses that ``--resolve`` and ``--lab`` give.
+
+        Raises ``OSError`` where the socket cannot be had.
+        """
+        self._overrides = tuple(overrides)
+        control = ControlServer(path, self.admit, on_empty)
+        control.start()
+        self._control = control
+
+    @property
+    def path(self) -> str | None:
+        """Of the control socket, once it is open."""
+        return None if self._control is None else self._control.path
+
+    @property
+    def is_empty(self) -> bool:
+        """No program is inside."""
+        return not self._workloads
+
+    async def stop(self) -> None:
+        """Closes the control socket and every namespace's sockets."""
+        if self._control is not None:
+            await self._control.stop()
+
+    def admit(self, identity: WorkloadIdentity) -> CapturedWorkload:
+        """Compiles the workload's plan, once for all programs with this identity; raises ``Refused``."""
+        key = (identity.workload, identity.namespace, tuple(sorted(identity.labels.items())))
+        workload = self._workloads.get(key)
+        if workload is None:
+            try:
+                loaded = load_workload(self._loaded, self._settings_for(identity))
+            except ConfigError as error:
+                raise Refused("; ".join(str(problem) for problem in error.problems.errors)) from error
+            workload = self._workloads[key] = CapturedWorkload(identity, loaded, self)
+        workload.users += 1
+        return workload
+
+    def reload(self, loaded: Loaded) -> None:
+        """The configuration has changed: every workload gets its new plan."""
+        self._loaded = loaded
+        for workload in self._workloads.values():
+            try:
+                workload.take_over(load_workload(loaded, self._settings_for(workload.identity)))
+            except ConfigError as error:
+                log.warning("%s keeps its old plan: %s", workload.identity, error)
+
+    def forget(self, workload: CapturedWorkload) -> None:
+        """Its last program is gone."""
+        self._workloads = {key: each for key, each in self._workloads.items() if each is not workload}
+        workload.snapshot.close()
+
+    def new_snapshot(self, loaded: Loaded) -> Snapshot:
+        """The runtimes of a plan."""
+        return Snapshot(loaded.plan, self._surroundings)
+
+    def connect_target(self, address: str, port: int) -> tuple[str, int]:
+        """Where an address really is (the embedded internet may use another port)."""
+        return self._surroundings.resolver.connect_target(address, port)
+
+    def lookup_of(self, loaded: Loaded) -> NameLookup:
+        """What the program's DNS questions are answered from: the host, overrides, and with DNS capture the mesh."""
+        hosts = dict(loaded.plan.name_table.hosts) if loaded.proxy.metadata.dns_capture else {}
+        for name, address in self._overrides:
+            known = NameEntry(addresses=(self.stand_ins.stand_in(address),), registry="External")
+            hosts.setdefault(name, known)
+        hosts[HOST_NAME] = NameEntry(addresses=(HOST_ADDRESS,), registry="External")
+        return NameLookup(
+            NameTable(hosts=hosts),
+            namespace=loaded.proxy.namespace,
+            domain=loaded.proxy.dns_domain,
+            search_domain=self._search,
+        )
+
+    def _settings_for(self, identity: WorkloadIdentity) -> Settings:
+        settings = self._settings
+        if identity.workload is not None:
+            namespace, separator, name = identity.workload.rpartition("/")
+            namespace = namespace if separator else identity.namespace or settings.namespace
+            return dataclasses.replace(settings, workload=f"{namespace}/{name}", labels=identity.labels, pod_ip=None)
+        if identity.namespace is not None:
+            return dataclasses.replace(
+                settings, workload=f"{identity.namespace}/program", labels=identity.labels, pod_ip=None
+            )
+        return dataclasses.replace(settings, labels={**settings.labels, **identity.labels})
+
+
+def _capture_inputs(loaded: Loaded) -> CaptureInputs:
+    """The rules that a pod's init container would be given; DNS is captured in any case, by the namespace itself."""
+    pods = loaded.configuration.resources("Pod")
+    namespace, name = loaded.proxy.namespace, loaded.proxy.name
+    metadata = next((p.metadata for p in pods if (p.metadata.namespace, p.metadata.name) == (namespace, name)), None)
+    return CaptureInputs(metadata=metadata, values=loaded.configuration.values)
