@@ -13,7 +13,7 @@ _ByTransport = dict[str, _ByProtocol]
 _ByName = dict[str, _ByTransport]
 _ByPrefix = dict[str, _ByName]
 
-_ANY_ADDRESS = ""
+_ANY_ADDRESS = ("0.0.0.0/0", "::/0")
 _EMPTY = FilterChainMatch()
 
 
@@ -51,15 +51,14 @@ class _Port:
     __slots__ = ("_any", "_prefixes")
 
     def __init__(self, prefixes: _ByPrefix) -> None:
-        self._any = prefixes.get(_ANY_ADDRESS) if len(prefixes) == 1 else None
         entries: list[tuple[Prefix, _ByName]] = []
         for text, names in prefixes.items():
-            if text == _ANY_ADDRESS:
-                entries += [(Prefix("0.0.0.0", 0), names), (Prefix("::", 0), names)]
-            else:
-                address, _, length = text.partition("/")
-                entries.append((Prefix(address, int(length)), names))
+            address, _, length = text.partition("/")
+            entries.append((Prefix(address, int(length)), names))
         self._prefixes = PrefixTable(entries)
+        v4, v6 = (prefixes.get(text) for text in _ANY_ADDRESS)
+        self._any = v4 if len(prefixes) == 2 and v4 is not None and v4 == v6 else None
+        """Where no chain asks for an address: the lookup is spared."""
 
     def find(self, facts: ConnectionFacts) -> FilterChain | None:
         names = self._any if self._any is not None else self._prefixes.find(facts.destination_ip)
@@ -100,7 +99,7 @@ def _insert(ports: dict[int, _ByPrefix], chain: FilterChain) -> None:
 
 
 def _prefix_texts(match: FilterChainMatch) -> Iterable[str]:
-    """Canonical texts; ``/0`` of a family is not the same as no prefix, which holds both families."""
+    """Canonical texts; a chain without prefixes holds both families."""
     if not match.prefix_ranges:
-        return (_ANY_ADDRESS,)
+        return _ANY_ADDRESS
     return tuple(str(Prefix.of(cidr)) for cidr in match.prefix_ranges)
