@@ -31,6 +31,7 @@ from sandbox.watching import FileWatch
 
 if TYPE_CHECKING:
     from sandbox.captured import CapturedWorkloads
+    from sandbox.dns_proxy import DnsProxy
     from sandbox.istio.load_cache import LoadCache
     from sandbox.lab.internet import Internet
     from sandbox.yaml_source.problems import Problems
@@ -64,6 +65,7 @@ class Sandbox:
         self._watch: FileWatch | None = None
         self._reloading = asyncio.Lock()
         self._captured: CapturedWorkloads | None = None
+        self._dns: DnsProxy | None = None
         self._stopped = asyncio.Event()
 
     async def __aenter__(self) -> Sandbox:
@@ -115,6 +117,8 @@ class Sandbox:
         if settings.control is not None:
             self._open_control(settings.control, loaded, overrides)
         if settings.istio_ports:
+            if loaded.proxy.metadata.dns_capture:
+                await self._open_dns(loaded)
             await self._open_readiness()
         if settings.watch:
             self._watch = FileWatch([*settings.files, *([settings.mesh] if settings.mesh else [])], self._changed)
@@ -131,6 +135,8 @@ class Sandbox:
             self._take(loaded, snapshot)
             if self._captured is not None:
                 self._captured.reload(loaded)
+            if self._dns is not None:
+                self._dns.take(loaded)
             return loaded.problems
 
     async def stop(self) -> None:
@@ -141,6 +147,8 @@ class Sandbox:
             self._readiness.close()
         if self._captured is not None:
             await self._captured.stop()
+        if self._dns is not None:
+            await self._dns.stop()
         await self.server.drain(self.settings.drain_seconds)
         if self._internet is not None:
             await self._internet.stop()
@@ -257,6 +265,13 @@ class Sandbox:
         except OSError as error:
             raise ListenError(f"cannot open the control socket: {error}") from None
         self._captured = captured
+
+    async def _open_dns(self, loaded: Loaded) -> None:
+        from sandbox.dns_proxy import DnsProxy
+
+        self._dns = DnsProxy(self.settings)
+        self._dns.take(loaded)
+        await self._dns.start()
 
     async def _open_readiness(self) -> None:
         address = HostPort(wide_address(allow_remote=self.settings.allow_remote), READY_PORT)

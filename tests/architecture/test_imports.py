@@ -39,6 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "capture": {"dns", "proxy", "match", "plan", "settings", "errors"},
     "lab": {"pki", "settings", "errors", "proxy.tasks"},
     "loading": EVERYTHING,
+    "dns_proxy": EVERYTHING,
+    "captured": EVERYTHING,
     "watching": {"config_files"},
     "app": EVERYTHING,
     "admin": EVERYTHING,
