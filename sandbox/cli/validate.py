@@ -101,7 +101,7 @@ def _print_records(records: Sequence[Mapping[str, object]], output: str) -> None
 
 
 def _counted(verdicts: Sequence[ObjectVerdict]) -> str:
-    counts = Counter(verdict.verdict for verdict in verdicts)
+    counts: Counter[str] = Counter(verdict.verdict for verdict in verdicts)
     objects = f"{len(verdicts)} object{'s' * (len(verdicts) != 1)}"
     words = {"valid": "valid", "warning": "with warnings", "error": "refused"}
     told = ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
