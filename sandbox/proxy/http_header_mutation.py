@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sandbox.access_log.format import LogEnvironment, compile_line
 from sandbox.plan.access_log import SubstitutionFormatString
 from sandbox.plan.base import DataSource
-from sandbox.wire.headers import add_or_join, set_header
+from sandbox.wire.headers import add_or_join
 from sandbox.wire.http_message import Header
 
 if TYPE_CHECKING:
@@ -41,14 +41,15 @@ class HeaderMutations:
         self._adds = tuple(adds)
 
     def apply(self, headers: list[Header], info: StreamInfo) -> None:
-        """Changes the list in place; values are all formatted before anything is changed."""
+        """Changes the list in place; values are all formatted first. What is set moves to the end, as in Envoy."""
         sets = [(name, value(info), action, keep) for name, value, action, keep in self._sets]
         adds = [(name, value(info), action, keep) for name, value, action, keep in self._adds]
         if self._removed:
             headers[:] = [header for header in headers if header[0] not in self._removed]
         for name, text, action, keep_empty in sets:
             if (text or keep_empty) and (action == "OVERWRITE_IF_EXISTS_OR_ADD" or _has(headers, name)):
-                set_header(headers, name, text)
+                headers[:] = [header for header in headers if header[0] != name]
+                headers.append((name, text))
         for name, text, action, keep_empty in adds:
             if (text or keep_empty) and (action != "ADD_IF_ABSENT" or not _has(headers, name)):
                 add_or_join(headers, name, text)
