@@ -21,7 +21,7 @@ from sandbox.proxy.map_door import MapDoor
 from sandbox.proxy.name_table import table_lookup
 from sandbox.proxy.readiness import ReadinessProtocol
 from sandbox.proxy.resolver import Resolver
-from sandbox.proxy.secrets import SecretStore
+from sandbox.proxy.secrets import SecretStore, identity_of
 from sandbox.proxy.server import Server, bind, wide_address
 from sandbox.proxy.snapshot import Snapshot, Subscriber, Surroundings
 from sandbox.proxy.socks5_door import Socks5Door
@@ -214,7 +214,7 @@ class Sandbox:
 
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:
         namespace = loaded.proxy.namespace
-        self._surroundings.secrets = SecretStore(secrets_of(loaded.configuration), namespace)
+        self._surroundings.secrets = SecretStore(secrets_of(loaded.configuration), namespace, identity_of(os.environ))
         return Snapshot(loaded.plan, self._surroundings)
 
     def _take(self, loaded: Loaded, snapshot: Snapshot) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,8 @@ FILE_CERTIFICATE: Final = "file-cert:"
 FILE_ROOT: Final = "file-root:"
 KUBERNETES: Final = "kubernetes://"
 CA_SUFFIX: Final = "-cacert"
+WORKLOAD_CERTIFICATE: Final = "default"
+MESH_ROOT: Final = "ROOTCA"
 SYSTEM_ROOT: Final = "file-root:system"
 
 
@@ -23,12 +25,36 @@ class SecretData:
     root_certificates: bytes = b""
 
 
-class SecretStore:
-    """Looks secrets up by name; ``kubernetes`` maps ``name`` or ``namespace/name`` to a Secret's decoded data."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadIdentity:
+    """Files that pilot-agent would provide: the workload's certificate and key, and the mesh's root."""
 
-    def __init__(self, kubernetes: Mapping[str, Mapping[str, bytes]] | None = None, namespace: str = "default") -> None:
+    certificate: str = ""
+    key: str = ""
+    root: str = ""
+
+
+def identity_of(environment: Mapping[str, str]) -> WorkloadIdentity:
+    """From ``EGRESS_WORKLOAD_CERT``, ``EGRESS_WORKLOAD_KEY`` and ``EGRESS_MESH_CA``."""
+    return WorkloadIdentity(
+        certificate=environment.get("EGRESS_WORKLOAD_CERT", ""),
+        key=environment.get("EGRESS_WORKLOAD_KEY", ""),
+        root=environment.get("EGRESS_MESH_CA", ""),
+    )
+
+
+class SecretStore:
+    """Looks secrets up by name; ``kubernetes`` maps ``namespace/name`` to a Secret's decoded data."""
+
+    def __init__(
+        self,
+        kubernetes: Mapping[str, Mapping[str, bytes]] | None = None,
+        namespace: str = "default",
+        identity: WorkloadIdentity | None = None,
+    ) -> None:
         self._kubernetes = kubernetes or {}
         self._namespace = namespace
+        self._identity = identity or WorkloadIdentity()
 
     def get(self, name: str) -> SecretData | None:
         """The secret; ``None`` where a file or Secret is missing (Envoy would wait for it)."""
@@ -39,17 +65,31 @@ class SecretStore:
 
     def stamp(self, name: str) -> tuple[float, ...]:
         """Changes when the secret's files change."""
-        return tuple(_modified(path) for path in _paths(name))
+        return tuple(_modified(path) for path in self._paths(name))
 
     def _get(self, name: str) -> SecretData | None:
         if name.startswith(FILE_CERTIFICATE):
-            chain, key = _paths(name)[:2]
+            chain, key = self._paths(name)[:2]
             return SecretData(certificate_chain=Path(chain).read_bytes(), private_key=Path(key).read_bytes())
+        if name == WORKLOAD_CERTIFICATE and self._identity.certificate:
+            chain, key = self._paths(name)
+            return SecretData(certificate_chain=Path(chain).read_bytes(), private_key=Path(key).read_bytes())
+        if name == MESH_ROOT and self._identity.root:
+            return SecretData(root_certificates=Path(self._identity.root).read_bytes())
         if name.startswith(FILE_ROOT):
             return SecretData(root_certificates=Path(name.removeprefix(FILE_ROOT)).read_bytes())
         if name.startswith(KUBERNETES):
             return self._from_kubernetes(name.removeprefix(KUBERNETES))
         return None
+
+    def _paths(self, name: str) -> list[str]:
+        if name.startswith(FILE_CERTIFICATE):
+            return name.removeprefix(FILE_CERTIFICATE).split("~")
+        if name.startswith(FILE_ROOT) and name != SYSTEM_ROOT:
+            return [name.removeprefix(FILE_ROOT)]
+        if name == WORKLOAD_CERTIFICATE:
+            return [self._identity.certificate, self._identity.key]
+        return [self._identity.root] if name == MESH_ROOT else []
 
     def _from_kubernetes(self, name: str) -> SecretData | None:
         wants_root = name.endswith(CA_SUFFIX)
@@ -69,19 +109,8 @@ class SecretStore:
         return None
 
 
-def _paths(name: str) -> list[str]:
-    if name.startswith(FILE_CERTIFICATE):
-        return name.removeprefix(FILE_CERTIFICATE).split("~")
-    if name.startswith(FILE_ROOT) and name != SYSTEM_ROOT:
-        return [name.removeprefix(FILE_ROOT)]
-    return []
-
-
 def _modified(path: str) -> float:
     try:
         return Path(path).stat().st_mtime
     except OSError:
         return 0.0
-
-
-SecretSource = Callable[[str], SecretData | None]
