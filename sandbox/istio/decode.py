@@ -37,6 +37,8 @@ _SCALARS: Final[Mapping[object, Convert]] = {
     datetime: decode_scalars.moment,
     object: decode_scalars.free_value,
 }
+_SNAKE_CASE_IN_SCHEMA: Final = frozenset({"HTTPRoute.mirror_percent", "JWTRule.jwks_uri"})
+"""Fields whose snake_case spelling the API server takes too."""
 _FEW_FIELDS: Final = 12
 _NO_FAST_TYPE: Final = NoneType
 
@@ -98,7 +100,8 @@ def shape_of(message_type: type[Message]) -> Shape:
         json_name = JSON_NAMES.get(proto_name, camel_case(proto_name))
         not_emulated = f"{message_type.__name__}.{field.name}" in NOT_EMULATED
         by_key[json_name] = _Field(field.name, convert, fast_type, True, not_emulated)
-        by_key.setdefault(proto_name, _Field(field.name, convert, fast_type, False, not_emulated))
+        in_schema = f"{message_type.__name__}.{field.name}" in _SNAKE_CASE_IN_SCHEMA
+        by_key.setdefault(proto_name, _Field(field.name, convert, fast_type, in_schema, not_emulated))
     return Shape(message_type, by_key)
 
 

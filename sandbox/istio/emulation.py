@@ -38,6 +38,8 @@ NOT_EMULATED: Final[Mapping[str, str]] = {
     "ProxyConfig.custom_config_file": "there is no Envoy to start",
     "ProxyConfig.readiness_probe": "there is no application to probe",
     "ProxyConfig.ca_certificates_pem": "certificates are those of the local authority",
+    "LoadBalancerSettings.backend_utilization": "no endpoint here reports its load",
+    "MeshConfig.default_inbound_http_retry_policy": _INBOUND,
     "ServerTLSSettings.verify_certificate_spki": "client certificates are checked by chain and names",
     "ServerTLSSettings.verify_certificate_hash": "client certificates are checked by chain and names",
     "Telemetry.tracing": _TRACING,

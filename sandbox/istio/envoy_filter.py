@@ -61,6 +61,7 @@ class FilterChainMatch(Message):
     sni: str = ""
     transport_protocol: str = ""
     application_protocols: str = ""
+    transport_socket: str = ""
     filter: FilterMatch | None = None
     destination_port: UInt32 = 0
 

@@ -119,13 +119,25 @@ class ZoneAwareLoadBalancerSetting(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackendUtilization(Message):
+    """``istio.networking.v1alpha3.LoadBalancerSettings.BackendUtilizationLB``: weights from ORCA reports."""
+
+    error_utilization_penalty_percent: UInt32 = 0
+    metric_names_for_computing_utilization: tuple[str, ...] = ()
+    weight_expiration_period: timedelta | None = None
+    weight_stabilization_period: timedelta | None = None
+    weight_update_period: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancerSettings(Message):
     """``istio.networking.v1alpha3.LoadBalancerSettings``: which endpoint gets the next request."""
 
-    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("simple", "consistent_hash"),)
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("simple", "consistent_hash", "backend_utilization"),)
 
     simple: SimpleLB | None = None
     consistent_hash: ConsistentHashLB | None = None
+    backend_utilization: BackendUtilization | None = None
     locality_lb_setting: LocalityLoadBalancerSetting | None = None
     zone_aware_lb_setting: ZoneAwareLoadBalancerSetting | None = None
     warmup_duration_secs: timedelta | None = None

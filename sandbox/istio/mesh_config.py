@@ -167,6 +167,7 @@ class MeshConfig(Message):
     discovery_selectors: tuple[LabelSelector, ...] = ()
     path_normalization: ProxyPathNormalization | None = None
     default_http_retry_policy: HTTPRetry | None = None
+    default_inbound_http_retry_policy: HTTPRetry | None = None
     mesh_mTLS: TLSConfig | None = None
     tls_defaults: TLSConfig | None = None
     default_traffic_policy: DefaultTrafficPolicy | None = None

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import Message
 from sandbox.istio.selector import PolicyTargetReference, WorkloadSelector
+
+JWTRequirement = Literal["OPTIONAL", "REQUIRED"]
+"""``istio.security.v1beta1.JWTRule.JWTRequirement``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,7 @@ class JWTRule(Message):
     output_claim_to_headers: tuple[ClaimToHeader, ...] = ()
     timeout: timedelta | None = None
     space_delimited_claims: tuple[str, ...] = ()
+    presence: JWTRequirement = "OPTIONAL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,10 @@ def validate_mesh_config(mesh: MeshConfig, findings: Findings) -> None:
     if policy is not None:
         check_connection_pool(policy.connection_pool, findings)
         check_outlier_detection(policy.outlier_detection, findings)
-    check_retries(mesh.default_http_retry_policy, findings)
+    retry = mesh.default_inbound_http_retry_policy
+    check_retries(retry, findings)
+    if retry is not None and retry.attempts == 0 and retry.backoff is not None:
+        findings.error("backoff configured when attempts are set to 0 (disabled)", retry, "backoff")
 
 
 def trust_domain_fault(domain: str) -> str | None:

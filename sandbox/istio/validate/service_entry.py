@@ -25,6 +25,7 @@ from sandbox.istio.validate.workload_entry import check_endpoint, check_endpoint
 _AUTO_ALLOCATE_LABEL: Final = "networking.istio.io/enable-autoallocate-ip"
 _USE_WAYPOINT_LABEL: Final = "istio.io/use-waypoint"
 _DYNAMIC_PROTOCOLS: Final = frozenset({"http", "tls", "grpc", "http2"})
+_RESOLUTIONS: Final = 5
 _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
@@ -46,7 +47,10 @@ def validate_service_entry(
     _check_hosts(entry, findings)
     _check_addresses(entry, findings)
     _check_ports(entry, findings, needs_addresses=not _allocates_addresses(resource, pilot_env))
-    if entry.resolution == "NONE":
+    number = entry.place.value("resolution")
+    if isinstance(number, int) and not 0 <= number < _RESOLUTIONS:
+        findings.error(f"unsupported resolution type {number}", entry, "resolution")
+    elif entry.resolution == "NONE":
         _check_none(entry, findings)
     elif entry.resolution == "STATIC":
         names = {port.name for port in entry.ports}
