@@ -34,7 +34,8 @@ def merged_gateways(push: PushContext, proxy: Proxy) -> MergedGateways:
             if gateway.spec.selector.items() <= proxy.labels.items()
             and (gateway.namespace == proxy.namespace or not push.features.scope_gateway_to_namespace)
         ]
-        merged = merge_gateways(selected, tuple(_service_targets(push, proxy)), push.problems)
+        targets = (*_service_targets(push, proxy), *_entry_targets(push, proxy))
+        merged = merge_gateways(selected, targets, push.problems)
         push.cache[key] = merged
     return merged
 
@@ -58,6 +59,17 @@ def _service_targets(push: PushContext, proxy: Proxy) -> Iterator[ServiceTarget]
             target = _target_port(service, port, containers)
             if target is not None:
                 yield ServiceTarget(port.port, target)
+
+
+def _entry_targets(push: PushContext, proxy: Proxy) -> Iterator[ServiceTarget]:
+    """The ports of ServiceEntries of its namespace that have the gateway's address as an endpoint."""
+    for service in push.services():
+        if service.is_kubernetes or service.namespace != proxy.namespace or NO_TRANSLATION_LABEL in service.labels:
+            continue
+        for port in service.ports:
+            for endpoint in push.endpoints_of(service, port.number):
+                if any(proxy.owns_address(address) for address in endpoint.addresses):
+                    yield ServiceTarget(port.number, endpoint.port)
 
 
 def _target_port(

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
+from sandbox.compiler import compile_node
 from sandbox.compiler.ages import BEFORE_ALL
+from sandbox.compiler.kubernetes_services import resolve_aliases
 from sandbox.compiler.protocols import parse_protocol
 from sandbox.compiler.proxy import Proxy, ProxyMetadata
+from sandbox.compiler.push_context import PushContext
+from sandbox.compiler.service_registry import ServiceRegistry
 from sandbox.compiler.services import Registry, Resolution, Service, ServiceEndpoint, ServicePort
 from sandbox.istio.load import Configuration, load_texts
+from sandbox.plan import NodePlan
 
 from .ratchet import NotApplicable
 
@@ -84,6 +91,8 @@ def proxy(case: dict[str, Any]) -> Proxy:
     detail = case.get("proxy_detail") or {}
     metadata = detail.get("metadata") or {}
     namespace = detail.get("configNamespace", "default")
+    if detail.get("type") == "router":
+        namespace = metadata.get("Namespace", namespace)
     labels = detail.get("labels") or metadata.get("Labels") or {}
     locality = (detail.get("locality") or "//").split("/")
     dns_capture = bool(metadata.get("DNSCapture", False))
@@ -118,13 +127,12 @@ def _metadata(metadata: dict[str, Any]) -> ProxyMetadata:
         interception_mode=mode if mode in ("TPROXY", "NONE") else "REDIRECT",
         http_proxy_port=int(metadata.get("HTTPProxyPort") or 0),
         unprivileged=metadata.get("UnprivilegedPod") == "true",
+        raw={"UNPRIVILEGED_POD": metadata.get("UnprivilegedPod", "")},
     )
 
 
 def _go_duration(text: str) -> Any:
     match = re.fullmatch(r"(\d+)s", text)
-    from datetime import timedelta
-
     return timedelta(seconds=int(match[1])) if match else None
 
 
@@ -175,3 +183,54 @@ def model_endpoints(entry: dict[str, Any], port: ServicePort) -> tuple[ServiceEn
 
 def _time(text: str | None) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC) if text else BEFORE_ALL
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A case's mesh, its proxy, and the proxy's plan."""
+
+    push: PushContext
+    proxy: Proxy
+    plan: NodePlan
+
+
+def push_context(case: dict[str, Any], extra: str = "", services: list[dict[str, Any]] | None = None) -> PushContext:
+    """The mesh of a case; services given as Go objects stand beside those of the documents."""
+    entries = case.get("services") or [] if services is None else services
+    proxy_cluster = ((case.get("proxy_detail") or {}).get("metadata") or {}).get("ClusterID", CLUSTER)
+
+    class WithModelServices(ServiceRegistry):
+        def _read(self) -> list[Service]:
+            found = super()._read()
+            for entry in entries:
+                service = model_service(entry, proxy_cluster)
+                found.append(service)
+                endpoints = [endpoint for port in service.ports for endpoint in model_endpoints(entry, port)]
+                shards = self._kubernetes if service.is_kubernetes else self._external
+                if endpoints:
+                    shards.setdefault((service.host, service.namespace), []).extend(endpoints)
+            found.sort(key=lambda service: (service.creation_time or BEFORE_ALL, service.name, service.namespace))
+            return resolve_aliases(found)
+
+    with patch("sandbox.compiler.push_context.ServiceRegistry", WithModelServices):
+        return PushContext(configuration(case, extra))
+
+
+def compile_case(case: dict[str, Any], extra: str = "") -> Compiled:
+    """Compile a case for its proxy."""
+    push = push_context(case, extra)
+    node = proxy(case)
+    return Compiled(push, node, compile_node(push, node))
+
+
+def gateway_service(case: dict[str, Any], targets: list[tuple[int, int]]) -> str:
+    """A Service that selects the case's gateway and has these ports and target ports."""
+    node = proxy(case)
+    ports = [{"name": f"tcp-{port}", "port": port, "targetPort": target} for port, target in targets]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "gateway-of-the-case", "namespace": node.namespace},
+        "spec": {"clusterIP": "10.96.9.9", "selector": dict(node.labels), "ports": ports},
+    }
+    return yaml.safe_dump(service) if targets else ""

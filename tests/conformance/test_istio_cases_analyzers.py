@@ -103,7 +103,7 @@ def _check(case: dict[str, Any]) -> None:
         (entry["code"], entry["level"].lower(), _qualified(entry["resource"])) for entry in case["expect"]["messages"]
     )
     missing, extra = expected - actual, actual - expected
-    assert not (missing or extra), f"missing {sorted(missing.elements())}, extra {sorted(extra.elements())}"
+    assert not [*missing, *extra], f"missing {sorted(missing.elements())}, extra {sorted(extra.elements())}"
 
 
 def _concerns(analyzer: str, problem: Any) -> bool:
