@@ -99,8 +99,8 @@ class _Allocator:
 def allocate_addresses(entries: Sequence[Entry], features: Features) -> Mapping[int, Mapping[str, AllocatedAddresses]]:
     """Addresses by the entry's place in ``entries`` and by host.
 
-    Entries are taken by age, those of one age in the order of their documents. Addresses that stand in a status
-    already are kept; an entry that shares one with an older entry gets others.
+    Entries are taken in the order of their documents, as all recordings do. Addresses that stand in a status already
+    are kept; an entry that shares one with an older entry gets others.
     """
     if not features.enable_ip_autoallocate:
         return {}
@@ -116,7 +116,7 @@ def allocate_addresses(entries: Sequence[Entry], features: Features) -> Mapping[
         if all(marks):
             kept[place] = written
     allocated: dict[int, Mapping[str, AllocatedAddresses]] = {}
-    for place in by_age:
+    for place in range(len(entries)):
         if takes_part(entries[place], features):
             hosts = kept.get(place, {})
             allocated[place] = {
