@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from sandbox.compiler.authorization import build_authorization
 from sandbox.compiler.dynamic_dns import is_dynamic_wildcard, service_cache
 from sandbox.compiler.listener_builder import ListenerBuilder
 from sandbox.compiler.protocols import Protocol
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 TCP_PROXY: Final = "envoy.filters.network.tcp_proxy"
 MONGO_PROXY: Final = "envoy.filters.network.mongo_proxy"
-SNI_DYNAMIC_FORWARD_PROXY: Final = "envoy.filters.network.sni_dynamic_forward_proxy"
+SNI_DYNAMIC_FORWARD_PROXY: Final = "envoy.extensions.filters.network.sni_dynamic_forward_proxy"
 _SOURCE_IP: Final = (TcpHashPolicy(source_ip=TcpHashPolicySourceIp()),)
 _NO_POLICY: Final = TrafficPolicy()
 
@@ -68,6 +69,8 @@ def build_single(
     filters = [*before]
     service = target.dynamic_service
     if service is not None and builder.proxy.is_sidecar and is_dynamic_wildcard(service):
+        policies = build_authorization(builder.push, builder.proxy)  # Istio's only policies on a sidecar's way out
+        filters += (*policies.custom_tcp, *policies.tcp)
         cache = service_cache(builder.push, builder.proxy, service)
         config = SniDynamicForwardProxy(dns_cache_config=cache, port_value=port.number)
         filters.append(Filter(name=SNI_DYNAMIC_FORWARD_PROXY, typed_config=config))
