@@ -1,0 +1,33 @@
+"""``egress export``: the plan for another program."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from sandbox.cli.options import settings_for, workload_options
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  egress export envoy -f my-mesh/ --workload shop/frontend > envoy.json
+  envoy -c envoy.json
+"""
+)
+def export() -> None:
+    """Write the configuration for another program."""
+
+
+@export.command()
+@workload_options
+def envoy(**options: Any) -> None:
+    """Print a bootstrap with which a real Envoy does the same: everything static, nothing fetched."""
+    settings = settings_for(**options)
+    # Imported here: --help needs neither compiler nor codec.
+    from sandbox.cli.loading import compile_plan
+    from sandbox.envoy_config.bootstrap import bootstrap
+
+    click.echo(json.dumps(bootstrap(compile_plan(settings)), indent=1))
