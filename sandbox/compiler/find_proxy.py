@@ -225,7 +225,7 @@ def _metadata(workload: Workload, settings: ProxyConfig) -> ProxyMetadata:
         idle_timeout=_duration(raw.get("IDLE_TIMEOUT", "")),
         interception_mode=_interception_mode(annotations, settings),
         http_proxy_port=_number(raw.get("HTTP_PROXY_PORT", ""), 0),
-        unprivileged=_boolean(raw.get("UNPRIVILEGED_POD", "true")),
+        unprivileged=_boolean(raw.get("UNPRIVILEGED_POD", "")),
         status_port=_number(annotations.get(_STATUS_PORT_ANNOTATION, ""), settings.status_port),
         envoy_status_port=_number(raw.get("ENVOY_STATUS_PORT", ""), 15021),
         envoy_prometheus_port=_number(raw.get("ENVOY_PROMETHEUS_PORT", ""), 15090),

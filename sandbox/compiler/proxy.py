@@ -34,7 +34,7 @@ class ProxyMetadata:
     idle_timeout: timedelta | None = None
     interception_mode: InterceptionMode = "REDIRECT"
     http_proxy_port: int = 0
-    unprivileged: bool = True
+    unprivileged: bool = False
     """Not able to bind ports below 1024 (``UNPRIVILEGED_POD``)."""
     status_port: int = 15020
     envoy_status_port: int = 15021
