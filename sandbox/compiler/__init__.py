@@ -2,17 +2,77 @@
 
 from __future__ import annotations
 
-from sandbox.compiler.proxy import NodeType, Proxy
+from sandbox.compiler.clusters import ClusterBuilder
+from sandbox.compiler.find_proxy import find_proxy
+from sandbox.compiler.gateway_listeners import build_gateway_listeners
+from sandbox.compiler.gateway_ports import merged_gateways
+from sandbox.compiler.gateway_routes import build_gateway_routes
+from sandbox.compiler.listeners import build_sidecar_listeners
+from sandbox.compiler.name_tables import build_name_table
+from sandbox.compiler.outbound_policy import is_allow_any_dynamic_dns
+from sandbox.compiler.proxy import Proxy
 from sandbox.compiler.push_context import PushContext
-from sandbox.istio.load import Configuration
+from sandbox.compiler.sidecar_routes import build_sidecar_routes
+from sandbox.compiler.sidecar_scope import SidecarScope
+from sandbox.compiler.special_clusters import allow_any_dynamic_dns_cluster, black_hole_cluster, passthrough_cluster
 from sandbox.plan import NodePlan
+from sandbox.plan.cluster import Cluster
 
-
-def find_proxy(configuration: Configuration, workload: str, node_type: NodeType = "sidecar") -> Proxy | None:
-    """The proxy of a workload given as ``namespace/pod``; None when no such pod is known."""
-    raise NotImplementedError
+__all__ = ["Proxy", "PushContext", "compile_node", "find_proxy"]
 
 
 def compile_node(push: PushContext, proxy: Proxy) -> NodePlan:
     """The plan of one proxy."""
-    raise NotImplementedError
+    return _compile_sidecar(push, proxy) if proxy.is_sidecar else _compile_gateway(push, proxy)
+
+
+def _compile_sidecar(push: PushContext, proxy: Proxy) -> NodePlan:
+    scope = push.sidecar_scope(proxy)
+    listeners = build_sidecar_listeners(push, proxy, scope)
+    return NodePlan(
+        node_type=proxy.node_type,
+        workload=proxy.workload,
+        listeners=listeners,
+        route_configurations=build_sidecar_routes(push, proxy, scope, listeners),
+        clusters=_sidecar_clusters(push, proxy, scope),
+        name_table=build_name_table(push, proxy, scope),
+    )
+
+
+def _sidecar_clusters(push: PushContext, proxy: Proxy, scope: SidecarScope) -> dict[str, Cluster]:
+    clusters = ClusterBuilder(push, proxy, scope).outbound()
+    special = [black_hole_cluster(push), passthrough_cluster(push, proxy)]
+    if is_allow_any_dynamic_dns(proxy, scope):
+        special.append(allow_any_dynamic_dns_cluster(push, proxy, scope))
+    for cluster in special:
+        clusters.setdefault(cluster.name, cluster)
+    return clusters
+
+
+def _compile_gateway(push: PushContext, proxy: Proxy) -> NodePlan:
+    return NodePlan(
+        node_type=proxy.node_type,
+        workload=proxy.workload,
+        listeners=build_gateway_listeners(push, proxy),
+        route_configurations=build_gateway_routes(push, proxy),
+        clusters=_gateway_clusters(push, proxy),
+    )
+
+
+def _gateway_clusters(push: PushContext, proxy: Proxy) -> dict[str, Cluster]:
+    builder = ClusterBuilder(push, proxy, push.sidecar_scope(proxy))
+    clusters = builder.outbound()
+    black_hole = black_hole_cluster(push)
+    clusters.setdefault(black_hole.name, black_hole)
+    if _passes_tls_on(push, proxy):
+        clusters.update(builder.for_auto_passthrough())
+    return clusters
+
+
+def _passes_tls_on(push: PushContext, proxy: Proxy) -> bool:
+    """Whether a server of the gateway is AUTO_PASSTHROUGH."""
+    return any(
+        entry.server.tls is not None and entry.server.tls.mode == "AUTO_PASSTHROUGH"
+        for group in merged_gateways(push, proxy).ports.values()
+        for entry in group.servers
+    )

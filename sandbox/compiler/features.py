@@ -22,6 +22,7 @@ class Features:
     sidecar_use_remote_address: bool = _flag("PILOT_SIDECAR_USE_REMOTE_ADDRESS", False)
     enable_100_continue_headers: bool = _flag("ENABLE_100_CONTINUE_HEADERS", True)
     disable_shadow_host_suffix: bool = _flag("DISABLE_SHADOW_HOST_SUFFIX", True)
+    dual_stack: bool = _flag("ISTIO_DUAL_STACK", False)
     enable_ip_autoallocate: bool = _flag("PILOT_ENABLE_IP_AUTOALLOCATE", True)
     enable_absolute_fqdn_vhost_domain: bool = _flag("PILOT_ENABLE_ABSOLUTE_FQDN_VHOST_DOMAIN", True)
     enable_route_collapse: bool = _flag("PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION", True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 
 from sandbox.compiler.ages import by_creation_time
 from sandbox.compiler.destination_rules import DestinationRuleIndex, RuleSettings
@@ -20,6 +20,7 @@ from sandbox.istio.mesh_config import MeshConfig
 from sandbox.istio.resource import Resource
 from sandbox.istio.sidecar import Sidecar
 from sandbox.istio.virtual_service import VirtualService
+from sandbox.plan.cluster import Cluster
 from sandbox.yaml_source.problems import Problems
 
 
@@ -46,6 +47,8 @@ class PushContext:
         )
         self._sidecars = _sidecars_by_namespace(configuration.resources("Sidecar"))
         self._scopes: dict[tuple[str, str, str], SidecarScope] = {}
+        self.cluster_cache: dict[Hashable, tuple[Cluster, ...]] = {}
+        """Clusters of services by everything of a proxy that they depend on."""
         self.cache: dict[object, object] = {}
         """Things computed once for the mesh, by owner's key."""
 
@@ -55,9 +58,9 @@ class PushContext:
         """All services of all registries in istiod's order."""
         return self.registry.services
 
-    def services_of_host(self, host: str) -> Mapping[str, Service]:
-        """The services of a host by namespace."""
-        return self.registry.of_host(host)
+    def services_of_host(self, host: str) -> Sequence[Service]:
+        """The services of a host, one for each namespace that has it."""
+        return tuple(self.registry.of_host(host).values())
 
     def service_of(self, host: str, namespace: str) -> Service | None:
         """The service of a host in a namespace."""

@@ -197,5 +197,6 @@ def _endpoint(instance: WorkloadInstance, port: EntryPort) -> ServiceEndpoint:
         node_name=instance.node_name,
         host_name=instance.host_name,
         sub_domain=instance.sub_domain,
+        health=instance.health,
         because=instance.because,
     )

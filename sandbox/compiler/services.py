@@ -41,6 +41,7 @@ class Registry(Enum):
 class Health(Enum):
     """What the registry knows of an endpoint's health; the value is Envoy's word."""
 
+    UNKNOWN = "UNKNOWN"
     HEALTHY = "HEALTHY"
     UNHEALTHY = "UNHEALTHY"
     DRAINING = "DRAINING"
@@ -185,7 +186,7 @@ class ServiceEndpoint:
     workload_name: str = ""
     service_account: str = ""
     """SPIFFE URI, or empty."""
-    health: Health = Health.HEALTHY
+    health: Health = Health.UNKNOWN
     host_name: str = ""
     sub_domain: str = ""
     node_name: str = ""

@@ -16,6 +16,7 @@ from sandbox.compiler.label_selectors import (
     locality_of_node,
 )
 from sandbox.compiler.proxy import is_ip_address
+from sandbox.compiler.services import Health
 from sandbox.compiler.spiffe import spiffe_uri
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.kubernetes import Container, PodSpec, PodStatus
@@ -54,6 +55,7 @@ class WorkloadInstance:
     host_name: str = ""
     sub_domain: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)
+    health: Health = Health.UNKNOWN
     because: tuple[Because, ...] = because_field()
 
     @property
@@ -92,6 +94,7 @@ class WorkloadReader:
             host_name=(pod.spec.hostname or pod.name) if pod.spec.subdomain else "",
             sub_domain=pod.spec.subdomain,
             ports=_container_ports(pod.spec.containers),
+            health=Health.HEALTHY,
             because=(Because("pod", pod.origin_of("metadata", "name")),),
         )
 

@@ -1,0 +1,394 @@
+"""The outbound clusters of a proxy: one for each port of each visible service and each subset.
+
+Source: Istio pilot/pkg/networking/core/cluster.go, cluster_builder.go; section 5 of the semantics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from sandbox.compiler.cluster_draft import ClusterDraft
+from sandbox.compiler.connection_pools import NO_SETTINGS, apply_connection_pool, apply_h2_upgrade
+from sandbox.compiler.destination_rules import ConsolidatedRule
+from sandbox.compiler.dynamic_dns import is_dynamic_wildcard, lookup_family, service_cache
+from sandbox.compiler.endpoints import EndpointBuilder, built
+from sandbox.compiler.load_balancing import (
+    CLUSTER_PROVIDED,
+    ORIGINAL_DST,
+    apply_load_balancer,
+    apply_locality_config,
+)
+from sandbox.compiler.locality_priorities import LocalityGroup, apply_locality
+from sandbox.compiler.locality_settings import effective_settings
+from sandbox.compiler.names import outbound_cluster, outbound_sni
+from sandbox.compiler.outlier_detections import apply_outlier_detection
+from sandbox.compiler.protocols import Protocol
+from sandbox.compiler.provenance import weightiest, written
+from sandbox.compiler.services import Resolution, Service, ServicePort
+from sandbox.compiler.traffic_policies import port_policy, subset_policy, with_baseline
+from sandbox.compiler.upstream_tls import TlsSituation, apply_proxy_protocol, apply_tls, service_mtls_mode
+from sandbox.istio.destination_rule import Subset
+from sandbox.istio.traffic_policy import TrafficPolicy
+from sandbox.plan.base import Percent, TypedExtensionConfig
+from sandbox.plan.because import Because
+from sandbox.plan.cluster import Cluster, CustomClusterType, DynamicForwardProxyClusterConfig, OriginalDstLbConfig
+from sandbox.plan.listener import CaresDnsResolverConfig
+
+if TYPE_CHECKING:
+    from sandbox.compiler.proxy import Proxy
+    from sandbox.compiler.push_context import PushContext
+    from sandbox.compiler.sidecar_scope import SidecarScope
+
+_TYPES: Final = {
+    Resolution.CLIENT_SIDE_LB: "EDS",
+    Resolution.DNS_LB: "STRICT_DNS",
+    Resolution.DNS_ROUND_ROBIN_LB: "LOGICAL_DNS",
+    Resolution.PASSTHROUGH: ORIGINAL_DST,
+}
+_DYNAMIC_PROTOCOLS: Final = frozenset({Protocol.HTTP, Protocol.TLS, Protocol.GRPC, Protocol.HTTP2})
+_DNS_TYPES: Final = frozenset({"STRICT_DNS", "LOGICAL_DNS"})
+_DNS_JITTER: Final = timedelta(milliseconds=100)
+_RESOLVER: Final = TypedExtensionConfig(
+    name="envoy.network.dns_resolver.cares", typed_config=CaresDnsResolverConfig(udp_max_queries=100)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cut:
+    """One cluster to build: a port of a service, perhaps a subset."""
+
+    service: Service
+    port: ServicePort
+    rule: ConsolidatedRule | None
+    subset: Subset | None = None
+    sni_dnat: bool = False
+    """A cluster that an AUTO_PASSTHROUGH gateway chooses by server name."""
+
+    @property
+    def subset_name(self) -> str:
+        return self.subset.name if self.subset is not None else ""
+
+    @property
+    def name(self) -> str:
+        spell = outbound_sni if self.sni_dnat else outbound_cluster
+        return spell(self.service.host, self.port.number, self.subset_name)
+
+
+class ClusterBuilder:
+    """Builds the clusters of one proxy; what other proxies were told already is taken from the mesh's cache."""
+
+    def __init__(self, push: PushContext, proxy: Proxy, scope: SidecarScope) -> None:
+        self._push = push
+        self._proxy = proxy
+        self._scope = scope
+        headers = proxy.metadata.proxy_config.proxy_headers
+        self._preserve_case = headers is not None and bool(headers.preserve_http1_header_case)
+        self._class: Hashable = (
+            proxy.node_type,
+            proxy.supports_ipv4,
+            proxy.supports_ipv6,
+            proxy.region,
+            proxy.zone,
+            proxy.sub_zone,
+            self._preserve_case,
+            proxy.metadata.tls_client_cert_chain,
+            proxy.metadata.tls_client_key,
+            proxy.metadata.tls_client_root_cert,
+        )
+
+    def outbound(self) -> dict[str, Cluster]:
+        """All clusters of visible services, by name; of several with one name the first counts."""
+        clusters: dict[str, Cluster] = {}
+        cache = self._push.cluster_cache
+        for service in self._scope.services:
+            if service.resolution is Resolution.ALIAS:
+                continue
+            rule = self._scope.destination_rule(self._proxy, service.host)
+            key = (service, rule, self._class, self._labels_that_matter(service, rule))
+            made = cache.get(key)
+            if made is None:
+                made = cache[key] = tuple(self._of_service(service, rule))
+            for cluster in made:
+                clusters.setdefault(cluster.name, cluster)
+        return clusters
+
+    def for_auto_passthrough(self) -> dict[str, Cluster]:
+        """The clusters of gateways that pass mutual TLS on by its server name (``buildOutboundSniDnatClusters``)."""
+        cuts = [
+            _Cut(
+                service=service, port=port, rule=self._scope.destination_rule(self._proxy, service.host), sni_dnat=True
+            )
+            for service in self._scope.services
+            if not service.mesh_external
+            for port in service.ports
+            if port.protocol is not Protocol.UDP
+        ]
+        return {cluster.name: cluster for cut in cuts for cluster in self._with_subsets(cut)}
+
+    def _labels_that_matter(self, service: Service, rule: ConsolidatedRule | None) -> Hashable:
+        """The proxy's node, and its labels where failover priorities compare them with those of endpoints."""
+        if service.node_local:
+            return self._proxy.node_name, frozenset(self._proxy.labels.items())
+        policies: list[TrafficPolicy | None] = [None]
+        if rule is not None:
+            policies += [rule.spec.traffic_policy, *(subset.traffic_policy for subset in rule.spec.subsets)]
+        for policy in policies:
+            balancers = [policy.load_balancer if policy is not None else None]
+            balancers += [own.load_balancer for own in policy.port_level_settings] if policy is not None else []
+            for balancer in balancers:
+                settings = effective_settings(self._push.mesh, balancer, service)
+                if settings is not None and settings.labels:
+                    return frozenset(self._proxy.labels.items())
+        return None
+
+    def _of_service(self, service: Service, rule: ConsolidatedRule | None) -> Iterator[Cluster]:
+        dynamic = is_dynamic_wildcard(service)
+        for port in service.ports:
+            if port.protocol is Protocol.UDP or (dynamic and port.protocol not in _DYNAMIC_PROTOCOLS):
+                continue
+            cut = _Cut(service=service, port=port, rule=rule)
+            yield from self._dynamic(cut) if dynamic else self._with_subsets(cut)
+
+    def _with_subsets(self, cut: _Cut) -> Iterator[Cluster]:
+        """The cluster of a port and those of the rule's subsets (``applyDestinationRule``)."""
+        policy = self._policy_of(cut)
+        kind = self._type_of(cut.service)
+        groups = self._endpoint_builder(cut).resolved_by_name() if kind in _DNS_TYPES else None
+        draft = self._new_draft(cut, kind, groups)
+        if draft is None:
+            self._report_no_endpoints(cut)
+            return
+        self._apply_policy(draft, cut, policy, groups)
+        self._finish(draft, cut, policy)
+        yield draft.build()
+        for subset in cut.rule.spec.subsets if cut.rule is not None else ():
+            cluster = self._subset(replace(cut, subset=subset), policy, draft.type)
+            if cluster is not None:
+                yield cluster
+
+    def _subset(self, cut: _Cut, general: TrafficPolicy | None, kind: str | None) -> Cluster | None:
+        assert cut.subset is not None
+        own = cut.subset.traffic_policy
+        balancer = own.load_balancer if own is not None else None
+        if balancer is not None and balancer.simple == "PASSTHROUGH":
+            kind = ORIGINAL_DST
+        groups = self._endpoint_builder(cut).resolved_by_name() if kind in _DNS_TYPES else None
+        draft = self._new_draft(cut, kind, groups)
+        if draft is None:
+            self._report_no_endpoints(cut)
+            return None
+        policy = subset_policy(general, own, cut.port.number)
+        self._apply_policy(draft, cut, policy, groups)
+        self._finish(draft, cut, policy)
+        return draft.build()
+
+    def _dynamic(self, cut: _Cut) -> Iterator[Cluster]:
+        """A dynamic forward proxy: hosts under the wildcard are resolved as requests name them."""
+        config = DynamicForwardProxyClusterConfig(dns_cache_config=service_cache(self._push, self._proxy, cut.service))
+        draft = ClusterDraft(
+            name=cut.name,
+            dynamic=True,
+            lb_policy=CLUSTER_PROVIDED,
+            cluster_type=CustomClusterType(name="envoy.clusters.dynamic_forward_proxy", typed_config=config),
+            because=list(_service_reasons(cut)),
+        )
+        self._set_upstream_protocol(draft, cut.port.protocol)
+        policy = self._policy_of(cut)
+        self._apply_policy(draft, cut, policy, None)
+        self._finish(draft, cut, policy)
+        yield draft.build()
+
+    # ---- steps
+
+    def _policy_of(self, cut: _Cut) -> TrafficPolicy | None:
+        general = cut.rule.spec.traffic_policy if cut.rule is not None else None
+        policy, _ = port_policy(general, cut.port.number)
+        return with_baseline(policy, self._push.mesh.default_traffic_policy)
+
+    def _type_of(self, service: Service) -> str:
+        """Istio's ``convertResolution``."""
+        if service.resolution is Resolution.DNS_LB and service.race_first_tcp_connect:
+            return "LOGICAL_DNS"
+        if service.resolution is Resolution.PASSTHROUGH and not self._proxy.is_sidecar:
+            return "EDS"
+        headless = service.resolution is Resolution.PASSTHROUGH and service.is_kubernetes
+        if headless and self._push.features.enable_eds_for_headless:
+            return "EDS"
+        return _TYPES.get(service.resolution, "EDS")
+
+    def _endpoint_builder(self, cut: _Cut) -> EndpointBuilder:
+        return EndpointBuilder(
+            push=self._push,
+            proxy=self._proxy,
+            service=cut.service,
+            port=cut.port,
+            rule=cut.rule.spec if cut.rule is not None else None,
+            subset=cut.subset_name,
+            only_mutual_tls=cut.sni_dnat,
+        )
+
+    def _new_draft(self, cut: _Cut, kind: str | None, groups: list[LocalityGroup] | None) -> ClusterDraft | None:
+        """The bare cluster (``buildCluster``); None for one resolved by name without endpoints."""
+        service = cut.service
+        draft = ClusterDraft(name=cut.name, type=kind, has_common_lb_config=True, because=list(_service_reasons(cut)))
+        if groups is not None:
+            if not groups:
+                return None
+            draft.endpoints = built(groups)
+            draft.dns_lookup_family = lookup_family(self._push, self._proxy)
+            if service.race_first_tcp_connect:
+                draft.dns_lookup_family = "ALL"
+            draft.typed_dns_resolver_config = _RESOLVER
+            draft.dns_jitter = _DNS_JITTER
+            draft.dns_refresh_rate = self._push.mesh.dns_refresh_rate
+            draft.respect_dns_ttl = True
+        override = service.passthrough_target_ports.get(cut.port.number)
+        if kind == ORIGINAL_DST and override is not None:
+            draft.original_dst = OriginalDstLbConfig(upstream_port_override=override)
+        self._set_upstream_protocol(draft, cut.port.protocol)
+        draft.metadata["services"] = [{"host": service.host, "name": service.name, "namespace": service.namespace}]
+        return draft
+
+    def _set_upstream_protocol(self, draft: ClusterDraft, protocol: Protocol) -> None:
+        if protocol.is_http2:
+            draft.http.version = "HTTP2"
+            return
+        if (protocol.is_http or protocol.is_unsupported) and self._preserve_case:
+            draft.http.version = "HTTP1"
+            draft.http.preserve_case = True
+        if self._proxy.is_sidecar and protocol.is_unsupported:
+            draft.http.version = "DOWNSTREAM"
+
+    def _apply_policy(
+        self, draft: ClusterDraft, cut: _Cut, policy: TrafficPolicy | None, groups: list[LocalityGroup] | None
+    ) -> None:
+        """Istio's ``applyTrafficPolicy``, in its order."""
+        policy = policy if policy is not None else TrafficPolicy()
+        mesh, protocol = self._push.mesh, cut.port.protocol
+        pool = policy.connection_pool if policy.connection_pool is not None else NO_SETTINGS
+        apply_h2_upgrade(draft, protocol, mesh, pool)
+        apply_connection_pool(draft, mesh, pool, policy.retry_budget)
+        forced = cut.service.supports_unhealthy_forced or self._push.features.send_unhealthy_endpoints
+        if draft.dynamic and policy.outlier_detection is not None:
+            self._report_dynamic_outlier_detection(cut, policy)
+        else:
+            apply_outlier_detection(draft, policy.outlier_detection, unhealthy_are_told=forced)
+        if draft.lb_policy != CLUSTER_PROVIDED:
+            self._apply_load_balancing(draft, cut, policy, groups)
+        if not cut.sni_dnat:
+            apply_tls(draft, policy.tls, self._tls_situation(cut))
+            apply_proxy_protocol(draft, policy.proxy_protocol)
+        if draft.type == ORIGINAL_DST:
+            draft.lb_policy = CLUSTER_PROVIDED
+        draft.because.extend(_policy_reasons(policy))
+
+    def _apply_load_balancing(
+        self, draft: ClusterDraft, cut: _Cut, policy: TrafficPolicy, groups: list[LocalityGroup] | None
+    ) -> None:
+        features = self._push.features
+        told = (
+            cut.service.supports_unhealthy_forced
+            or features.send_unhealthy_endpoints
+            or features.auto_send_unhealthy_endpoints
+        )
+        if draft.panic_threshold is None and told:
+            draft.panic_threshold = Percent(value=0.0)
+        settings = effective_settings(self._push.mesh, policy.load_balancer, cut.service)
+        apply_locality_config(draft, settings, features)
+        if groups is not None:
+            ejecting = draft.outlier_detection is not None
+            by_labels = cut.subset is None
+            if by_labels and settings is not None and settings.labels and len(groups) > 1:
+                self._report_crash(cut)
+            ordered = apply_locality(groups, settings, self._proxy, failover=ejecting, by_labels=by_labels)
+            draft.endpoints = built(ordered)
+        apply_load_balancer(draft, policy.load_balancer, cut.port.protocol, features)
+
+    def _tls_situation(self, cut: _Cut) -> TlsSituation:
+        rule = cut.rule.spec if cut.rule is not None else None
+        policy = rule.traffic_policy if rule is not None else None
+        if cut.subset is not None:
+            policy = cut.subset.traffic_policy
+        dynamic = is_dynamic_wildcard(cut.service)
+        return TlsSituation(
+            push=self._push,
+            proxy=self._proxy,
+            service=cut.service,
+            port=cut.port.number,
+            subset=cut.subset_name,
+            service_accounts=() if dynamic else self._push.registry.service_accounts(cut.service),
+            with_selector=rule is not None and rule.workload_selector is not None,
+            mtls_mode=service_mtls_mode(self._push, policy, cut.service, cut.port.number),
+            dynamic=dynamic,
+        )
+
+    def _finish(self, draft: ClusterDraft, cut: _Cut, policy: TrafficPolicy | None) -> None:
+        """Endpoints that are told, and the metadata that says where the cluster comes from."""
+        if draft.type == "EDS":
+            draft.endpoints = self._endpoint_builder(cut).discovered()
+        if cut.service.mesh_external and cut.subset is None:
+            draft.metadata["external"] = True
+        if cut.rule is not None:
+            rule = cut.rule.rule
+            path = f"/apis/networking.istio.io/v1/namespaces/{rule.namespace}/destination-rule/{rule.name}"
+            draft.metadata["config"] = path
+            if policy is not None and policy.tls is not None and policy.tls.mode in ("SIMPLE", "MUTUAL"):
+                draft.metadata["alpn_override"] = "false"
+        if cut.subset is not None:
+            draft.metadata["subset"] = cut.subset_name
+        draft.because = list(weightiest(draft.because))
+
+    # ---- what is dropped
+
+    def _report_no_endpoints(self, cut: _Cut) -> None:
+        where = cut.subset.origin if cut.subset is not None else cut.port.origin
+        what = f"subset {cut.subset_name} of {cut.service.host}" if cut.subset is not None else cut.service.host
+        self._push.problems.report(
+            "SBX0401",
+            f"{what} has no endpoints on port {cut.port.number}, so there is no cluster: requests get 503 (NC)",
+            where,
+            severity="warning",
+        )
+
+    def _report_dynamic_outlier_detection(self, cut: _Cut, policy: TrafficPolicy) -> None:
+        assert policy.outlier_detection is not None
+        self._push.problems.report(
+            "SBX0403",
+            f"outlierDetection for {cut.service.host} crashes istiod, for the host is DYNAMIC_DNS; ignored",
+            policy.outlier_detection.origin,
+            severity="error",
+        )
+
+    def _report_crash(self, cut: _Cut) -> None:
+        self._push.problems.report(
+            "SBX0402",
+            f"failover priorities with endpoints of {cut.service.host} in several localities crash istiod",
+            cut.rule.rule.spec.origin if cut.rule is not None else cut.service.origin,
+            severity="warning",
+        )
+
+
+def _service_reasons(cut: _Cut) -> Iterator[Because]:
+    """Subset, port, and what made the service of its type."""
+    if cut.subset is not None:
+        yield written("subset", cut.subset, "name")
+    if cut.port.origin is not None:
+        yield Because("port", cut.port.origin)
+    yield from cut.service.because
+
+
+def _policy_reasons(policy: TrafficPolicy) -> Iterator[Because]:
+    """The blocks of the traffic policy that was applied."""
+    blocks = (
+        ("load balancer", policy.load_balancer),
+        ("connection pool", policy.connection_pool),
+        ("outlier detection", policy.outlier_detection),
+        ("PROXY protocol", policy.proxy_protocol),
+        ("retry budget", policy.retry_budget),
+    )
+    for what, block in blocks:
+        if block is not None and block.place:
+            yield Because(what, block.origin)

@@ -1,0 +1,92 @@
+"""The names that the DNS proxy of a sidecar answers.
+
+Source: Istio pkg/dns/server/name_table.go; section 10.4 of the semantics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sandbox.compiler.names import UNSPECIFIED_IP
+from sandbox.compiler.provenance import weightiest
+from sandbox.compiler.proxy import is_ip_address
+from sandbox.compiler.services import Health, Resolution, Service, ServiceEndpoint
+from sandbox.plan.because import Because
+from sandbox.plan.name_table import NameEntry, NameTable
+
+if TYPE_CHECKING:
+    from sandbox.compiler.proxy import Proxy
+    from sandbox.compiler.push_context import PushContext
+    from sandbox.compiler.sidecar_scope import SidecarScope
+
+
+def build_name_table(push: PushContext, proxy: Proxy, scope: SidecarScope) -> NameTable:
+    """Addresses by host: virtual ones, or those of the pods of headless services."""
+    hosts: dict[str, NameEntry] = {}
+    for listener in scope.egress_listeners:
+        for service in listener.services:
+            addresses = service.all_addresses_for(proxy)
+            usable = [address for address in addresses if is_ip_address(address)]
+            if UNSPECIFIED_IP in addresses:
+                usable = _headless(push, service, hosts)
+            if usable:
+                _enter(hosts, service, tuple(usable))
+    return NameTable(hosts=hosts)
+
+
+def _headless(push: PushContext, service: Service, hosts: dict[str, NameEntry]) -> list[str]:
+    """The addresses of a headless service's pods; pods with a name of their own get an entry."""
+    if service.resolution is not Resolution.PASSTHROUGH:
+        return []
+    addresses: dict[str, None] = {}
+    named: dict[str, list[str]] = {}
+    domain = service.host.partition(".")[2]
+    for endpoint in _ready(push, service):
+        if endpoint.addresses[0] in addresses:
+            continue
+        addresses.update(dict.fromkeys(endpoint.addresses))
+        if endpoint.sub_domain and domain:
+            named.setdefault(f"{endpoint.host_name}.{endpoint.sub_domain}", []).extend(endpoint.addresses)
+    for short_name, own in named.items():
+        hosts[f"{short_name}.{domain}"] = NameEntry(
+            addresses=tuple(own),
+            registry=service.registry.value,
+            short_name=short_name,
+            namespace=service.namespace,
+            because=_because(service),
+        )
+    return list(addresses)
+
+
+def _ready(push: PushContext, service: Service) -> Iterator[ServiceEndpoint]:
+    endpoints: Iterable[ServiceEndpoint] = (
+        endpoint for port in service.ports for endpoint in push.registry.endpoints_by_port(service, port.number)
+    )
+    for endpoint in endpoints:
+        healthy = service.publish_not_ready or endpoint.health is Health.HEALTHY
+        if healthy and endpoint.addresses and all(map(is_ip_address, endpoint.addresses)):
+            yield endpoint
+
+
+def _because(service: Service) -> tuple[Because, ...]:
+    """The line of the host."""
+    host = (Because("host", service.origin),) if service.origin is not None else ()
+    return weightiest((*host, *service.because))
+
+
+def _enter(hosts: dict[str, NameEntry], service: Service, addresses: tuple[str, ...]) -> None:
+    """Several objects for a host add up; a Kubernetes Service is alone."""
+    existing = hosts.get(service.host)
+    if existing is None or (service.is_kubernetes and existing.registry != service.registry.value):
+        hosts[service.host] = NameEntry(
+            addresses=addresses,
+            registry=service.registry.value,
+            short_name=service.name if service.is_kubernetes else "",
+            namespace=service.namespace if service.is_kubernetes else "",
+            because=_because(service),
+        )
+    elif not service.is_kubernetes and existing.registry == service.registry.value:
+        because = weightiest((*existing.because, *_because(service)))
+        hosts[service.host] = replace(existing, addresses=existing.addresses + addresses, because=because)

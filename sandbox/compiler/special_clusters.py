@@ -1,0 +1,80 @@
+"""Clusters that stand for no service: nowhere, the original destination, any name.
+
+Source: Istio pilot/pkg/networking/core/cluster_builder.go; sections 1.3, 4.10 of the semantics.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from sandbox.compiler.cluster_draft import ClusterDraft
+from sandbox.compiler.connection_pools import NO_SETTINGS, apply_connection_pool
+from sandbox.compiler.dynamic_dns import allow_any_cache
+from sandbox.compiler.names import ALLOW_ANY_DYNAMIC_DNS_CLUSTER, BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER
+from sandbox.compiler.outbound_policy import because_of_policy
+from sandbox.compiler.provenance import by_default, written
+from sandbox.compiler.upstream_tls import TLS_SOCKET, tls_context
+from sandbox.plan.cluster import Cluster, CustomClusterType, DynamicForwardProxyClusterConfig
+from sandbox.plan.http_connection_manager import HttpProtocolOptionsCommon
+from sandbox.plan.tls import TransportSocket
+
+if TYPE_CHECKING:
+    from sandbox.compiler.proxy import Proxy
+    from sandbox.compiler.push_context import PushContext
+    from sandbox.compiler.sidecar_scope import SidecarScope
+
+_IDLE_TIMEOUT: Final = timedelta(minutes=5)
+
+
+def black_hole_cluster(push: PushContext) -> Cluster:
+    """Nowhere: no endpoints."""
+    return Cluster(
+        name=BLACK_HOLE_CLUSTER,
+        type="STATIC",
+        connect_timeout=push.mesh.connect_timeout,
+        because=(by_default("cluster", "every proxy has a cluster that leads nowhere"),),
+    )
+
+
+def passthrough_cluster(push: PushContext, proxy: Proxy) -> Cluster:
+    """Wherever the connection wanted to go; the mesh's baseline limits it."""
+    draft = ClusterDraft(name=PASSTHROUGH_CLUSTER, type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED")
+    draft.because = [by_default("cluster", "every sidecar has a cluster that leads to the original destination")]
+    baseline = push.mesh.default_traffic_policy
+    pool = baseline.connection_pool if baseline is not None else None
+    _speak_as_downstream(draft, proxy)
+    apply_connection_pool(draft, push.mesh, pool if pool is not None else NO_SETTINGS, None)
+    if pool is not None:
+        draft.because.append(written("connection pool", pool))
+    return draft.build()
+
+
+def allow_any_dynamic_dns_cluster(push: PushContext, proxy: Proxy, scope: SidecarScope) -> Cluster:
+    """Whatever name the request has, resolved; TLS as the mesh's ``outboundTrafficPolicy.tls`` says."""
+    policy = push.mesh.outbound_traffic_policy
+    tls = policy.tls if policy is not None else None
+    plain = tls is None or tls.mode == "DISABLE"
+    config = DynamicForwardProxyClusterConfig(
+        dns_cache_config=allow_any_cache(push, proxy), allow_insecure_cluster_options=plain
+    )
+    draft = ClusterDraft(
+        name=ALLOW_ANY_DYNAMIC_DNS_CLUSTER,
+        dynamic=True,
+        lb_policy="CLUSTER_PROVIDED",
+        cluster_type=CustomClusterType(name="envoy.clusters.dynamic_forward_proxy", typed_config=config),
+        because=[because_of_policy(scope)],
+    )
+    _speak_as_downstream(draft, proxy)
+    apply_connection_pool(draft, push.mesh, NO_SETTINGS, None)
+    context = tls_context(draft, tls, None) if tls is not None else None
+    if context is not None:
+        draft.transport_socket = TransportSocket(name=TLS_SOCKET, typed_config=context)
+    return draft.build()
+
+
+def _speak_as_downstream(draft: ClusterDraft, proxy: Proxy) -> None:
+    headers = proxy.metadata.proxy_config.proxy_headers
+    draft.http.preserve_case = headers is not None and bool(headers.preserve_http1_header_case)
+    draft.http.version = "DOWNSTREAM"
+    draft.http.common = HttpProtocolOptionsCommon(idle_timeout=_IDLE_TIMEOUT)
