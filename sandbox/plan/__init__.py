@@ -24,3 +24,5 @@ class NodePlan:
     route_configurations: Mapping[str, RouteConfiguration] = field(default_factory=dict)
     clusters: Mapping[str, Cluster] = field(default_factory=dict)
     name_table: NameTable = field(default_factory=NameTable)
+    runtime: Mapping[str, str] = field(default_factory=dict)
+    """Envoy's runtime: what ``ProxyConfig.runtimeValues`` puts into the bootstrap, e.g. reloadable features."""

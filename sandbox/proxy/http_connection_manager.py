@@ -32,6 +32,7 @@ DEFAULT_IDLE_TIMEOUT = 3600.0
 DEFAULT_DRAIN_TIMEOUT = 5.0
 DEFAULT_DELAYED_CLOSE_TIMEOUT = 1.0
 _DATE_LIFETIME = 0.5
+_HIDES_TRANSPORT_FAILURE = "envoy.reloadable_features.hide_transport_failure_reason_in_response_body"
 
 
 class HttpConnectionManagerRuntime:
@@ -44,6 +45,8 @@ class HttpConnectionManagerRuntime:
         self.logger = node.stream_logger(plan.access_log)
         self.request_headers = RequestHeaders(plan, node.random)
         self.traces = plan.tracing is not None
+        self.counts_wire = any("BYTES" in repr(log.typed_config) for log in plan.access_log)
+        """Whether a log may ask for the sizes of heads and of what went over the wire."""
         self.paths = PathRules(bool(plan.normalize_path), plan.merge_slashes, plan.path_with_escaped_slashes_action)
         self.proxy_100_continue = plan.proxy_100_continue
         self.upgrades = frozenset(
@@ -51,7 +54,7 @@ class HttpConnectionManagerRuntime:
         )
         routers = [each.typed_config for each in plan.http_filters if isinstance(each.typed_config, Router)]
         self.suppresses_envoy_headers = any(router.suppress_envoy_headers for router in routers)
-        self.transport_failure_in_body = False
+        self.transport_failure_in_body = node.plan.runtime.get(_HIDES_TRANSPORT_FAILURE) == "false"
         """Envoy before 1.39 told the transport's failure in the body of a 503."""
         self._protocol_options(plan.http_protocol_options or Http1ProtocolOptions(), plan)
         self._times(plan, plan.common_http_protocol_options or HttpProtocolOptionsCommon())

@@ -156,6 +156,8 @@ class Http1ServerConnection(asyncio.Protocol):
             start, start_wall = self._head_since
             self._head_complete()
         self.stream = stream = HttpStream(self, start, start_wall)
+        if manager.counts_wire:
+            stream.info.request_headers_bytes, stream.info.wire_bytes_received = head_sizes(data, head)
         if isinstance(head, Refusal):
             self._buffer = b""
             self._state = WAIT
@@ -196,6 +198,7 @@ class Http1ServerConnection(asyncio.Protocol):
         assert stream is not None
         try:
             payload, rest = body.feed(data)
+            stream.info.wire_bytes_received += len(data) - len(rest)
         except BodyError:
             self._state = WAIT
             stream.codec_error(BAD_REQUEST)
@@ -271,17 +274,26 @@ class Http1ServerConnection(asyncio.Protocol):
             framing = b"transfer-encoding: chunked\r\n"
             self._is_chunked = not stream.is_head
         original = original_names(names) if names is not None else None
-        self.transport.write(b"%b%b%b\r\n" % (line, render_headers(headers, original), framing))
+        data = b"%b%b%b\r\n" % (line, render_headers(headers, original), framing)
+        if self.manager.counts_wire:
+            stream.info.response_headers_bytes = len(data) - len(line) - 2
+            stream.info.wire_bytes_sent += len(data)
+        self.transport.write(data)
 
     def write_data(self, data: bytes) -> None:
         """See DownstreamCodec."""
-        self.transport.write(chunk(data) if self._is_chunked else data)
+        framed = chunk(data) if self._is_chunked else data
+        if self.stream is not None:
+            self.stream.info.wire_bytes_sent += len(framed)
+        self.transport.write(framed)
 
     def write_end(self) -> None:
         """See DownstreamCodec."""
         if self._is_chunked:
             self.transport.write(LAST_CHUNK)
             self._is_chunked = False
+            if self.stream is not None:
+                self.stream.info.wire_bytes_sent += len(LAST_CHUNK)
 
     def enter_tunnel(self) -> None:
         """See DownstreamCodec."""
@@ -348,3 +360,14 @@ class Http1ServerConnection(asyncio.Protocol):
         self._drain_timer = None
         if self.stream is None and self._state == HEAD:
             self._close(is_immediate=False)
+
+
+def head_sizes(data: bytes, head: RequestHead | Refusal) -> tuple[int, int]:
+    """Bytes of the header fields as Envoy counts them (three more than name and value), and of the whole head."""
+    size = len(data) if isinstance(head, Refusal) else head.size
+    fields = 0
+    for line in data[:size].split(b"\n")[1:]:
+        name, colon, value = line.partition(b":")
+        if colon:
+            fields += len(name) + len(value.strip(b" \t\r")) + 3
+    return fields, size

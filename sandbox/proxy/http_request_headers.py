@@ -91,10 +91,10 @@ class RequestHeaders:
             set_header(headers, b"x-forwarded-proto", b"https" if is_tls else b"http")
         if self._append_port and (b"x-forwarded-port" not in marked or self._use_remote):
             set_header(headers, b"x-forwarded-port", b"%d" % connection.destination_port)
-        self._request_id(headers, marked)
         if self._use_remote:
             address = (info.downstream_remote_address or "").rpartition(":")[0].strip("[]")
             set_header(headers, b"x-envoy-external-address", address.encode())
+        self._request_id(headers, marked)
         if self._via:
             set_header(headers, b"via", self._via if b"via" not in marked else marked[b"via"] + b", " + self._via)
         if head.scheme is None:

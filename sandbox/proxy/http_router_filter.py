@@ -260,6 +260,8 @@ class RouterFilter:
         connection = pool.acquire(self)
         if connection is None:
             self._pool = pool
+            stream.info.upstream_host = host.address
+            stream.info.upstream_host_name = host.hostname
         elif isinstance(connection, UpstreamFailure):
             self._failed(Reset.OVERFLOW, connection)
         else:
@@ -284,9 +286,6 @@ class RouterFilter:
         self._pool = None
         if self._is_done:
             return
-        if failure.kind is not FailureKind.OVERFLOW:
-            self.stream.info.upstream_host = host.address
-            self.stream.info.upstream_host_name = host.hostname
         self._failed(_RESETS[failure.kind], failure)
 
     def _send(self, connection: Http1ClientConnection) -> None:
@@ -305,6 +304,8 @@ class RouterFilter:
         is_end = stream.is_request_complete and not self._body_size
         head, is_chunked = render_request_head(stream, is_end=is_end, keeps_case=stream.manager.keeps_case)
         info.first_upstream_tx = time.monotonic()
+        if stream.manager.counts_wire:
+            info.upstream_header_bytes_sent = len(head) - head.index(b"\n") - 3
         connection.send_head(
             self, head, is_chunked=is_chunked, is_head_method=stream.is_head, is_upgrade=stream.is_upgrade
         )
@@ -337,6 +338,9 @@ class RouterFilter:
             if not connection.host.healthy:
                 connection.close_after_response()
                 connection.pool.close_idle()
+        if stream.manager.counts_wire:
+            self._count_wire()
+            info.upstream_header_bytes_received = sum(len(name) + len(value) + 3 for name, value in head.headers)
         if is_end:
             self._connection = None
         if self._retry is not None and self._retries_status(head):
@@ -370,6 +374,7 @@ class RouterFilter:
 
     def on_upstream_end(self) -> None:
         """See UpstreamCallbacks."""
+        self._count_wire()
         self._connection = None
         if self._is_done:
             return
@@ -480,8 +485,6 @@ class RouterFilter:
         """The route's timeout."""
         if self._is_done:
             return
-        if self._pool is not None and self._host is not None:
-            self.stream.info.upstream_host = self._host.address
         self._cluster_failed()
         self._time_out("response_timeout")
 
@@ -509,6 +512,13 @@ class RouterFilter:
 
     # --- the end ---
 
+    def _count_wire(self) -> None:
+        """What the try at hand sent and received."""
+        connection, info = self._connection, self.stream.info
+        if connection is not None and self.stream.manager.counts_wire:
+            info.upstream_wire_bytes_sent = connection.wire_bytes_sent
+            info.upstream_wire_bytes_received = connection.wire_bytes_received
+
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -517,6 +527,7 @@ class RouterFilter:
     def abandon(self) -> None:
         """The stream answers by itself: nothing from the upstream counts any more."""
         self._is_done = True
+        self._count_wire()
         self._drop_connection()
         if self._pool is not None:
             self._pool.cancel(self)

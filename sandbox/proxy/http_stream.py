@@ -10,7 +10,7 @@ from sandbox.match.facts import RequestFacts
 from sandbox.proxy.http_local_reply import local_reply
 from sandbox.proxy.http_router_filter import RouterFilter
 from sandbox.proxy.http_timeouts import StreamTimers
-from sandbox.wire.headers import HOP_BY_HOP_RESPONSE, header_value, set_header, tokens
+from sandbox.wire.headers import HOP_BY_HOP_RESPONSE, set_header, tokens
 from sandbox.wire.http_path import PathRedirect, PathRejected
 
 if TYPE_CHECKING:
@@ -122,7 +122,6 @@ class HttpStream:
         info.path = head.path
         info.authority = head.host
         info.request_headers = self.headers = head.headers
-        info.request_headers_bytes = head.size
         self.is_head = head.method == b"HEAD"
         path = head.path
         if not head.is_http11:
@@ -469,11 +468,12 @@ class HttpStream:
         if self.router is not None:
             self.router.finish()
         info = self.info
-        info.end = info.last_downstream_tx = time.monotonic()
+        info.end = now = time.monotonic()
+        if not is_reset:
+            info.last_downstream_tx = now
         self.manager.logger.log(info)
         is_complete = self.is_request_complete and not self.is_decoding
-        without_length = not self.head_is_http11 and header_value(info.response_headers, b"content-length") is None
-        is_immediate = self.saw_close and (is_complete or without_length)
+        is_immediate = self.saw_close and is_complete
         self.codec.stream_ended(self, is_reset=is_reset, is_immediate=is_immediate)
 
 

@@ -167,6 +167,8 @@ def _incomplete_request(data: bytes, limits: HeadLimits) -> Refusal | None:
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bool]:
     """Method, target, and whether the version is 1.1."""
+    if line[0] not in _FIRST_LETTERS:
+        raise _Refused(BAD_REQUEST)
     parts = line.split(b" ")
     if len(parts) != 3:
         parts = line.split(None, 2)

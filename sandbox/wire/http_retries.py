@@ -32,7 +32,19 @@ CONNECT_FAILURES = frozenset(
 )
 _GRPC_WORDS = {"cancelled": 1, "deadline-exceeded": 4, "internal": 13, "resource-exhausted": 8, "unavailable": 14}
 _KNOWN_WORDS = frozenset(
-    ["5xx", "gateway-error", "connect-failure", "retriable-4xx", "refused-stream", "retriable-status-codes", "retriable-headers", "reset", "reset-before-request", "envoy-ratelimited", "http3-post-connect-failure"]
+    [
+        "5xx",
+        "gateway-error",
+        "connect-failure",
+        "retriable-4xx",
+        "refused-stream",
+        "retriable-status-codes",
+        "retriable-headers",
+        "reset",
+        "reset-before-request",
+        "envoy-ratelimited",
+        "http3-post-connect-failure",
+    ]
 ) | frozenset(_GRPC_WORDS)
 
 
