@@ -19,7 +19,7 @@ from sandbox.compiler.protocols import parse_protocol
 from sandbox.compiler.proxy import Proxy, ProxyMetadata
 from sandbox.compiler.push_context import PushContext
 from sandbox.compiler.service_registry import ServiceRegistry
-from sandbox.compiler.services import Registry, Resolution, Service, ServiceEndpoint, ServicePort
+from sandbox.compiler.services import Health, Registry, Resolution, Service, ServiceEndpoint, ServicePort
 from sandbox.istio.load import Configuration, load_texts
 from sandbox.plan import NodePlan
 
@@ -29,11 +29,10 @@ CASES = Path(__file__).parents[3] / "shared" / "cases" / "istio"
 
 FEATURES = {
     "EnableIPAutoallocate": "PILOT_ENABLE_IP_AUTOALLOCATE",
-    "EnableDualStack": "ISTIO_DUAL_STACK",
     "EnableHeadlessFilterChainListener": "PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER",
     "EnableMysqlFilter": "PILOT_ENABLE_MYSQL_FILTER",
 }
-NOT_EMULATED = {"EnableAmbient": "ambient mesh"}
+NOT_EMULATED = {"EnableAmbient": "ambient mesh", "EnableDualStack": "proxies with two IP families at once"}
 
 CLUSTER = "Kubernetes"
 
@@ -79,7 +78,7 @@ def _environment(env: dict[str, Any]) -> dict[str, str]:
     found = {}
     for name, value in (env.get("features") or {}).items():
         name = name.removeprefix("features.")
-        if name in NOT_EMULATED:
+        if name in NOT_EMULATED and value:
             raise NotApplicable(NOT_EMULATED[name])
         if name in FEATURES:
             found[FEATURES[name]] = str(value).lower()
@@ -175,7 +174,7 @@ def model_endpoints(entry: dict[str, Any], port: ServicePort) -> tuple[ServiceEn
             host_name=endpoint.get("hostname", ""),
             sub_domain=endpoint.get("subdomain", ""),
             network=endpoint.get("network", ""),
-            healthy=endpoint.get("health", "Healthy") == "Healthy",
+            health=Health[endpoint["health"].upper()] if endpoint.get("health") else Health.UNKNOWN,
         )
         for endpoint in entry.get("endpoints") or ()
     )
