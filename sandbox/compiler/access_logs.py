@@ -17,6 +17,7 @@ from sandbox.compiler.access_log_formats import (
     parse_json_format,
     text_format,
 )
+from sandbox.compiler.provenance import written
 from sandbox.compiler.provider_clusters import lookup_cluster
 from sandbox.compiler.telemetry import (
     ProviderLogging,
@@ -95,10 +96,10 @@ def _from_mesh(push: PushContext) -> AccessLogs:
     mesh = push.mesh
     logs = AccessLogs()
     if mesh.access_log_file:
-        log = _file_log_of_mesh(push, mesh.access_log_file, (Because("access log", mesh.origin_of("access_log_file")),))
+        log = _file_log_of_mesh(push, mesh.access_log_file, (written("access log", mesh, "access_log_file"),))
         logs = AccessLogs((log,), (log,), (replace(log, filter=_NO_CHAIN),))
     if mesh.enable_envoy_access_log_service:
-        because = (Because("access log", mesh.origin_of("enable_envoy_access_log_service")),)
+        because = (written("access log", mesh, "enable_envoy_access_log_service"),)
         http = HttpGrpcAccessLogConfig(common_config=_grpc("http_envoy_accesslog", _ALS_CLUSTER, "", _ALL_PEERS))
         tcp = TcpGrpcAccessLogConfig(common_config=_grpc("tcp_envoy_accesslog", _ALS_CLUSTER, "", _ALL_PEERS))
         of_listener = _grpc("listener_envoy_accesslog", _ALS_CLUSTER, "", _ALL_PEERS)
@@ -117,7 +118,7 @@ def _from_mesh(push: PushContext) -> AccessLogs:
 def _file_log_of_mesh(push: PushContext, path: str, because: tuple[Because, ...]) -> AccessLog:
     mesh = push.mesh
     format_because = (
-        Because("log format", mesh.origin_of("access_log_format"))
+        written("log format", mesh, "access_log_format")
         if mesh.access_log_format
         else Because("log format", IstioDefault("the default format", mesh.origin_of("access_log_encoding")))
     )
@@ -184,7 +185,7 @@ def _filtered(item: _Configured, filters: tuple[AccessLogFilter, ...]) -> Access
 
 
 def _provider_log(push: PushContext, provider: ExtensionProvider) -> AccessLog | None:
-    because = (Because("access log provider", provider.origin),)
+    because = (written("access log provider", provider),)
     file = provider.envoy_file_access_log
     if file is not None:
         if provider.name == BUILTIN_PROVIDER and file.log_format is None and not file.omit_empty_values:

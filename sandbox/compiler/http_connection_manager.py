@@ -17,9 +17,10 @@ from sandbox.compiler.faults import FAULT_FILTER
 from sandbox.compiler.listener_builder import ListenerBuilder
 from sandbox.compiler.outbound_policy import is_allow_any_dynamic_dns
 from sandbox.compiler.protocols import Protocol
+from sandbox.compiler.provenance import by_default, written
 from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.base import TypedExtensionConfig
-from sandbox.plan.because import Because, IstioDefault
+from sandbox.plan.because import Because
 from sandbox.plan.http_connection_manager import (
     Cors,
     DynamicForwardProxyFilter,
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
 HTTP_CONNECTION_MANAGER: Final = "envoy.filters.network.http_connection_manager"
 DYNAMIC_FORWARD_PROXY: Final = "envoy.filters.http.dynamic_forward_proxy"
 _GRPC_WEB: Final = HttpFilter(name="envoy.filters.http.grpc_web", typed_config=GrpcWeb())
-_FAULT: Final = HttpFilter(name=FAULT_FILTER, typed_config=HTTPFault())
+_FAULT: Final = HttpFilter(
+    name=FAULT_FILTER, typed_config=HTTPFault(because=(by_default("fault filter", "faults stand at the routes"),))
+)
 _CORS: Final = HttpFilter(name=CORS_FILTER, typed_config=Cors())
 _WEBSOCKET: Final = (UpgradeConfig(upgrade_type="websocket"),)
 _ROUTERS: Final = {
@@ -158,12 +161,12 @@ def _because(builder: ListenerBuilder) -> tuple[Because, ...]:
     mesh, config = builder.push.mesh, builder.proxy.metadata.proxy_config
     normalization = mesh.path_normalization
     reasons = [
-        Because("path normalisation", normalization.origin)
+        written("path normalisation", normalization)
         if normalization is not None and normalization.place
-        else Because("path normalisation", IstioDefault("paths are normalised, slashes are not merged"))
+        else by_default("path normalisation", "paths are normalised, slashes are not merged")
     ]
     if config.proxy_headers is not None:
-        reasons.append(Because("proxy headers", config.proxy_headers.origin))
+        reasons.append(written("proxy headers", config.proxy_headers))
     if builder.connection_settings is not None:
-        reasons.append(Because("connection settings", builder.connection_settings.origin))
+        reasons.append(written("connection settings", builder.connection_settings))
     return (*reasons, *builder.tracing.because)

@@ -71,7 +71,7 @@ class RouteContext:
 
 
 def destination_cluster(destination: Destination | None, service: Service | None, listen_port: int) -> str:
-    """The cluster of a destination, existing or not; port: as given, else the service's only one, else the listener's."""
+    """The cluster of a destination, existing or not; port: as given, else the only one, else the listener's."""
     if destination is None or not destination.host:
         return UNKNOWN_SERVICE
     host = service.external_name if service is not None and service.external_name else destination.host

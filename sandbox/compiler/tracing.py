@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
+from sandbox.compiler.provenance import written
 from sandbox.compiler.provider_clusters import ProviderCluster, lookup_cluster
 from sandbox.compiler.telemetry import TelemetryResource, TracingSettings, merge_tracing
 from sandbox.frozen_dataclass import dataclass
@@ -72,7 +73,7 @@ def build(push: PushContext, proxy: Proxy, telemetries: tuple[TelemetryResource,
             settings.provider.origin,
         )
         return ProxyTracing(None, _request_id(True), settings.because)
-    because = (*settings.because, Because("tracing provider", settings.provider.origin))
+    because = (*settings.because, written("tracing provider", settings.provider))
     return ProxyTracing(tracing, _request_id(settings.use_request_id), because)
 
 
@@ -82,7 +83,7 @@ def _request_id(use_for_sampling: bool) -> RequestIdExtension:
 
 def _from_mesh(push: PushContext, proxy: Proxy) -> ProxyTracing:
     if not push.mesh.enable_tracing:
-        because = Because("no tracing", push.mesh.origin_of("enable_tracing"))
+        because = written("no tracing", push.mesh, "enable_tracing")
         return ProxyTracing(None, _request_id(True), (because,))
     tracing = Tracing(
         client_sampling=_ALWAYS, overall_sampling=_ALWAYS, random_sampling=Percent(value=_sampling(push, proxy))
@@ -94,7 +95,7 @@ def _because_sampling(proxy: Proxy) -> Because:
     given = proxy.metadata.proxy_config.tracing
     if given is None or not given.sampling:
         return Because("tracing", IstioDefault("one request in a hundred is sampled (PILOT_TRACE_SAMPLING)"))
-    return Because("tracing", given.origin_of("sampling"))
+    return written("tracing", given, "sampling")
 
 
 def _sampling(push: PushContext, proxy: Proxy) -> float:

@@ -18,6 +18,7 @@ from sandbox.compiler.names import BLACK_HOLE_CLUSTER, UNSPECIFIED_IP, UNSPECIFI
 from sandbox.compiler.network_filters import TCP_PROXY
 from sandbox.compiler.outbound_policy import because_of_policy, catch_all_cluster, is_allow_any_dynamic_dns
 from sandbox.compiler.protocols import Protocol
+from sandbox.compiler.provenance import written
 from sandbox.compiler.services import ServicePort
 from sandbox.compiler.virtual_hosts import catch_all_virtual_host, route_configuration
 from sandbox.plan.because import Because, IstioDefault
@@ -109,7 +110,7 @@ def http_proxy_listener(builder: ListenerBuilder) -> tuple[Listener, ...]:
     if not port:
         return ()
     bind = "127.0.0.1" if builder.proxy.supports_ipv4 else "::1"
-    because = (Because("HTTP proxy port", mesh.origin_of("proxy_http_port")),)
+    because = (written("HTTP proxy port", mesh, "proxy_http_port"),)
     http1 = Http1ProtocolOptions(allow_absolute_url=True, accept_http_10=builder.accept_http_10)
     options = ManagerOptions(
         stat_prefix=f"outbound_{listener_name(bind, port)};",
