@@ -1,0 +1,174 @@
+"""The last part of a walk: clusters, endpoints and TLS, and what a connection to them comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from sandbox.explain.call import Call
+from sandbox.explain.steps import Outcome, Step
+from sandbox.plan import NodePlan
+from sandbox.plan.base import SocketAddress
+from sandbox.plan.because import Because, IstioDefault
+from sandbox.plan.cluster import Cluster, LbEndpoint
+from sandbox.plan.listener import TcpProxy
+from sandbox.plan.route import RouteAction
+from sandbox.plan.tls import UpstreamTlsContext
+
+_SHOWN: Final = 3
+BLACK_HOLE: Final = "BlackHoleCluster"
+
+
+def through_route(plan: NodePlan, call: Call, action: RouteAction, steps: list[Step]) -> Outcome:
+    """From a route's clusters to the outcome of the request."""
+    if action.weighted_clusters is not None:
+        parts = [(part.name, part.weight or 0, part.because) for part in action.weighted_clusters.clusters]
+        return _through_clusters(plan, call, parts, steps)
+    return _through_clusters(plan, call, [(action.cluster or "", 1, ())], steps)
+
+
+def through_tcp_proxy(plan: NodePlan, call: Call, proxy: TcpProxy, steps: list[Step]) -> Outcome:
+    """From a TCP proxy's clusters to the outcome of the connection."""
+    if proxy.weighted_clusters is not None:
+        parts: list[tuple[str, int, tuple[Because, ...]]] = [
+            (part.name, part.weight, ()) for part in proxy.weighted_clusters.clusters
+        ]
+        outcome = _through_clusters(plan, call, parts, steps)
+    else:
+        outcome = _through_clusters(plan, call, [(proxy.cluster or "", 1, ())], steps)
+    return _as_tcp(call, outcome)
+
+
+def _as_tcp(call: Call, outcome: Outcome) -> Outcome:
+    """A connection has no status; where it fails it is reset."""
+    if outcome.is_forwarded:
+        what = "TLS" if call.is_tls else "bytes"
+        sentence = f"{what} passed through unread, both ways"
+        return replace(outcome, status=0, details="", sentence=sentence)
+    return replace(
+        outcome, status=0, details="", sentence=f"{outcome.sentence}: the connection is accepted, then reset"
+    )
+
+
+def _through_clusters(
+    plan: NodePlan, call: Call, parts: Sequence[tuple[str, int, tuple[Because, ...]]], steps: list[Step]
+) -> Outcome:
+    total = sum(weight for _, weight, _ in parts) or 1
+    outcomes = []
+    for name, weight, because in parts:
+        share = "" if len(parts) == 1 else f"{100 * weight / total:g}% of the traffic"
+        outcomes.append(_through_cluster(plan, call, name, (share, because), steps))
+    if not outcomes:
+        return Outcome(sentence="the route names no cluster")
+    if len(outcomes) == 1:
+        return outcomes[0]
+    different = [outcome for outcome in outcomes if outcome.flags]
+    notes = tuple(f"{outcome.cluster}: {','.join(outcome.flags)}" for outcome in different)
+    forwarded = next((outcome for outcome in outcomes if outcome.is_forwarded), outcomes[0])
+    names = " or ".join(outcome.cluster for outcome in outcomes)
+    return replace(forwarded, cluster=names, notes=(*forwarded.notes, *notes))
+
+
+def _through_cluster(
+    plan: NodePlan, call: Call, name: str, part: tuple[str, tuple[Because, ...]], steps: list[Step]
+) -> Outcome:
+    share, because = part
+    cluster = plan.clusters.get(name)
+    if cluster is None:
+        steps.append(Step(kind="cluster", found=name or "none", reason="there is no such cluster", because=because))
+        return Outcome(
+            status=503,
+            flags=("NC",),
+            details="cluster_not_found",
+            cluster="",
+            sentence="no service has this name and port",
+        )
+    settings = _settings(cluster)
+    reason = "; ".join(text for text in (share, settings) if text)
+    steps.append(Step(kind="cluster", found=name, reason=reason, because=(*because, *cluster.because)))
+    return _through_endpoints(call, cluster, steps)
+
+
+def _settings(cluster: Cluster) -> str:
+    kind = cluster.type or (cluster.cluster_type.name if cluster.cluster_type is not None else "")
+    words = {
+        "ORIGINAL_DST": "to the address that the client meant",
+        "STRICT_DNS": "all addresses that DNS gives",
+        "LOGICAL_DNS": "the first address that DNS gives",
+        "EDS": "endpoints that istiod knows",
+        "STATIC": "fixed endpoints",
+    }
+    told = [words.get(kind, kind)]
+    if kind not in ("ORIGINAL_DST", ""):
+        told.append(cluster.lb_policy.lower().replace("_", " "))
+    if cluster.connect_timeout is not None:
+        told.append(f"connect timeout {cluster.connect_timeout.total_seconds():g}s")
+    if cluster.outlier_detection is not None:
+        told.append("outlier detection")
+    return ", ".join(told)
+
+
+def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step]) -> Outcome:
+    if cluster.type == "ORIGINAL_DST" or cluster.cluster_type is not None:
+        _find_tls(cluster, steps)
+        return _forwarded(cluster)
+    endpoints = [
+        endpoint
+        for group in (cluster.load_assignment.endpoints if cluster.load_assignment is not None else ())
+        for endpoint in group.lb_endpoints
+    ]
+    usable = [endpoint for endpoint in endpoints if endpoint.health_status in ("UNKNOWN", "HEALTHY", "DEGRADED")]
+    if not usable:
+        reason = "the cluster has no endpoints" if not endpoints else "none of the endpoints is healthy"
+        because: tuple[Because, ...] = (
+            (Because("outbound policy", IstioDefault("unknown destinations are not allowed (REGISTRY_ONLY)")),)
+            if cluster.name == BLACK_HOLE
+            else ()
+        )
+        steps.append(Step(kind="endpoint", found="none", reason=reason, because=() if cluster.because else because))
+        return Outcome(
+            status=503,
+            flags=("UH",),
+            details="no_healthy_upstream",
+            cluster=cluster.name,
+            sentence="blocked" if cluster.name == BLACK_HOLE else "no healthy upstream",
+        )
+    shown = ", ".join(endpoint_text(endpoint) for endpoint in usable[:_SHOWN])
+    more = f" (and {len(usable) - _SHOWN} more)" if len(usable) > _SHOWN else ""
+    lines = tuple(dict.fromkeys(each for endpoint in usable[:_SHOWN] for each in endpoint.because))
+    steps.append(Step(kind="endpoint", found=shown + more, because=lines))
+    _find_tls(cluster, steps)
+    return _forwarded(cluster)
+
+
+def _forwarded(cluster: Cluster) -> Outcome:
+    return Outcome(
+        details="via_upstream",
+        cluster=cluster.name,
+        is_forwarded=True,
+        sentence="forwarded; the status is the upstream's own",
+    )
+
+
+def endpoint_text(endpoint: LbEndpoint) -> str:
+    """``address:port`` of an endpoint."""
+    address = endpoint.endpoint.address if endpoint.endpoint is not None else None
+    if isinstance(address, SocketAddress):
+        host = f"[{address.address}]" if ":" in address.address else address.address
+        return f"{host}:{address.port_value}"
+    return address.path if address is not None else "?"
+
+
+def _find_tls(cluster: Cluster, steps: list[Step]) -> None:
+    """TLS that the proxy itself begins towards the upstream."""
+    context = cluster.transport_socket.typed_config if cluster.transport_socket is not None else None
+    if not isinstance(context, UpstreamTlsContext):
+        return
+    common = context.common_tls_context
+    is_mutual = common is not None and bool(common.tls_certificate_sds_secret_configs)
+    told = ["mutual TLS" if is_mutual else "TLS"]
+    told.append(f"SNI {context.sni}" if context.sni else "SNI from the request's host")
+    if common is not None and common.combined_validation_context is None and common.validation_context is None:
+        told.append("the server's certificate is not verified")
+    steps.append(Step(kind="tls", found=", ".join(told), because=context.because))

@@ -1,0 +1,266 @@
+"""The HTTP part of a walk: virtual host, route, faults and policies, and what the caller gets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from sandbox.explain import cluster_steps
+from sandbox.explain.call import Call
+from sandbox.explain.near import nearest, other_ports
+from sandbox.explain.steps import Outcome, Step
+from sandbox.match import reference
+from sandbox.match.facts import RequestFacts
+from sandbox.plan import NodePlan
+from sandbox.plan.because import Because
+from sandbox.plan.http_connection_manager import HttpConnectionManager, HTTPFault
+from sandbox.plan.route import (
+    DirectResponseAction,
+    RedirectAction,
+    Route,
+    RouteAction,
+    RouteConfiguration,
+    RouteMatch,
+    VirtualHost,
+)
+
+_REDIRECTS: Final = {
+    "MOVED_PERMANENTLY": 301,
+    "FOUND": 302,
+    "SEE_OTHER": 303,
+    "TEMPORARY_REDIRECT": 307,
+    "PERMANENT_REDIRECT": 308,
+}
+_NO_ROUTE: Final = Outcome(
+    status=404, flags=("NR",), details="route_not_found", sentence="the proxy answers 404 with an empty body"
+)
+
+
+def through_routes(plan: NodePlan, call: Call, manager: HttpConnectionManager, steps: list[Step]) -> Outcome:
+    """The way of a request through the routes of a connection manager."""
+    configuration = manager.route_config
+    if configuration is None and manager.rds is not None:
+        configuration = plan.route_configurations.get(manager.rds.route_config_name)
+    if configuration is None:
+        return replace(_NO_ROUTE, sentence="there is no route configuration: the proxy answers 404")
+    virtual_host = _find_virtual_host(plan, call, configuration, steps)
+    if virtual_host is None:
+        return _NO_ROUTE
+    route = _find_route(call, virtual_host, steps)
+    if route is None:
+        return _NO_ROUTE
+    return _act(plan, call, route, steps)
+
+
+def request_facts(call: Call) -> RequestFacts:
+    """The request as the router sees it."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in call.headers]
+    return RequestFacts(
+        call.method.encode(),
+        None if call.method == "CONNECT" else call.path.encode(),
+        call.authority.encode(),
+        call.scheme.encode(),
+        [(name, value) for name, value in headers if name not in (b"host", b":authority")],
+    )
+
+
+def _find_virtual_host(
+    plan: NodePlan, call: Call, configuration: RouteConfiguration, steps: list[Step]
+) -> VirtualHost | None:
+    choice = reference.choose_virtual_host(configuration, call.authority.encode())
+    host = choice.chosen
+    is_catch_all = host is None or host.domains == ("*",)
+    others = [loser for loser in choice.losers if loser.candidate.domains != ("*",)]
+    losers = nearest(
+        others, lambda each: each.domains[0] if each.domains else each.name, call.host if is_catch_all else ""
+    )
+    if is_catch_all:
+        known = {near.name for near in losers}
+        losers += tuple(near for near in other_ports(plan, call) if near.name not in known)
+    steps.append(
+        Step(
+            kind="virtual host",
+            found=host.name if host is not None else "none",
+            reason=f"{choice.reason} (routes {configuration.name})",
+            because=host.because if host is not None else configuration.because,
+            losers=losers,
+        )
+    )
+    return host
+
+
+def _find_route(call: Call, virtual_host: VirtualHost, steps: list[Step]) -> Route | None:
+    choice = reference.choose_route(virtual_host, request_facts(call))
+    route = choice.chosen
+    steps.append(
+        Step(
+            kind="route",
+            found="none" if route is None else f"{route.name or 'without a name'}: {match_text(route.match)}",
+            reason=choice.reason,
+            because=() if route is None else tuple(each for each in route.because if each.what not in _NOT_OF_MATCH),
+            losers=nearest(choice.losers, lambda each: f"{each.name or 'route'}: {match_text(each.match)}"),
+        )
+    )
+    return route
+
+
+def match_text(match: RouteMatch | None) -> str:
+    """A route's match in a few words."""
+    if match is None:
+        return "everything"
+    if match.safe_regex is not None:
+        path = f"path matches {match.safe_regex.regex}"
+    elif match.path is not None:
+        path = f"path {match.path}"
+    elif match.path_separated_prefix is not None:
+        path = f"path {match.path_separated_prefix} and below"
+    else:
+        path = f"path {match.prefix}*" if match.prefix not in ("/", None) else "every path"
+    names = [header.name.removeprefix(":") for header in match.headers]
+    names += [f"query {parameter.name}" for parameter in match.query_parameters]
+    return path + (f", {', '.join(names)}" if names else "")
+
+
+def _act(plan: NodePlan, call: Call, route: Route, steps: list[Step]) -> Outcome:
+    fault = _fault(route)
+    aborted = _find_fault(fault, steps) if fault is not None else None
+    action = route.action
+    if isinstance(action, DirectResponseAction):
+        outcome = _direct_response(action, route)
+    elif isinstance(action, RedirectAction):
+        outcome = _redirect(action, route)
+    elif isinstance(action, RouteAction):
+        _find_policy(action, route, steps)
+        outcome = cluster_steps.through_route(plan, call, action, steps)
+        outcome = replace(outcome, route=route.name, notes=(*outcome.notes, *_timeout_notes(action)))
+    else:
+        outcome = Outcome(sentence="the route has no action")
+    if aborted is not None:
+        return replace(aborted, route=route.name, cluster=outcome.cluster)
+    return _with_fault(outcome, fault)
+
+
+def _direct_response(action: DirectResponseAction, route: Route) -> Outcome:
+    body = action.body
+    has_body = body is not None and bool(body.inline_string or body.inline_bytes or body.filename)
+    return Outcome(
+        status=action.status,
+        details="direct_response",
+        route=route.name,
+        sentence=f"the proxy itself answers {action.status} with {'a' if has_body else 'an empty'} body",
+    )
+
+
+def _redirect(action: RedirectAction, route: Route) -> Outcome:
+    status = _REDIRECTS.get(action.response_code, 301)
+    parts = (
+        ("https", action.https_redirect),
+        (f"scheme {action.scheme_redirect}", action.scheme_redirect),
+        (f"host {action.host_redirect}", action.host_redirect),
+        (f"port {action.port_redirect}", action.port_redirect),
+        (f"path {action.path_redirect}", action.path_redirect),
+        (f"prefix {action.prefix_rewrite}", action.prefix_rewrite),
+    )
+    target = ", ".join(text for text, is_set in parts if is_set) or "the same place"
+    return Outcome(
+        status=status, details="direct_response", route=route.name, sentence=f"the proxy redirects to {target}"
+    )
+
+
+# --- faults and policies ---
+
+
+def _fault(route: Route) -> HTTPFault | None:
+    configs = (route.typed_per_filter_config or {}).values()
+    return next((config for config in configs if isinstance(config, HTTPFault)), None)
+
+
+def _find_fault(fault: HTTPFault, steps: list[Step]) -> Outcome | None:
+    """Tells the fault; the outcome where it aborts every request."""
+    told: list[str] = []
+    delay, abort = fault.delay, fault.abort
+    if delay is not None:
+        told.append(f"delay {_seconds(delay.fixed_delay)}{_share(delay.percentage)}")
+    status = None
+    if abort is not None:
+        status = abort.http_status or (200 if abort.grpc_status is not None else None)
+        told.append(f"abort with {status}{_share(abort.percentage)}")
+    steps.append(Step(kind="fault", found=", ".join(told) or "none", because=fault.because))
+    if abort is None or (abort.percentage is not None and abort.percentage.share < 1):
+        return None
+    is_delayed = delay is not None and (delay.percentage is None or delay.percentage.share >= 1)
+    return Outcome(
+        status=status,
+        flags=("DI", "FI") if is_delayed else ("FI",),
+        details="fault_filter_abort",
+        sentence=f"the proxy aborts the request with {status}: fault filter abort",
+    )
+
+
+def _with_fault(outcome: Outcome, fault: HTTPFault | None) -> Outcome:
+    if fault is None:
+        return outcome
+    notes: list[str] = []
+    flags = outcome.flags
+    delay, abort = fault.delay, fault.abort
+    if delay is not None:
+        if delay.percentage is None or delay.percentage.share >= 1:
+            flags = ("DI", *flags)
+            notes.append(f"after a delay of {_seconds(delay.fixed_delay)}")
+        else:
+            notes.append(f"{_share(delay.percentage).strip()} wait {_seconds(delay.fixed_delay)} first (flag DI)")
+    if abort is not None and abort.percentage is not None and abort.percentage.share > 0:
+        notes.append(f"{_share(abort.percentage).strip()} get {abort.http_status} instead (flag FI)")
+    return replace(outcome, flags=flags, notes=(*outcome.notes, *notes))
+
+
+def _share(percentage: object) -> str:
+    share = getattr(percentage, "share", 1.0)
+    return "" if share >= 1 else f" {share * 100:g}% of requests"
+
+
+def _seconds(duration: timedelta | None) -> str:
+    return "0s" if duration is None else f"{duration.total_seconds():g}s"
+
+
+def _find_policy(action: RouteAction, route: Route, steps: list[Step]) -> None:
+    told: list[str] = []
+    because: list[Because] = [each for each in route.because if each.what in _POLICY_WORDS]
+    retries = ", ".join(action.retry_policy.retry_on.split(",")) if action.retry_policy is not None else ""
+    told.append(f"timeout {_seconds(action.timeout)}" if action.timeout else "no timeout")
+    retry = action.retry_policy
+    if retry is not None and retry.num_retries:
+        told.append(f"{retry.num_retries} {'retry' if retry.num_retries == 1 else 'retries'} on {retries}")
+        because += [each for each in retry.because if each not in because]
+    else:
+        told.append("no retries")
+    told += _changes(action, route)
+    steps.append(Step(kind="policy", found=", ".join(told), because=tuple(because)))
+
+
+_POLICY_WORDS: Final = frozenset({"timeout", "retries", "no retries", "rewrite", "headers", "mirror", "mirrors"})
+_NOT_OF_MATCH: Final = _POLICY_WORDS | {"fault"}
+
+
+def _changes(action: RouteAction, route: Route) -> list[str]:
+    told: list[str] = []
+    if action.host_rewrite_literal is not None:
+        told.append(f"host becomes {action.host_rewrite_literal}")
+    if action.prefix_rewrite:
+        told.append(f"path prefix becomes {action.prefix_rewrite}")
+    if action.regex_rewrite is not None:
+        told.append(f"path is rewritten to {action.regex_rewrite.substitution}")
+    operations = (route.request_headers_to_add, route.request_headers_to_remove)
+    if any(operations):
+        told.append("request headers are changed")
+    if route.response_headers_to_add or route.response_headers_to_remove:
+        told.append("response headers are changed")
+    told += [f"mirrored to {mirror.cluster}" for mirror in action.request_mirror_policies]
+    return told
+
+
+def _timeout_notes(action: RouteAction) -> tuple[str, ...]:
+    if not action.timeout:
+        return ()
+    return (f"504 with flag UT if the answer takes longer than {_seconds(action.timeout)}",)

@@ -1,0 +1,82 @@
+"""Which of many losers are worth telling: those that nearly won, and those whose names look alike."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from sandbox.explain.call import Call
+from sandbox.explain.steps import Near
+from sandbox.match.reference import Loser
+from sandbox.plan import NodePlan
+from sandbox.plan.because import Because
+
+MOST: Final = 3
+_ALIKE: Final = 0.75
+
+
+class Explained(Protocol):
+    """A plan object that knows its lines."""
+
+    @property
+    def because(self) -> tuple[Because, ...]:
+        """Its provenance."""
+        ...
+
+
+E = TypeVar("E", bound=Explained)
+
+
+def nearest(losers: Sequence[Loser[E]], title: Callable[[E], str], wanted: str = "") -> tuple[Near, ...]:
+    """At most three: who nearly won, then (where ``wanted`` is given) whose title looks like it."""
+    near = [loser for loser in losers if loser.is_near]
+    alike = [
+        (similarity, index, loser)
+        for index, loser in enumerate(losers)
+        if wanted and not loser.is_near and (similarity := likeness(title(loser.candidate), wanted)) >= _ALIKE
+    ]
+    ordered = near + [loser for _, _, loser in sorted(alike, key=lambda entry: (-entry[0], entry[1]))]
+    return tuple(
+        Near(name=title(loser.candidate), reason=loser.reason, because=loser.candidate.because)
+        for loser in ordered[:MOST]
+    )
+
+
+def likeness(title: str, wanted: str) -> float:
+    """How much one of the words of a title looks like a host name, 0 to 1; ports do not count."""
+    wanted = wanted.lower()
+    return max((_ratio(word.lower().removeprefix("*."), wanted) for word in title.split()), default=0.0)
+
+
+def _ratio(word: str, wanted: str) -> float:
+    host = word.rpartition(":")[0] or word
+    if host == wanted or wanted.endswith(f".{host}"):
+        return 1.0
+    matcher = difflib.SequenceMatcher(None, host, wanted, autojunk=False)
+    return matcher.ratio() if matcher.quick_ratio() >= _ALIKE else 0.0
+
+
+def other_ports(plan: NodePlan, call: Call) -> tuple[Near, ...]:
+    """The same host on other ports, or hosts that look alike on this one: what a blocked caller probably meant."""
+    found: list[tuple[float, str, Near]] = []
+    for name, cluster in plan.clusters.items():
+        direction, port, subset, host = _cluster_parts(name)
+        if direction != "outbound" or subset:
+            continue
+        similarity = likeness(host, call.host)
+        if similarity < _ALIKE or (port == str(call.port) and host == call.host):
+            continue
+        reason = f"is known on port {port}, not {call.port}" if port != str(call.port) else "is another host"
+        found.append((-similarity, name, Near(name=host, reason=reason, because=cluster.because)))
+    return tuple(near for _, _, near in sorted(found, key=lambda entry: entry[:2])[:MOST])
+
+
+def _cluster_parts(name: str) -> tuple[str, str, str, str]:
+    parts = name.split("|")
+    return (parts[0], parts[1], parts[2], parts[3]) if len(parts) == 4 else ("", "", "", "")
+
+
+def unique(becauses: Iterable[Because]) -> tuple[Because, ...]:
+    """Each line once, in order."""
+    return tuple(dict.fromkeys(becauses))

@@ -1,0 +1,130 @@
+"""What a walk finds: steps with reasons, lines and losers, and the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sandbox.explain.call import Call
+from sandbox.plan.because import Because, IstioDefault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Near:
+    """Something that was not chosen although it nearly was."""
+
+    name: str
+    reason: str
+    because: tuple[Because, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One decision: ``kind`` (``listener``, ``route`` …), what was found, and why."""
+
+    kind: str
+    found: str
+    reason: str = ""
+    because: tuple[Because, ...] = ()
+    losers: tuple[Near, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the caller and the log would see.
+
+    ``status`` is ``None`` where the upstream says it, 0 where there is no HTTP status; ``flags`` as Envoy logs them.
+    """
+
+    sentence: str
+    status: int | None = None
+    flags: tuple[str, ...] = ()
+    details: str = ""
+    cluster: str = ""
+    route: str = ""
+    is_forwarded: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """A call's way through one node."""
+
+    call: Call
+    node_type: str
+    workload: str
+    steps: tuple[Step, ...]
+    outcome: Outcome
+
+    def step(self, kind: str) -> Step | None:
+        """The first step of a kind."""
+        return next((step for step in self.steps if step.kind == kind), None)
+
+    def as_dict(self) -> dict[str, object]:
+        """The walk as plain data for JSON."""
+        outcome = self.outcome
+        return {
+            "call": str(self.call),
+            "node": self.node_type,
+            "workload": self.workload,
+            "steps": [_step_dict(step) for step in self.steps],
+            "outcome": {
+                "status": outcome.status,
+                "flags": ",".join(outcome.flags) or "-",
+                "details": outcome.details or None,
+                "cluster": outcome.cluster or None,
+                "route": outcome.route or None,
+                "forwarded": outcome.is_forwarded,
+                "sentence": outcome.sentence,
+                "notes": list(outcome.notes),
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One line of a step's provenance, ready to print: what, where (``file:line``) and the object, or the default."""
+
+    what: str
+    where: str
+    text: str
+    because: Because = field(compare=False, repr=False)
+
+
+def reason_of(because: Because) -> Reason:
+    """A ``Because`` as text."""
+    origin = because.origin
+    if isinstance(origin, IstioDefault):
+        where = str(origin.setting) if origin.setting is not None else "default"
+        return Reason(because.what, where, origin.rule, because)
+    path = f" {origin.path}" if origin.path else ""
+    return Reason(because.what, str(origin), f"{origin.resource}{path}", because)
+
+
+def _because_dict(because: Because) -> Mapping[str, object]:
+    origin = because.origin
+    if isinstance(origin, IstioDefault):
+        setting = origin.setting
+        return {"what": because.what, "default": origin.rule, "setting": str(setting) if setting is not None else None}
+    return {
+        "what": because.what,
+        "file": origin.span.file,
+        "line": origin.span.line,
+        "object": str(origin.resource),
+        "field": origin.path,
+    }
+
+
+def _step_dict(step: Step) -> dict[str, object]:
+    return {
+        "step": step.kind,
+        "found": step.found,
+        "reason": step.reason,
+        "because": [_because_dict(each) for each in step.because],
+        "notChosen": [
+            {"name": near.name, "reason": near.reason, "because": [_because_dict(each) for each in near.because]}
+            for near in step.losers
+        ],
+        "notes": list(step.notes),
+    }

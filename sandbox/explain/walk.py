@@ -1,0 +1,170 @@
+"""Walks a call through a plan by the plain rules: every decision, its reason, its lines, its nearest losers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sandbox.explain import cluster_steps, http_steps
+from sandbox.explain.address_steps import DnsView, find_address, find_capture
+from sandbox.explain.call import Call
+from sandbox.explain.near import nearest, other_ports
+from sandbox.explain.steps import Outcome, Step, Walk
+from sandbox.match import reference
+from sandbox.match.capture_rules import CaptureRule
+from sandbox.match.facts import ConnectionFacts
+from sandbox.plan import NodePlan
+from sandbox.plan.because import Because
+from sandbox.plan.http_connection_manager import HttpConnectionManager
+from sandbox.plan.listener import FilterChain, HttpInspector, Listener, TcpProxy, TlsInspector
+from sandbox.plan.tls import DownstreamTlsContext
+
+UNKNOWN_ADDRESS = "192.0.2.1"
+"""Stands for an address that only the network knows (RFC 5737); no listener or chain names it."""
+
+
+def explain(
+    plan: NodePlan,
+    call: Call,
+    *,
+    capture_rules: Sequence[CaptureRule] = (),
+    dns: DnsView | None = None,
+) -> Walk:
+    """What would become of a call, step by step.
+
+    ``capture_rules`` are those of the workload (none: everything is captured); ``dns`` says how names are answered.
+    """
+    steps: list[Step] = []
+    address = find_address(plan, call, dns or DnsView.of(plan), steps)
+    if not find_capture(call, address, capture_rules, steps):
+        outcome = Outcome(sentence="the call goes straight to the network; the proxy neither sees nor logs it")
+        return _walk(plan, call, steps, outcome)
+    listener = _find_listener(plan, call, address or UNKNOWN_ADDRESS, steps)
+    if listener is None:
+        return _walk(plan, call, steps, Outcome(sentence="nothing listens: the connection is refused"))
+    chain = _find_chain(plan, call, listener, address or UNKNOWN_ADDRESS, steps)
+    if chain is None:
+        outcome = Outcome(
+            status=0, flags=("NR",), details="filter_chain_not_found", sentence="the connection is closed at once"
+        )
+        return _walk(plan, call, steps, outcome)
+    return _walk(plan, call, steps, _through_chain(plan, call, chain, steps))
+
+
+def _walk(plan: NodePlan, call: Call, steps: list[Step], outcome: Outcome) -> Walk:
+    return Walk(call=call, node_type=plan.node_type, workload=plan.workload, steps=tuple(steps), outcome=outcome)
+
+
+def _find_listener(plan: NodePlan, call: Call, address: str, steps: list[Step]) -> Listener | None:
+    choice = reference.choose_listener(plan.listeners, address, call.port)
+    listener = choice.chosen
+    losers = nearest(choice.losers, lambda each: each.name)
+    reason = choice.reason.replace(f"{UNKNOWN_ADDRESS}:{call.port}", f"the address of {call.host}")
+    known_on = other_ports(plan, call) if listener is None or listener.use_original_dst else ()
+    steps.append(
+        Step(
+            kind="listener",
+            found=listener.name if listener is not None else "none",
+            reason=reason,
+            because=listener.because if listener is not None else (),
+            losers=(*losers, *known_on),
+        )
+    )
+    return listener
+
+
+def _find_chain(plan: NodePlan, call: Call, listener: Listener, address: str, steps: list[Step]) -> FilterChain | None:
+    facts = connection_facts(call, listener, address)
+    choice = reference.choose_filter_chain(listener, facts)
+    chain = choice.chosen
+    is_fallback = chain is None or chain is listener.default_filter_chain
+    steps.append(
+        Step(
+            kind="filter chain",
+            found="none" if chain is None else chain.name or _chain_title(chain),
+            reason=choice.reason.replace(UNKNOWN_ADDRESS, "the resolved address"),
+            because=_chain_because(chain),
+            losers=nearest(choice.losers, _chain_title, call.host if is_fallback else ""),
+            notes=_chain_notes(call, listener, facts),
+        )
+    )
+    return chain
+
+
+def connection_facts(call: Call, listener: Listener, address: str) -> ConnectionFacts:
+    """What the listener's inspectors find out about the call."""
+    filters = [each.typed_config for each in listener.listener_filters]
+    transport, server_name = "raw_buffer", ""
+    protocols: tuple[str, ...] = ()
+    if call.is_tls and any(isinstance(each, TlsInspector) for each in filters):
+        transport, server_name, protocols = "tls", call.server_name, call.alpn
+    elif call.scheme == "http" and any(isinstance(each, HttpInspector) for each in filters):
+        protocols = ("http/1.1",)
+    return ConnectionFacts(
+        destination_ip=address,
+        destination_port=call.port,
+        transport_protocol=transport,
+        server_name=server_name,
+        application_protocols=protocols,
+    )
+
+
+def _chain_notes(call: Call, listener: Listener, facts: ConnectionFacts) -> tuple[str, ...]:
+    if call.is_tls and facts.transport_protocol != "tls":
+        return ("this listener does not inspect TLS: the SNI is not read, nor logged",)
+    waits = any(isinstance(each.typed_config, (TlsInspector, HttpInspector)) for each in listener.listener_filters)
+    if call.scheme == "tcp" and waits:
+        return ("this listener waits for the client's first bytes: a server that speaks first hangs here",)
+    return ()
+
+
+def _chain_title(chain: FilterChain) -> str:
+    match = chain.filter_chain_match
+    if match is not None and match.server_names:
+        return " ".join(match.server_names)
+    return chain.name or _purpose(chain)
+
+
+def _purpose(chain: FilterChain) -> str:
+    for each in chain.filters:
+        if isinstance(each.typed_config, HttpConnectionManager):
+            return "the HTTP chain"
+        if isinstance(each.typed_config, TcpProxy):
+            return f"the TCP chain to {each.typed_config.cluster or 'several clusters'}"
+    return "a chain without a name"
+
+
+def _chain_because(chain: FilterChain | None) -> tuple[Because, ...]:
+    if chain is None:
+        return ()
+    found = list(chain.because)
+    for each in chain.filters:
+        config = each.typed_config
+        if isinstance(config, TcpProxy):
+            found += [because for because in config.because if because not in found]
+    return tuple(found)
+
+
+def _through_chain(plan: NodePlan, call: Call, chain: FilterChain, steps: list[Step]) -> Outcome:
+    terminates = chain.transport_socket is not None and isinstance(
+        chain.transport_socket.typed_config, DownstreamTlsContext
+    )
+    for each in chain.filters:
+        config = each.typed_config
+        if isinstance(config, HttpConnectionManager):
+            if call.is_tls and not terminates:
+                return _not_http()
+            if not call.is_http:
+                return _not_http()
+            return http_steps.through_routes(plan, call, config, steps)
+        if isinstance(config, TcpProxy):
+            return cluster_steps.through_tcp_proxy(plan, call, config, steps)
+    return Outcome(sentence="the chain has no filter that this walk knows")
+
+
+def _not_http() -> Outcome:
+    return Outcome(
+        status=400,
+        flags=("DPE",),
+        details="http1.codec_error",
+        sentence="the chain speaks HTTP, and these bytes are not HTTP",
+    )
