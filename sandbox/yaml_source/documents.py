@@ -18,7 +18,7 @@ from yaml._yaml import CParser
 from sandbox.yaml_source.nodes import Source, YamlMapping, YamlSequence
 from sandbox.yaml_source.plain_scalars import CORE_TAGS, key_text, resolve_plain, resolve_tagged
 from sandbox.yaml_source.problems import Problems
-from sandbox.yaml_source.syntax_errors import report_syntax_error
+from sandbox.yaml_source.syntax_errors import report_syntax_error, report_template
 
 MAX_DOCUMENT_CHARACTERS: Final = 8 * 1024 * 1024
 """A document as long as this is refused; the API server itself takes no object above 3 MiB."""
@@ -62,7 +62,7 @@ def parse_documents(source: Source, text: str, problems: Problems) -> list[objec
             hint="split it into several documents",
         )
         return []
-    builder = _Builder(source=source, problems=problems)
+    builder = _Builder(source=source, text=text, problems=problems)
     try:
         return builder.read(CParser(text))
     except DocumentRefused:
@@ -94,6 +94,7 @@ class _Builder:
     """Values out of libyaml's events; iterative, so that depth is a number and not a stack overflow."""
 
     source: Source
+    text: str
     problems: Problems
     documents: list[object] = field(default_factory=list)
     stack: list[_Open] = field(default_factory=list)
@@ -174,12 +175,12 @@ class _Builder:
         top = self.stack[-1] if self.stack else None
         if top is None or top.key is not None or type(top.container) is YamlSequence:
             return
-        self.problems.at(
-            "SBX0009",
-            "a key must be text, not a list or a mapping",
-            self.source.span(line, column),
-            hint="a template ({{ … }}) must be rendered first, and text with braces needs quotes",
-        )
+        span = self.source.span(line, column)
+        if "{{" in self.text.split("\n")[line - 1]:
+            report_template(span, self.problems)
+        else:
+            hint = "text that begins with a brace or a bracket needs quotes"
+            self.problems.at("SBX0009", "a key must be text, not a list or a mapping", span, hint=hint)
         raise DocumentRefused
 
     def close(self) -> None:

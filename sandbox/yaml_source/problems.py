@@ -126,13 +126,18 @@ def render(problem: Problem, texts: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
+def printable(text: str) -> str:
+    """Text with a dot for every character that a terminal would not show."""
+    return "".join(character if character.isprintable() or character == "\t" else "·" for character in text)
+
+
 def _excerpt(span: Span, text: str) -> list[str]:
     written = text.split("\n")
     if not 1 <= span.line <= len(written):
         return []
     line = written[span.line - 1].rstrip("\r")
     start = max(0, span.column - 60)
-    shown, column = line[start : start + 100], span.column - start
+    shown, column = printable(line[start : start + 100]), span.column - start
     number = f"{span.line:5d} | "
     padding = "".join("\t" if character == "\t" else " " for character in shown[: column - 1])
     return [number + shown, " " * 5 + " | " + padding + "^"]

@@ -43,6 +43,13 @@ def report_syntax_error(error: yaml.YAMLError | UnicodeError, source: Source, te
         message = f"the character U+{character:04X} is not allowed in YAML"
         problems.at("SBX0011", message, source.span(line, column), hint="remove it, or write it as an escape in quotes")
         return
+    if isinstance(error, UnicodeEncodeError):
+        problems.at(
+            "SBX0011",
+            "half of a character pair (surrogate) stands alone",
+            source.span(*_line_column(text, error.start)),
+        )
+        return
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         problems.at("SBX0002", f"not YAML: {error}", source.span(1, 1))
@@ -54,7 +61,7 @@ def report_syntax_error(error: yaml.YAMLError | UnicodeError, source: Source, te
     if said == _CANNOT_START:
         _report_character(excerpt[mark.column : mark.column + 1], excerpt, span, problems)
     elif "{{" in excerpt:
-        _report_template(span, problems)
+        report_template(span, problems)
     else:
         message, hint = _SENTENCES.get(said, (said, ""))
         problems.at("SBX0002", message, span, hint=hint)
@@ -64,12 +71,13 @@ def _report_character(character: str, excerpt: str, span: Span, problems: Proble
     if character == "\t" or "\t" in excerpt[: len(excerpt) - len(excerpt.lstrip())]:
         problems.at("SBX0003", "a tab cannot indent YAML", span, hint="indent with spaces")
     elif "{{" in excerpt or "{%" in excerpt:
-        _report_template(span, problems)
+        report_template(span, problems)
     else:
         problems.at("SBX0002", f"text cannot begin with {character}", span, hint="put the text in quotes")
 
 
-def _report_template(span: Span, problems: Problems) -> None:
+def report_template(span: Span, problems: Problems) -> None:
+    """The file is what templates are made of, not what they make."""
     problems.at(
         "SBX0010",
         "the file still holds template expressions",
