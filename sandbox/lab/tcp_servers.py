@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from typing import cast
 
 MYSQL_VERSION = b"8.0.36-embedded"
 # Capabilities of the greeting: 4.1 protocol, secure connection, plugin authentication; no TLS.
@@ -16,8 +17,7 @@ class Echo(asyncio.Protocol):
     """Sends back what it gets, and closes when the client does."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._transport.write(data)
@@ -36,8 +36,7 @@ class MysqlGreeter(asyncio.Protocol):
         self._name = name
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         transport.write(_mysql_packet(0, _mysql_greeting()))
 
     def data_received(self, data: bytes) -> None:
@@ -56,8 +55,7 @@ class Redis(asyncio.Protocol):
         self._unread = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._unread += data
