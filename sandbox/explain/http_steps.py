@@ -76,8 +76,7 @@ def _find_virtual_host(
         others, lambda each: each.domains[0] if each.domains else each.name, call.host if is_catch_all else ""
     )
     if is_catch_all:
-        known = {near.name for near in losers}
-        losers += tuple(near for near in other_ports(plan, call) if near.name not in known)
+        losers += other_ports(plan, call)
     steps.append(
         Step(
             kind="virtual host",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from sandbox.explain.call import Call
@@ -38,45 +38,42 @@ def nearest(losers: Sequence[Loser[E]], title: Callable[[E], str], wanted: str =
     ]
     ordered = near + [loser for _, _, loser in sorted(alike, key=lambda entry: (-entry[0], entry[1]))]
     return tuple(
-        Near(name=title(loser.candidate), reason=loser.reason, because=loser.candidate.because)
+        Near(
+            name=title(loser.candidate),
+            reason=loser.reason if loser.is_near else "a similar name",
+            because=loser.candidate.because,
+        )
         for loser in ordered[:MOST]
     )
 
 
 def likeness(title: str, wanted: str) -> float:
     """How much one of the words of a title looks like a host name, 0 to 1; ports do not count."""
-    wanted = wanted.lower()
-    return max((_ratio(word.lower().removeprefix("*."), wanted) for word in title.split()), default=0.0)
+    return max((_ratio(word.lower().removeprefix("*."), wanted.lower()) for word in title.split()), default=0.0)
 
 
 def _ratio(word: str, wanted: str) -> float:
-    host = word.rpartition(":")[0] or word
-    if host == wanted or wanted.endswith(f".{host}"):
-        return 1.0
-    matcher = difflib.SequenceMatcher(None, host, wanted, autojunk=False)
-    return matcher.ratio() if matcher.quick_ratio() >= _ALIKE else 0.0
+    """The labels that two names share at the end do not count: all of a company's hosts share them."""
+    mine, theirs = (word.rpartition(":")[0] or word).split("."), wanted.split(".")
+    while mine and theirs and mine[-1] == theirs[-1]:
+        mine.pop()
+        theirs.pop()
+    if not mine or not theirs:
+        return 1.0  # the same name, or one is a part of the other's domain
+    return difflib.SequenceMatcher(None, ".".join(mine), ".".join(theirs), autojunk=False).ratio()
 
 
 def other_ports(plan: NodePlan, call: Call) -> tuple[Near, ...]:
-    """The same host on other ports, or hosts that look alike on this one: what a blocked caller probably meant."""
-    found: list[tuple[float, str, Near]] = []
+    """The same host on other ports: what a blocked caller probably meant."""
+    found: dict[int, Near] = {}
     for name, cluster in plan.clusters.items():
         direction, port, subset, host = _cluster_parts(name)
-        if direction != "outbound" or subset:
-            continue
-        similarity = likeness(host, call.host)
-        if similarity < _ALIKE or (port == str(call.port) and host == call.host):
-            continue
-        reason = f"is known on port {port}, not {call.port}" if port != str(call.port) else "is another host"
-        found.append((-similarity, name, Near(name=host, reason=reason, because=cluster.because)))
-    return tuple(near for _, _, near in sorted(found, key=lambda entry: entry[:2])[:MOST])
+        if direction == "outbound" and not subset and host == call.host and port != str(call.port):
+            reason = f"is known on port {port}, not {call.port}"
+            found[int(port)] = Near(name=f"{host}:{port}", reason=reason, because=cluster.because)
+    return tuple(near for _, near in sorted(found.items())[:MOST])
 
 
 def _cluster_parts(name: str) -> tuple[str, str, str, str]:
     parts = name.split("|")
     return (parts[0], parts[1], parts[2], parts[3]) if len(parts) == 4 else ("", "", "", "")
-
-
-def unique(becauses: Iterable[Because]) -> tuple[Because, ...]:
-    """Each line once, in order."""
-    return tuple(dict.fromkeys(becauses))
