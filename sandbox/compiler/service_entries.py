@@ -42,7 +42,6 @@ class EntrySurroundings:
     reader: WorkloadReader
     workloads: Mapping[str, list[WorkloadInstance]]
     """Workloads that selectors may pick, by namespace."""
-    namespace_annotations: Mapping[str, Mapping[str, str]]
     visibility: Mapping[str, str]
     """By namespace, what ``serviceEntryVisibility`` says; PUBLIC where nothing does."""
 
@@ -72,7 +71,8 @@ def _services(
     annotations = metadata.annotations
     ports = tuple(_port(spec, index) for index in range(len(spec.ports)))
     overrides = {port.number: port.target_port for port in spec.ports if port.target_port}
-    distribution = traffic_distribution("", annotations, around.namespace_annotations.get(entry.namespace, EMPTY))
+    # A real istiod was seen to leave the namespace's annotation out here, which counts for Kubernetes Services.
+    distribution = traffic_distribution("", annotations, EMPTY)
     reasons = _reasons(spec)
     return tuple(
         Service(

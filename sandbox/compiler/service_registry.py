@@ -61,7 +61,7 @@ class ServiceRegistry:
         pickable = workloads
         if not self._features.enable_service_entry_select_pods:
             pickable = {name: [item for item in found if not item.is_pod] for name, found in workloads.items()}
-        around = EntrySurroundings(reader, pickable, annotations, visibility)
+        around = EntrySurroundings(reader, pickable, visibility)
         allocated = allocate_addresses(entries, self._features)
         converted = [
             convert_service_entry(entry, allocated.get(place, EMPTY), around) for place, entry in enumerate(entries)

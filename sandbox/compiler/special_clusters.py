@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sandbox.compiler.cluster_draft import ClusterDraft
+from sandbox.compiler.cluster_draft import ClusterDraft, HttpOptionsDraft
 from sandbox.compiler.connection_pools import NO_SETTINGS, apply_connection_pool
 from sandbox.compiler.dynamic_dns import allow_any_cache
 from sandbox.compiler.names import ALLOW_ANY_DYNAMIC_DNS_CLUSTER, BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER
@@ -38,13 +38,13 @@ def black_hole_cluster(push: PushContext) -> Cluster:
 
 
 def passthrough_cluster(push: PushContext, proxy: Proxy) -> Cluster:
-    """Wherever the connection wanted to go; the mesh's baseline limits it."""
+    """Wherever the connection wanted to go; the mesh's baseline limits it, but for HTTP options, which istiod drops."""
     draft = ClusterDraft(name=PASSTHROUGH_CLUSTER, type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED")
     draft.because = [by_default("cluster", "every sidecar has a cluster that leads to the original destination")]
     baseline = push.mesh.default_traffic_policy
     pool = baseline.connection_pool if baseline is not None else None
-    _speak_as_downstream(draft, proxy)
     apply_connection_pool(draft, push.mesh, pool if pool is not None else NO_SETTINGS, None)
+    _speak_as_downstream(draft, proxy)
     if pool is not None:
         draft.because.append(written("connection pool", pool))
     return draft.build()
@@ -65,16 +65,18 @@ def allow_any_dynamic_dns_cluster(push: PushContext, proxy: Proxy, scope: Sideca
         cluster_type=CustomClusterType(name="envoy.clusters.dynamic_forward_proxy", typed_config=config),
         because=[because_of_policy(scope)],
     )
-    _speak_as_downstream(draft, proxy)
     apply_connection_pool(draft, push.mesh, NO_SETTINGS, None)
     context = tls_context(draft, tls, None) if tls is not None else None
     if context is not None:
         draft.transport_socket = TransportSocket(name=TLS_SOCKET, typed_config=context)
+    if draft.http.upstream is None:
+        # TLS settings replace the HTTP options instead of adding to them.
+        _speak_as_downstream(draft, proxy)
     return draft.build()
 
 
 def _speak_as_downstream(draft: ClusterDraft, proxy: Proxy) -> None:
     headers = proxy.metadata.proxy_config.proxy_headers
-    draft.http.preserve_case = headers is not None and bool(headers.preserve_http1_header_case)
-    draft.http.version = "DOWNSTREAM"
+    preserve_case = headers is not None and bool(headers.preserve_http1_header_case)
+    draft.http = HttpOptionsDraft(version="DOWNSTREAM", preserve_case=preserve_case)
     draft.http.common = HttpProtocolOptionsCommon(idle_timeout=_IDLE_TIMEOUT)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 TLS_SOCKET: Final = "envoy.transport_sockets.tls"
 _PROXY_PROTOCOL_SOCKET: Final = "envoy.transport_sockets.upstream_proxy_protocol"
 _PLAIN: Final = TransportSocket(name="envoy.transport_sockets.raw_buffer", typed_config=RawBuffer())
+_UNNAMED_PLAIN: Final = TransportSocket(name="raw_buffer", typed_config=RawBuffer())
 _NO_TLS_MATCH: Final = TransportSocketMatch(name="tlsMode-disabled", match={}, transport_socket=_PLAIN)
 _VERSIONS: Final = TlsParameters(tls_minimum_protocol_version="TLSv1_2", tls_maximum_protocol_version="TLSv1_3")
 _ALPN_HTTP2: Final = ("h2",)
@@ -313,7 +314,7 @@ def apply_proxy_protocol(draft: ClusterDraft, settings: ProxyProtocol | None) ->
     if settings is None:
         return
     if draft.transport_socket is None and not draft.transport_socket_matches:
-        draft.transport_socket = _wrapped(_PLAIN, settings)
+        draft.transport_socket = _wrapped(_UNNAMED_PLAIN, settings)
         return
     if draft.transport_socket is not None:
         draft.transport_socket = _wrapped(draft.transport_socket, settings)
