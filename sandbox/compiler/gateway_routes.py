@@ -152,7 +152,7 @@ class _Builder:
         return VirtualHost(
             name=host.name,
             domains=tuple(host.domains),
-            routes=_catch_alls_last(host.routes),
+            routes=catch_alls_last(host.routes),
             require_tls="ALL" if host.require_tls else "NONE",
             include_request_attempt_count=self.headers.include_request_attempt_count,
             because=tuple(dict.fromkeys(host.reasons)),
@@ -197,7 +197,7 @@ def _collapse(hosts: dict[str, _Host]) -> list[_Host]:
     return kept
 
 
-def _catch_alls_last(routes: list[Route]) -> tuple[Route, ...]:
+def catch_alls_last(routes: list[Route]) -> tuple[Route, ...]:
     """Stable: what takes every request comes after all else, as several VirtualServices may have added routes."""
     return tuple(sorted(routes, key=lambda route: route.match is not None and is_catch_all(route.match)))
 

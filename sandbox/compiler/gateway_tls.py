@@ -153,6 +153,6 @@ def _parameters(settings: ServerTLSSettings, defaults: TLSConfig | None) -> TlsP
         tls_minimum_protocol_version=_ENVOY_VERSIONS.get(minimum, "TLS_AUTO"),
         tls_maximum_protocol_version=_ENVOY_VERSIONS.get(settings.max_protocol_version, "TLS_AUTO"),
         cipher_suites=valid_cipher_suites(settings.cipher_suites) or defaults.cipher_suites,
-        ecdh_curves=defaults.ecdh_curves,
+        ecdh_curves=settings.ecdh_curves or defaults.ecdh_curves,
     )
     return None if parameters == TlsParameters() else parameters

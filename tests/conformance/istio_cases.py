@@ -19,8 +19,9 @@ from sandbox.compiler.protocols import parse_protocol
 from sandbox.compiler.proxy import Proxy, ProxyMetadata
 from sandbox.compiler.push_context import PushContext
 from sandbox.compiler.service_registry import ServiceRegistry
-from sandbox.compiler.services import Health, Registry, Resolution, Service, ServiceEndpoint, ServicePort
+from sandbox.compiler.services import Alias, Health, Registry, Resolution, Service, ServiceEndpoint, ServicePort
 from sandbox.istio.load import Configuration, load_texts
+from sandbox.istio.proxy_config import ProxyConfig
 from sandbox.plan import NodePlan
 
 from .ratchet import NotApplicable
@@ -106,7 +107,7 @@ def proxy(case: dict[str, Any]) -> Proxy:
         zone=locality[1],
         sub_zone=locality[2],
         uses_auto_allocated=dns_capture,
-        metadata=_metadata(metadata),
+        metadata=_metadata(metadata, case.get("mesh") or {}),
     )
 
 
@@ -114,7 +115,8 @@ def _addresses(mode: str) -> list[str]:
     return {"IPv4": ["1.1.1.1"], "IPv6": ["2001:1::1"], "Dual": ["1.1.1.1", "2001:1::1"]}[mode]
 
 
-def _metadata(metadata: dict[str, Any]) -> ProxyMetadata:
+def _metadata(metadata: dict[str, Any], mesh: dict[str, Any]) -> ProxyMetadata:
+    loaded = load_texts([("mesh.yaml", _mesh_document(mesh))]).mesh
     mode = metadata.get("InterceptionMode")
     idle = metadata.get("IdleTimeout") or ""
     return ProxyMetadata(
@@ -126,6 +128,7 @@ def _metadata(metadata: dict[str, Any]) -> ProxyMetadata:
         interception_mode=mode if mode in ("TPROXY", "NONE") else "REDIRECT",
         http_proxy_port=int(metadata.get("HTTPProxyPort") or 0),
         unprivileged=metadata.get("UnprivilegedPod") == "true",
+        proxy_config=loaded.default_config or ProxyConfig(),
         raw={"UNPRIVILEGED_POD": metadata.get("UnprivilegedPod", "")},
     )
 
@@ -159,6 +162,9 @@ def model_service(entry: dict[str, Any], cluster: str = CLUSTER) -> Service:
         creation_time=_time(entry.get("creationTimestamp")),
         export_to=frozenset(entry.get("exportTo") or ()),
         labels=entry.get("labels") or {},
+        aliases=tuple(
+            Alias(namespace=alias.get("namespace", ""), host=alias["hostname"]) for alias in entry.get("aliases") or ()
+        ),
         label_selectors=entry.get("selector") or {},
     )
 
@@ -194,7 +200,10 @@ class Compiled:
 
 
 def push_context(case: dict[str, Any], extra: str = "", services: list[dict[str, Any]] | None = None) -> PushContext:
-    """The mesh of a case; services given as Go objects stand beside those of the documents."""
+    """The mesh of a case; services given as Go objects stand beside those of the documents.
+
+    Where nothing comes from Kubernetes, Istio's tests have no cluster domain: ``a`` is ``a.default``.
+    """
     entries = case.get("services") or [] if services is None else services
     proxy_cluster = ((case.get("proxy_detail") or {}).get("metadata") or {}).get("ClusterID", CLUSTER)
 
@@ -211,7 +220,11 @@ def push_context(case: dict[str, Any], extra: str = "", services: list[dict[str,
             found.sort(key=lambda service: (service.creation_time or BEFORE_ALL, service.name, service.namespace))
             return resolve_aliases(found)
 
-    with patch("sandbox.compiler.push_context.ServiceRegistry", WithModelServices):
+    domain = "cluster.local" if case.get("kube_config") else ""
+    with (
+        patch("sandbox.compiler.push_context.ServiceRegistry", WithModelServices),
+        patch.object(Configuration, "domain_suffix", domain),
+    ):
         return PushContext(configuration(case, extra))
 
 

@@ -18,7 +18,6 @@ from sandbox.plan.route import RouteAction, RouteConfiguration, VirtualHost
 from sandbox.plan.tls import DownstreamTlsContext
 
 DEFAULT_ADDRESS = "1.3.3.7"
-DOMAIN = ".svc.cluster.local"
 TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
 HTTP_INSPECTOR = "envoy.filters.listener.http_inspector"
 _ALPN = {
@@ -62,23 +61,23 @@ class Call:
 def call_of(case: dict[str, Any]) -> Call:
     """The call as a case gives it."""
     tls = {"plaintext": ""}.get(case.get("tls", ""), case.get("tls", ""))
-    host = case.get("host", "")
+    host, protocol = case.get("host", ""), case.get("protocol", "tcp")
     return Call(
         port=case["port"],
-        protocol=case["protocol"],
+        protocol=protocol,
         address=case.get("address") or DEFAULT_ADDRESS,
         host=host,
         path=case.get("path") or "/",
         tls=tls,
         sni=case.get("sni") or (host if tls else ""),
-        alpn=case.get("alpn") or _ALPN.get((tls, case["protocol"]), ""),
+        alpn=case.get("alpn") or _ALPN.get((tls, protocol), ""),
         headers=case.get("headers") or {},
     )
 
 
 def simulate(plan: NodePlan, call: Call) -> Outcome:
     """Listener, filter chain, TLS, virtual host and route of one call."""
-    listener = ListenerTable(plan.listeners).find(call.address, call.port)
+    listener = _find_listener(plan, call)
     if listener is None:
         return Outcome(error="ErrNoListener")
     outcome = Outcome(listener=listener.name)
@@ -108,6 +107,13 @@ def simulate(plan: NodePlan, call: Call) -> Outcome:
     return _route(configuration, call, outcome)
 
 
+def _find_listener(plan: NodePlan, call: Call) -> Listener | None:
+    """As Istio simulates it, ``0.0.0.0`` stands for the addresses of both families."""
+    table = ListenerTable(plan.listeners)
+    found = table.find(call.address, call.port)
+    return table.find("0.0.0.0", call.port) if ":" in call.address and found is table.virtual_outbound else found
+
+
 def has_twins(chains: Sequence[FilterChain]) -> bool:
     """Whether two chains have the same criteria, which Envoy refuses."""
     keys = [repr(chain.filter_chain_match) for chain in chains]
@@ -116,16 +122,16 @@ def has_twins(chains: Sequence[FilterChain]) -> bool:
 
 def _facts(listener: Listener, call: Call) -> ConnectionFacts:
     inspectors = {entry.name for entry in listener.listener_filters}
-    transport, names, protocols = "raw_buffer", "", ()
+    transport, protocols = "raw_buffer", ()
     if call.tls and TLS_INSPECTOR in inspectors:
-        transport, names, protocols = "tls", call.sni, (call.alpn,) if call.alpn else ()
+        transport, protocols = "tls", (call.alpn,) if call.alpn else ()
     elif not call.tls and HTTP_INSPECTOR in inspectors:
         protocols = (_INSPECTED[call.protocol],) if call.protocol in _INSPECTED else ()
     return ConnectionFacts(
         destination_ip=call.address,
         destination_port=call.port,
         transport_protocol=transport,
-        server_name=names.lower(),
+        server_name=call.sni.lower(),
         application_protocols=protocols,
     )
 
@@ -182,7 +188,7 @@ def check_call(plan: NodePlan, case: dict[str, Any]) -> None:
         "route": outcome.route,
         "routeConfig": outcome.route_config,
         "virtualHost": outcome.virtual_host,
-        "cluster": _without_domain(outcome.cluster, expect.get("cluster") or ""),
+        "cluster": outcome.cluster,
     }
     strict = expect.get("strict", False)
     wrong = {
@@ -192,11 +198,6 @@ def check_call(plan: NodePlan, case: dict[str, Any]) -> None:
         and (expect.get(key) or "") != (value or "")
     }
     assert not wrong, f"{case.get('name') or case['port']}: (actual, expected) {wrong}"
-
-
-def _without_domain(actual: str, expected: str) -> str:
-    """Istio's simulations of gateways run without a cluster domain: the short name ``a`` is ``a.default`` there."""
-    return actual.removesuffix(DOMAIN) if not expected.endswith(DOMAIN) else actual
 
 
 def virtual_hosts_by_domain(configuration: RouteConfiguration) -> dict[str, VirtualHost]:
