@@ -33,7 +33,9 @@ def text(value: object, reader: ObjectReader, spot: Spot) -> object:
     hint = "" if isinstance(value, list | dict) else "put it in quotes"
     if isinstance(value, bool):
         hint += "; y, n, yes, no, on and off are booleans without them"
-    return reader.fault("SBX0102", f"text expected, not {shown(value)}", spot, hint=hint)
+    message = f"text expected, not {shown(value)}"
+    left_out = reader.fault("SBX0102", message, spot, hint=hint, guessable=bool(hint))
+    return str(value) if hint else left_out
 
 
 def boolean(value: object, reader: ObjectReader, spot: Spot) -> object:
@@ -59,9 +61,10 @@ def integer(limits: IntegerRange) -> Convert:
             number = int(value)
             reader.complain("SBX0102", f"number expected, not {shown(value)}", spot, hint="write it without quotes")
         if isinstance(number, bool) or not isinstance(number, int):
-            return reader.fault("SBX0102", f"whole number expected, not {shown(value)}", spot)
+            return reader.fault("SBX0102", f"whole number expected, not {shown(value)}", spot, guessable=True)
         if not limits.least <= number <= limits.most:
-            return reader.fault("SBX0104", f"{number} is not within {limits.least} and {limits.most}", spot)
+            message = f"{number} is not within {limits.least} and {limits.most}"
+            return reader.fault("SBX0104", message, spot, guessable=True)
         return number
 
     return convert
@@ -92,7 +95,9 @@ def word(words: tuple[str, ...]) -> Convert:
         if isinstance(value, str):
             near = did_you_mean(value, words)
             hint = f"did you mean {near}? the words are {allowed}" if near else f"the words are {allowed}"
-            return reader.fault("SBX0103", f"{value!r} is none of the words this field takes", spot, hint=hint)
+            message = f"{value!r} is none of the words this field takes"
+            left_out = reader.fault("SBX0103", message, spot, hint=hint, guessable=bool(near))
+            return near or left_out
         if isinstance(value, bool) or not isinstance(value, int):
             return reader.fault("SBX0102", f"one of {allowed} expected, not {shown(value)}", spot)
         reader.complain("SBX0102", f"one of {allowed} expected, not {shown(value)}", spot)
@@ -105,11 +110,11 @@ def duration(value: object, reader: ObjectReader, spot: Spot) -> object:
     """A ``google.protobuf.Duration`` in Go's spelling."""
     if not isinstance(value, str):
         hint = f"write {value}s" if isinstance(value, int | float) and not isinstance(value, bool) else ""
-        return reader.fault("SBX0102", f"duration expected, not {shown(value)}", spot, hint=hint)
+        return reader.fault("SBX0102", f"duration expected, not {shown(value)}", spot, hint=hint, guessable=bool(hint))
     try:
         return parse_duration(value)
     except ValueError as error:
-        return reader.fault("SBX0105", f"{value!r} is no duration", spot, hint=str(error))
+        return reader.fault("SBX0105", f"{value!r} is no duration", spot, hint=str(error), guessable=True)
 
 
 def moment(value: object, reader: ObjectReader, spot: Spot) -> object:

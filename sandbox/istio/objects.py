@@ -33,6 +33,8 @@ class LoadedObject:
     """None if its kind is not read, or the document is no object."""
     parsable: bool = True
     """Whether istiod could parse it; what it cannot parse does not exist for it."""
+    guessable: bool = True
+    """Whether what was meant by what istiod cannot parse is clear enough to look at the rest."""
     problems: tuple[Problem, ...] = ()
     not_emulated: tuple[NotEmulated, ...] = ()
     document: YamlMapping | None = None
@@ -135,6 +137,7 @@ def _read_known(kind: Kind, document: YamlMapping, source: Source, default_names
         line=document.line,
         resource=resource,
         parsable=not reader.unparsable,
+        guessable=reader.guessable,
         problems=tuple(reader.problems),
         not_emulated=tuple(reader.not_emulated),
         document=document if kind.name == "ConfigMap" else None,

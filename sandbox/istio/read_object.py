@@ -38,7 +38,7 @@ class NotEmulated(NamedTuple):
 class ObjectReader:
     """Collects the problems of one object while its messages are decoded."""
 
-    __slots__ = ("not_emulated", "open_fields", "problems", "resource", "source", "unparsable")
+    __slots__ = ("guessable", "not_emulated", "open_fields", "problems", "resource", "source", "unparsable")
 
     def __init__(self, resource: ResourceRef, source: Source, *, open_fields: bool) -> None:
         self.resource = resource
@@ -48,10 +48,13 @@ class ObjectReader:
         self.problems: list[Problem] = []
         self.not_emulated: list[NotEmulated] = []
         self.unparsable = False
+        self.guessable = True
+        """Whether what was meant by unparsable values is clear enough to look at the rest of the object."""
 
-    def fault(self, code: str, message: str, spot: Spot, *, hint: str = "") -> _LeftOut:
+    def fault(self, code: str, message: str, spot: Spot, *, hint: str = "", guessable: bool = False) -> _LeftOut:
         """A value that istiod cannot parse; the field keeps its default."""
         self.unparsable = True
+        self.guessable = self.guessable and guessable
         self.complain(code, message, spot, hint=hint)
         return LEFT_OUT
 

@@ -109,7 +109,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     for spelling in (plain, plain.replace("_", "")):
         if spelling in candidates:
             return candidates[spelling]
-    close = get_close_matches(plain, candidates, n=1, cutoff=0.7)
+    close = get_close_matches(plain, candidates, n=1, cutoff=0.6)
     return candidates[close[0]] if close else ""
 
 

@@ -80,8 +80,10 @@ def validate_configuration(configuration: Configuration) -> list[ObjectVerdict]:
 def validate_object(loaded: LoadedObject, pilot_env: Mapping[str, str] = EMPTY) -> ObjectVerdict:
     """The verdict on one object by itself."""
     findings = Findings()
-    if loaded.parsable and loaded.resource is not None:
+    if (loaded.parsable or loaded.guessable) and loaded.resource is not None:
         check_resource(loaded.resource, findings, pilot_env)
+    faulty = {problem.path for problem in loaded.problems if problem.code != "SBX0101"}
+    found = [problem for problem in findings.problems if loaded.parsable or problem.path not in faulty]
     return ObjectVerdict(
         file=loaded.span.file,
         line=loaded.span.line,
@@ -89,7 +91,7 @@ def validate_object(loaded: LoadedObject, pilot_env: Mapping[str, str] = EMPTY) 
         namespace=loaded.ref.namespace,
         name=loaded.ref.name,
         verdict=findings.verdict if loaded.parsable else "error",
-        problems=_in_order((*loaded.problems, *findings.problems)),
+        problems=_in_order((*loaded.problems, *found)),
     )
 
 
