@@ -37,7 +37,7 @@ class MysqlGreeter(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        transport.write(_mysql_packet(0, _mysql_greeting()))
+        self._transport.write(_mysql_packet(0, _mysql_greeting()))
 
     def data_received(self, data: bytes) -> None:
         text = f"Access denied: this is {self._name} of the embedded internet, which lets nobody in"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, cast, cast
+from typing import Final, cast
 
 READY: Final = b"/healthz/ready"
 MAXIMUM_HEAD: Final = 16_384
