@@ -93,6 +93,8 @@ class ClusterRuntime:
         self.resources = ResourceManager(plan)
         options = (plan.typed_extension_protocol_options or {}).get(HTTP_OPTIONS)
         self.http_options = options if isinstance(options, HttpProtocolOptions) else None
+        self.http_alpn = _http_alpn(self.http_options)
+        """ALPN of TLS connections whose settings name no protocols."""
         self.picker: EndpointPicker[Host] = EndpointPicker(plan, environment.random)
         self.source: HostSource = host_source(plan, environment)
         self._known: tuple[Host, ...] = ()
@@ -187,6 +189,13 @@ class ClusterRuntime:
             if not host.healthy:
                 close_idle_pools(host)
         self.picker.set_hosts(self.source.hosts)
+
+
+def _http_alpn(options: HttpProtocolOptions | None) -> tuple[str, ...]:
+    if options is not None and options.auto_config is not None:
+        return ("h2", "http/1.1")
+    explicit = options.explicit_http_config if options is not None else None
+    return ("h2",) if explicit is not None and explicit.http2_protocol_options is not None else ("http/1.1",)
 
 
 def _keepalive(plan: Cluster) -> tuple[SocketOption, ...]:

@@ -30,7 +30,7 @@ class ClusterTransports:
             (each.match or {}, _runtime(each.transport_socket, http, secrets)) for each in plan.transport_socket_matches
         )
         runtimes = [self._default, *(runtime for _, runtime in self._matches)]
-        self.is_plain = all(runtime.tls is None and runtime.proxy_protocol is None for runtime in runtimes)
+        self.is_plain = all(runtime.is_plain for runtime in runtimes)
         self.sends_proxy_header = any(runtime.proxy_protocol is not None for runtime in runtimes)
 
     def of(self, host: Host) -> TransportSocketRuntime:

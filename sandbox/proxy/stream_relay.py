@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from sandbox.proxy.socket_relay import RESET, RelayEnd
 
@@ -17,7 +17,7 @@ HIGH_WATER: Final = 131_072
 
 
 class StreamEnd(asyncio.Protocol):
-    """One side. Until it has a peer it reads nothing."""
+    """One side. Until it has a peer it keeps what arrives, and reads no more."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -34,20 +34,21 @@ class StreamEnd(asyncio.Protocol):
         self.is_lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a stream is needed")
-        self.transport = transport
-        transport.set_write_buffer_limits(high=HIGH_WATER)
-        transport.pause_reading()
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
+        self.transport.set_write_buffer_limits(high=HIGH_WATER)
+        self.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         if self.waiting is not None:
             self.waiting(data)
             return
-        self.count += len(data)
         peer, relay = self.peer, self.relay
         if peer is None or peer.transport is None or relay is None:
+            self.early += data  # uvloop begins to read although connection_made has paused it
+            if self.transport is not None:
+                self.transport.pause_reading()
             return
+        self.count += len(data)
         relay.last_activity = relay.now()
         if relay.denies and self is relay.downstream:
             relay.deny()
@@ -87,7 +88,7 @@ class StreamEnd(asyncio.Protocol):
 
     def resume(self) -> None:
         """The peer is there: read."""
-        if self.transport is not None and not self.is_lost:
+        if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def close(self) -> None:
@@ -146,10 +147,11 @@ class StreamRelay:
             if end.is_lost:
                 self.side_lost(end)
                 return
-        if self.upstream.early:
-            self.upstream.data_received(self.upstream.early)
-        self.downstream.resume()
-        self.upstream.resume()
+        for end in (self.upstream, self.downstream):
+            early, end.early = end.early, b""
+            if early:
+                end.data_received(early)
+            end.resume()
 
     def close(self) -> None:
         """Ends it from our side."""

@@ -137,7 +137,8 @@ class TcpSession:
         cluster.begin_connection(host)
         info.upstream_request_attempt_count = self._attempts
         info.upstream_connect_start = self._loop.time()
-        if cluster.is_plain and self._connection.stream is None and runtime.tunnel is None:
+        is_plain = cluster.is_plain or cluster.transport_of(host).is_plain
+        if is_plain and self._connection.stream is None and runtime.tunnel is None:
             self._connector = Connector(self._loop, self._connected)
             self._connector.start(cluster, host.target)
         else:
@@ -175,7 +176,8 @@ class TcpSession:
         """The way through transports of the loop: TLS on one side, a PROXY header, or a tunnel."""
         connection, tunnel = self._connection, self._filter.tunnel
         end = StreamEnd()
-        outcome = await connect(cluster, host, lambda: end, options_for_proxy_protocol(cluster, connection))
+        options = options_for_proxy_protocol(cluster, connection)
+        outcome = await connect(cluster, host, lambda: end, options, fallback_alpn=())
         self._task = None
         self.info.upstream_host, self.info.upstream_host_name = host.address, host.hostname or host.address
         if isinstance(outcome, UpstreamFailure):

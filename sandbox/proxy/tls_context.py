@@ -93,7 +93,7 @@ class ClientTls:
         context.verify_mode = ssl.CERT_NONE
         common = self._common
         _set_parameters(context, common.tls_params if common else None, is_client=True)
-        alpn = options.alpn or (common.alpn_protocols if common else ())
+        alpn = (common.alpn_protocols if common else ()) or options.alpn
         if alpn:
             context.set_alpn_protocols(list(alpn))
         if common is None:

@@ -15,5 +15,6 @@ class TransportOptions(msgspec.Struct, frozen=True):
     server_name: str | None = None
     verify_names: tuple[str, ...] = ()
     alpn: tuple[str, ...] = ()
+    """Offered where the TLS settings name no protocols."""
     proxy_source: tuple[str, int] | None = None
     proxy_destination: tuple[str, int] | None = None

@@ -27,6 +27,11 @@ class TransportSocketRuntime(msgspec.Struct, frozen=True):
     tls: ClientTls | None = None
     proxy_protocol: ProxyProtocolConfig | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Nothing but the application's bytes."""
+        return self.tls is None and self.proxy_protocol is None
+
 
 class Session(msgspec.Struct):
     """A transport ready for the application's bytes."""

@@ -44,8 +44,13 @@ async def connect(
     host: Host,
     protocol_factory: Callable[[], asyncio.BaseProtocol],
     options: TransportOptions | None = None,
+    *,
+    fallback_alpn: tuple[str, ...] | None = None,
 ) -> Upstream | UpstreamFailure:
-    """Connects within the cluster's ``connect_timeout`` (TLS handshake included). Counts nothing: the pool does."""
+    """Connects within the cluster's ``connect_timeout`` (TLS handshake included). Counts nothing: the pool does.
+
+    ``fallback_alpn`` is offered where the TLS settings name no protocols; ``None`` is what the cluster's HTTP speaks.
+    """
     loop = asyncio.get_running_loop()
     start = loop.time()
     sock = await connect_socket(cluster, host.target)
@@ -55,7 +60,11 @@ async def connect(
     local = host.address if sock.family == socket.AF_UNIX else address_text(*plain_address(sock.getsockname()))
     secure = cluster.transport_of(host)
     left = cluster.connect_timeout - (connected - start)
-    session = await open_session(sock, secure, protocol_factory, options or NO_OPTIONS, max(left, 0.001))
+    options = options or NO_OPTIONS
+    if secure.tls is not None and not options.alpn:
+        alpn = cluster.http_alpn if fallback_alpn is None else fallback_alpn
+        options = msgspec.structs.replace(options, alpn=alpn)
+    session = await open_session(sock, secure, protocol_factory, options, max(left, 0.001))
     if isinstance(session, UpstreamFailure):
         return msgspec.structs.replace(session, local_address=local)
     facts = session.tls
