@@ -52,12 +52,17 @@ def _line(error: BaseException) -> str:
 
 def compare_with_list(name: str, outcomes: Iterable[Outcome]) -> str:
     """Fail where a case listed as passing does not pass; returns the counts."""
+    return compare_lines(EXPECTED / f"{name}.txt", outcomes)
+
+
+def compare_lines(path: Path, outcomes: Iterable[Outcome]) -> str:
+    """Like ``compare_with_list`` for a list at any place."""
+    name = path.stem
     outcomes = list(outcomes)
     counts = Counter(outcome.verdict for outcome in outcomes)
     summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("pass", "fail", "not applicable"))
-    path = EXPECTED / f"{name}.txt"
     if os.environ.get(UPDATE):
-        EXPECTED.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in (f"# {summary}", *map(str, outcomes))))
     listed = (
         {line.removeprefix("pass ") for line in path.read_text().splitlines() if line.startswith("pass ")}
