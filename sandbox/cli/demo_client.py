@@ -47,7 +47,8 @@ def request(url: str, proxy: HostPort, authority: Path) -> Reply:
         body = response.read().decode("utf-8", "replace")
         return Reply(status=response.status, lines=(*_head(response), *_gist(body)), seconds=time.monotonic() - started)
     except (ssl.SSLEOFError, ConnectionResetError, http.client.RemoteDisconnected) as error:
-        told = f"connection closed during the TLS handshake ({type(error).__name__})"
+        when = "during the TLS handshake" if secure else "without an answer"
+        told = f"connection closed {when} ({type(error).__name__})"
         return Reply(status=0, lines=(told,), seconds=time.monotonic() - started)
     except OSError as error:
         return Reply(status=-1, lines=(f"failed: {error}",), seconds=time.monotonic() - started)

@@ -160,8 +160,8 @@ def _closing(outcomes: Sequence[bool], fast: bool) -> str:
     good = sum(outcomes)
     told = f"\n{good} of {len(outcomes)} stories went as they should."
     if fast:
-        told += " Delays and timeouts were a tenth of what configs/ says."
-    return told + " Try: egress explain http://httpbin.org/delay/5 -f configs/timeout"
+        told += "\nDelays and timeouts were a tenth of what configs/ says."
+    return told + "\nNext: egress explain http://httpbin.org/delay/5 -f configs/timeout"
 
 
 def _say(text: str | Iterable[str] = "") -> None:

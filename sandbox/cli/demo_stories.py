@@ -32,7 +32,7 @@ STORIES = (
     Story(
         title="ALLOW_ANY: a host that nobody declared is passed through",
         config="allow-any.yaml",
-        about="Istio's default. The request goes out as it is, by the PassthroughCluster.",
+        about="Istio's default. The request leaves by the PassthroughCluster to where it was meant to go.",
         calls=(
             Call(url="http://httpbin.org/get", status=200),
             Call(url="https://www.google.com/", status=200),
