@@ -54,7 +54,7 @@ def compile_access_log(log: AccessLog, environment: LogEnvironment = _NO_ENVIRON
 def compile_line(log_format: SubstitutionFormatString | None, environment: LogEnvironment) -> LineFunction:
     """The line's function; without a format it is Envoy's default text."""
     if log_format is not None and log_format.json_format is not None:
-        return _compile_json(log_format.json_format, environment)
+        return _compile_json(log_format.json_format, "" if log_format.omit_empty_values else "-", environment)
     source = log_format.text_format_source if log_format is not None else None
     text = ENVOY_TEXT if source is None else source.inline_string
     if text is None and source is not None:
@@ -66,8 +66,10 @@ def compile_line(log_format: SubstitutionFormatString | None, environment: LogEn
 class _Names:
     """The names that the source of one line function refers to."""
 
-    def __init__(self, environment: LogEnvironment) -> None:
+    def __init__(self, environment: LogEnvironment, absent: str) -> None:
         self.environment = environment
+        self.absent = absent
+        """What is printed for a missing value inside text."""
         self.values: dict[str, Any] = {"number": number, "as_text": as_text, "header_map": header_map}
         self._count = 0
 
@@ -103,8 +105,8 @@ _HEADER_MAPS: Final = {
 
 
 def _compile_text(text: str, absent: str, environment: LogEnvironment) -> LineFunction:
-    names = _Names(environment)
-    render = names.function(_text_expression(parse_format(text), absent, names))
+    names = _Names(environment, absent)
+    render = names.function(_text_expression(parse_format(text), names))
 
     def line(info: StreamInfo) -> bytes:
         rendered: str = render(info)
@@ -113,7 +115,7 @@ def _compile_text(text: str, absent: str, environment: LogEnvironment) -> LineFu
     return line
 
 
-def _text_expression(parts: list[str | Command], absent: str, names: _Names) -> str:
+def _text_expression(parts: list[str | Command], names: _Names) -> str:
     """An expression that gives ``str``: a template and the tuple of its values."""
     template: list[str] = []
     values: list[str] = []
@@ -122,25 +124,26 @@ def _text_expression(parts: list[str | Command], absent: str, names: _Names) -> 
             template.append(part.replace("%", "%%"))
         else:
             template.append("%s")
-            values.append(_text_value(names.operator(part), absent, names))
+            values.append(_text_value(names.operator(part), names))
     if not values:
         return repr("".join(template).replace("%%", "%"))
     return f"{''.join(template)!r} % ({', '.join(values)},)"
 
 
-def _text_value(operator: Operator, absent: str, names: _Names) -> str:
+def _text_value(operator: Operator, names: _Names) -> str:
     if operator.is_always_there:
         return operator.source
     name = names.temporary()
     present = f"as_text({name})" if operator.kind == "structure" else name
-    return f"({absent!r} if ({name} := {operator.source}) is None else {present})"
+    return f"({names.absent!r} if ({name} := {operator.source}) is None else {present})"
 
 
 # --- JSON ---
 
 
-def _compile_json(json_format: Mapping[str, object], environment: LogEnvironment) -> LineFunction:
-    names = _Names(environment)
+def _compile_json(json_format: Mapping[str, object], absent: str, environment: LogEnvironment) -> LineFunction:
+    """``absent`` stands for missing values beside other text; a value by itself is ``null`` whatever was said."""
+    names = _Names(environment, absent)
     fields = names.function(_json_expression(json_format, names))
 
     def line(info: StreamInfo) -> bytes:
@@ -175,7 +178,7 @@ def _json_string(text: str, names: _Names) -> str:
     """A lone operator keeps its type; with anything beside it the value is a string."""
     parts = parse_format(text)
     if len(parts) != 1 or isinstance(parts[0], str):
-        return _text_expression(parts, "-", names)
+        return _text_expression(parts, names)
     operator = names.operator(parts[0])
     if operator.kind != "number":
         return operator.source

@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from sandbox.access_log.grpc_status import HeaderMap, grpc_status, is_grpc
 from sandbox.access_log.json_text import encode, structure_value
@@ -49,12 +50,16 @@ def bare_text(value: str | None, max_length: int | None) -> str | None:
 
 
 def header_map(headers: list[Header]) -> dict[bytes, bytes]:
-    """Header name to value; the values of a repeated name joined with ``,``."""
+    """Header name to value; of a repeated name the first value, which is what Envoy's operators print.
+
+    (Headers that are lists by Envoy's book were joined by the codec.)
+    """
     found = dict(headers)
-    return found if len(found) == len(headers) else _joined(headers)
+    return found if len(found) == len(headers) else dict(reversed(headers))
 
 
-def _joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
+def joined_header_map(headers: Iterable[Header]) -> dict[bytes, bytes]:
+    """Header name to all its values, joined with ``,``: what CEL sees."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         found[name] = found[name] + b"," + value if name in found else value
@@ -98,11 +103,11 @@ def query(info: StreamInfo) -> str | None:
 
 
 def query_parameter(info: StreamInfo, name: bytes, max_length: int | None) -> str | None:
-    """The first value of a query parameter, as written."""
+    """The first value of a query parameter, its escapes undone."""
     for parameter in (info.path or b"").partition(b"?")[2].split(b"&"):
         key, _, value = parameter.partition(b"=")
         if key == name:
-            return text(value[:max_length])
+            return text(unquote_to_bytes(value)[:max_length])
     return None
 
 
@@ -118,8 +123,7 @@ def server_name(info: StreamInfo) -> str | None:
 
 
 def _host(info: StreamInfo) -> str | None:
-    host = text(info.authority)
-    return None if not host else re.sub(r":[0-9]+$", "", host)
+    return text(info.authority) or None
 
 
 def server_name_first(info: StreamInfo) -> str | None:
@@ -218,7 +222,8 @@ def address_without_port(address: str | None, mask: int | None) -> str | None:
     if mask is None:
         return ip
     try:
-        return str(ipaddress.ip_network(f"{ip}/{mask}", strict=False))
+        bits = ipaddress.ip_address(ip).max_prefixlen
+        return str(ipaddress.ip_network(f"{ip}/{min(mask, bits)}", strict=False))
     except ValueError:
         return None
 

@@ -110,26 +110,26 @@ _FUNCTIONS: Final[Mapping[str, tuple[Callable[..., object], Kind]]] = {
 }
 
 _DURATIONS: Final = {
-    "REQUEST_DURATION": ("start", "last_downstream_rx"),
-    "REQUEST_TX_DURATION": ("start", "last_upstream_tx"),
-    "RESPONSE_DURATION": ("start", "first_upstream_rx"),
-    "RESPONSE_TX_DURATION": ("first_upstream_rx", "last_downstream_tx"),
-    "UPSTREAM_CONNECTION_POOL_READY_DURATION": ("start", "first_upstream_tx"),
+    "REQUEST_DURATION": ("info.start", "info.last_downstream_rx"),
+    "REQUEST_TX_DURATION": ("info.start", "info.last_upstream_tx"),
+    "RESPONSE_DURATION": ("info.start", "info.first_upstream_rx"),
+    "RESPONSE_TX_DURATION": ("info.first_upstream_rx", "info.last_downstream_tx"),
+    "UPSTREAM_CONNECTION_POOL_READY_DURATION": ("info.start", "info.first_upstream_tx"),
 }
 _MOMENTS: Final = {
-    "DS_RX_BEG": "start",
-    "DS_RX_END": "last_downstream_rx",
-    "US_CX_BEG": "upstream_connect_start",
-    "US_CX_END": "upstream_connect_end",
-    "US_HS_END": "upstream_handshake_end",
-    "US_TX_BEG": "first_upstream_tx",
-    "US_TX_END": "last_upstream_tx",
-    "US_RX_BEG": "first_upstream_rx",
-    "US_RX_END": "last_upstream_rx",
-    "DS_TX_BEG": "first_downstream_tx",
-    "DS_TX_END": "last_downstream_tx",
-    "DS_CX_BEG": "start",
-    "DS_CX_END": "end",
+    "DS_RX_BEG": "info.start",
+    "DS_RX_END": "info.last_downstream_rx",
+    "US_CX_BEG": "info.upstream_connect_start",
+    "US_CX_END": "info.upstream_connect_end",
+    "US_HS_END": "info.upstream_handshake_end",
+    "US_TX_BEG": "info.first_upstream_tx",
+    "US_TX_END": "info.last_upstream_tx",
+    "US_RX_BEG": "info.first_upstream_rx",
+    "US_RX_END": "info.last_upstream_rx",
+    "DS_TX_BEG": "info.first_downstream_tx",
+    "DS_TX_END": "info.last_downstream_tx",
+    "DS_CX_BEG": "(None if info.is_http else info.start)",
+    "DS_CX_END": "(None if info.is_http else info.end)",
 }
 
 _ADDRESSES: Final = {
@@ -147,14 +147,14 @@ _ADDRESS_ATTRIBUTES: Final = {
 }
 
 _NEVER_THERE: Final = (
-    "VIRTUAL_CLUSTER_NAME", "TRACE_ID", "SPAN_ID", "CUSTOM_FLAGS", "ROUNDTRIP_DURATION", "TLS_JA3_FINGERPRINT",
+    "VIRTUAL_CLUSTER_NAME", "TRACE_ID", "SPAN_ID", "ROUNDTRIP_DURATION", "TLS_JA3_FINGERPRINT",
     "TLS_JA4_FINGERPRINT", "DOWNSTREAM_TLS_SESSION_ID", "DOWNSTREAM_TLS_GROUP", "UPSTREAM_TLS_SESSION_ID",
     "UPSTREAM_TLS_GROUP", "DOWNSTREAM_LOCAL_URI_SAN", "DOWNSTREAM_LOCAL_DNS_SAN", "DOWNSTREAM_LOCAL_IP_SAN",
     "DOWNSTREAM_LOCAL_SUBJECT", "DOWNSTREAM_PEER_DNS_SAN", "DOWNSTREAM_PEER_IP_SAN", "DOWNSTREAM_PEER_EMAIL_SAN",
     "DOWNSTREAM_PEER_ISSUER", "DOWNSTREAM_PEER_SERIAL", "UPSTREAM_LOCAL_URI_SAN", "UPSTREAM_LOCAL_SUBJECT",
     "UPSTREAM_LOCAL_DNS_SAN", "UPSTREAM_LOCAL_IP_SAN", "UPSTREAM_PEER_URI_SAN", "UPSTREAM_PEER_DNS_SAN",
     "UPSTREAM_PEER_IP_SAN", "UPSTREAM_PEER_SUBJECT", "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_CERT",
-    "DOWNSTREAM_DETECTED_CLOSE_TYPE", "UPSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_LOCAL_CLOSE_REASON",
+    "UPSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_LOCAL_CLOSE_REASON",
     "UPSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_HANDSHAKE_DURATION", "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID", "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
 )  # fmt: skip
@@ -327,7 +327,7 @@ def _duration(begin: str, end: str) -> Builder:
 
 
 def _duration_operator(begin: str, end: str, per_second: int) -> Operator:
-    source = f"_span(info.{begin}, info.{end}, {per_second})"
+    source = f"_span({begin}, {end}, {per_second})"
     return Operator(source=source, kind="number", names={"_span": values.span})
 
 
@@ -455,6 +455,8 @@ _OPERATORS: Final[Mapping[str, Builder]] = {
     "REQ_WITHOUT_QUERY": _without_query,
     "QUERY_PARAM": _query_parameter,
     "REQUESTED_SERVER_NAME": _server_name,
+    "CUSTOM_FLAGS": lambda _command, _environment: _constant("", is_always_there=True),
+    "DOWNSTREAM_DETECTED_CLOSE_TYPE": lambda _command, _environment: _constant("Normal", is_always_there=True),
     "LOCAL_REPLY_BODY": lambda _command, _environment: _constant("", is_always_there=True),
     "UNIQUE_ID": _function(values.stream_id, "text"),
     "START_TIME": _time,
