@@ -152,7 +152,8 @@ def test_proxy_headers() -> None:
 def test_connection_settings_override_the_mesh() -> None:
     found = settings(
         mesh(
-            "defaultConfig: {connectionSettings: {httpStreamIdleTimeout: 9s, httpIdleTimeout: 8s, httpMergeSlashes: true}}"
+            "defaultConfig:\n"
+            "  connectionSettings: {httpStreamIdleTimeout: 9s, httpIdleTimeout: 8s, httpMergeSlashes: true}"
         )
     )
     assert found.stream_idle_timeout == timedelta(seconds=9)
