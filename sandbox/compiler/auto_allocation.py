@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from sandbox.compiler.ages import BEFORE_ALL
 from sandbox.compiler.features import Features
 from sandbox.compiler.host_names import is_wildcard
+from sandbox.compiler.legacy_auto_allocation import allocate_by_hash
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.resource import Resource
 from sandbox.istio.service_entry import ServiceEntry, ServiceEntryStatus
@@ -103,7 +104,7 @@ def allocate_addresses(entries: Sequence[Entry], features: Features) -> Mapping[
     are kept; an entry that shares one with an older entry gets others.
     """
     if not features.enable_ip_autoallocate:
-        return {}
+        return _by_hash(entries)
     allocator = _Allocator(features)
     by_age = sorted(range(len(entries)), key=lambda place: entries[place].metadata.creation_timestamp or BEFORE_ALL)
     kept: dict[int, dict[str, AllocatedAddresses]] = {}
@@ -125,6 +126,21 @@ def allocate_addresses(entries: Sequence[Entry], features: Features) -> Mapping[
                 if not is_wildcard(host) or entries[place].spec.resolution == "DYNAMIC_DNS"
             }
     return allocated
+
+
+def _by_hash(entries: Sequence[Entry]) -> Mapping[int, Mapping[str, AllocatedAddresses]]:
+    """What istiod did before it wrote addresses into the status."""
+    hosts = {
+        place: [host for host in dict.fromkeys(entry.spec.hosts) if not is_wildcard(host)]
+        for place, entry in enumerate(entries)
+        if entry.spec.resolution != "NONE" and not entry.spec.addresses
+    }
+    keys = {(place, host): f"{entries[place].namespace}/{host}" for place in hosts for host in hosts[place]}
+    found = allocate_by_hash(keys.values())
+    return {
+        place: {host: AllocatedAddresses(*found[keys[place, host]]) for host in own if keys[place, host] in found}
+        for place, own in hosts.items()
+    }
 
 
 def _written(entry: Entry) -> dict[str, AllocatedAddresses]:
