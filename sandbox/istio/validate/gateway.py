@@ -64,7 +64,7 @@ def _check_port(port: Port | None, server: Server, findings: Findings) -> bool:
         return False
     before = len(findings.problems)
     if not protocols.is_known(port.protocol):
-        hint = "supported protocols are HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO, REDIS, MYSQL"
+        hint = protocols.protocol_hint(port.protocol)
         findings.error(f"invalid protocol {port.protocol!r}", port, "protocol", hint=hint)
     if port.number > 0 or not server.bind.startswith(UNIX_PREFIX):
         findings.check(port_fault(port.number), port, "number")

@@ -209,4 +209,4 @@ def check_destination(destination: Destination | None, findings: Findings) -> No
     if destination.subset:
         findings.check(subset_name_fault(destination.subset), destination, "subset")
     if destination.port is not None:
-        findings.check(port_fault(destination.port.number), destination, "port")
+        findings.check(port_fault(destination.port.number), destination.port, "number")

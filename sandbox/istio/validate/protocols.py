@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from sandbox.yaml_source.problems import did_you_mean
+
 HTTP: Final = frozenset({"http", "http2", "http_proxy", "grpc", "grpc-web"})
 TLS: Final = frozenset({"https", "tls"})
 TCP: Final = frozenset({"tcp", "https", "tls", "mongo", "redis", "mysql"})
+_WORDS: Final = ("HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "TLS", "TCP", "MONGO", "REDIS", "MYSQL", "UDP")
 _KNOWN: Final = HTTP | TCP | {"udp"}
 
 
@@ -28,6 +31,12 @@ def is_tls(protocol: str) -> bool:
 def is_tcp(protocol: str) -> bool:
     """What is carried as TCP, TLS included; the unknown is not."""
     return protocol.lower() in TCP
+
+
+def protocol_hint(protocol: str) -> str:
+    """The word that was probably meant."""
+    near = did_you_mean(protocol, _WORDS)
+    return f"did you mean {near}?" if near else f"the words are {', '.join(_WORDS)}"
 
 
 def protocol_fault(protocol: str) -> str | None:

@@ -110,7 +110,8 @@ def _check_ports(entry: ServiceEntry, findings: Findings, *, needs_addresses: bo
             hint = "without one the port is captured for every destination"
             findings.warn(message, port, "protocol", hint=hint)
         findings.check(port_name_fault(port.name), port, "name")
-        findings.check(protocols.protocol_fault(port.protocol), port, "protocol")
+        hint = protocols.protocol_hint(port.protocol)
+        findings.check(protocols.protocol_fault(port.protocol), port, "protocol", hint=hint)
         findings.check(port_fault(port.number), port, "number")
 
 

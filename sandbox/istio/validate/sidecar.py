@@ -58,7 +58,8 @@ def validate_sidecar(resource: Resource[Sidecar], findings: Findings) -> None:
 def _check_port(port: SidecarPort, findings: Findings) -> None:
     if port.name:
         findings.check(port_name_fault(port.name), port, "name")
-    findings.check(protocols.protocol_fault(port.protocol), port, "protocol")
+    fault = protocols.protocol_fault(port.protocol)
+    findings.check(fault, port, "protocol", hint=protocols.protocol_hint(port.protocol))
     if port.target_port > 0:
         findings.error("targetPort has no impact on Sidecars", port, "target_port")
 
