@@ -84,9 +84,9 @@ def names(**options: Any) -> None:
 
 def _plan(options: dict[str, Any]) -> NodePlan:
     settings = settings_for(**options)
-    from sandbox.cli.loading import compile_plan
+    from sandbox.cli.loading import compile_for
 
-    return compile_plan(settings)
+    return compile_for(settings).plan
 
 
 def _print(plan: NodePlan, what: str, output: str) -> None:

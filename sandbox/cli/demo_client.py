@@ -47,8 +47,8 @@ def request(url: str, proxy: HostPort, authority: Path) -> Reply:
         body = response.read().decode("utf-8", "replace")
         return Reply(status=response.status, lines=(*_head(response), *_gist(body)), seconds=time.monotonic() - started)
     except (ssl.SSLEOFError, ConnectionResetError, http.client.RemoteDisconnected) as error:
-        when = "during the TLS handshake" if secure else "without an answer"
-        told = f"connection closed {when} ({type(error).__name__})"
+        how = "reset" if isinstance(error, ConnectionResetError) else "closed"
+        told = f"connection {how} {'in the TLS handshake' if secure else 'without an answer'}"
         return Reply(status=0, lines=(told,), seconds=time.monotonic() - started)
     except OSError as error:
         return Reply(status=-1, lines=(f"failed: {error}",), seconds=time.monotonic() - started)

@@ -27,7 +27,7 @@ def envoy(**options: Any) -> None:
     """Print a bootstrap with which a real Envoy does the same: everything static, nothing fetched."""
     settings = settings_for(**options)
     # Imported here: --help needs neither compiler nor codec.
-    from sandbox.cli.loading import compile_plan
+    from sandbox.cli.loading import compile_for
     from sandbox.envoy_config.bootstrap import bootstrap
 
-    click.echo(json.dumps(bootstrap(compile_plan(settings)), indent=1))
+    click.echo(json.dumps(bootstrap(compile_for(settings).plan), indent=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -10,10 +11,21 @@ from sandbox.loading import proxy_of, read_configuration
 from sandbox.settings import Settings
 
 if TYPE_CHECKING:
+    from sandbox.compiler.proxy import Proxy
+    from sandbox.istio.load import Configuration
     from sandbox.plan import NodePlan
 
 
-def compile_plan(settings: Settings) -> NodePlan:
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A configuration, the proxy it was compiled for, and the plan."""
+
+    configuration: Configuration
+    proxy: Proxy
+    plan: NodePlan
+
+
+def compile_for(settings: Settings) -> Compiled:
     """The plan for the workload of ``settings``; objects with errors are left out, as in a cluster that refused them.
 
     How many errors there are is told on standard error.
@@ -24,8 +36,9 @@ def compile_plan(settings: Settings) -> NodePlan:
 
     configuration = read_configuration(settings)
     push = PushContext(configuration)
-    plan = compile_node(push, proxy_of(configuration, settings))
+    proxy = proxy_of(configuration, settings)
+    plan = compile_node(push, proxy)
     errors = len(push.problems.errors)
     if errors:
         click.echo(f"egress: {errors} error{'s' * (errors != 1)} in the configuration: see egress validate", err=True)
-    return plan
+    return Compiled(configuration, proxy, plan)

@@ -38,11 +38,16 @@ class FileTexts(Mapping[str, str]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def line(self, span: Span) -> str | None:
-        """The line at ``span``, without its indentation."""
+    def raw_line(self, span: Span) -> str | None:
+        """The line at ``span``, without its end."""
         text = self._text(span.file)
         lines = text.split("\n") if text is not None else []
-        return lines[span.line - 1].strip() if 1 <= span.line <= len(lines) else None
+        return lines[span.line - 1] if 1 <= span.line <= len(lines) else None
+
+    def line(self, span: Span) -> str | None:
+        """The line at ``span``, without its indentation."""
+        line = self.raw_line(span)
+        return line.strip() if line is not None else None
 
     def _text(self, file: str) -> str | None:
         if file not in self._texts:
