@@ -19,6 +19,7 @@ from sandbox.settings import HostPort
 
 if TYPE_CHECKING:
     from sandbox.plan.listener import Listener
+    from sandbox.proxy.listener import ListenerRuntime
     from sandbox.proxy.snapshot import Snapshot
 
 log = logging.getLogger("sandbox.proxy")
@@ -165,13 +166,13 @@ class Server:
 
     def swap(self, snapshot: Snapshot, *, skip_ports: frozenset[int] = frozenset()) -> None:
         """New connections go to ``snapshot``; ports that only the old plan had are closed, new ones opened."""
-        wanted = dict(_plan_addresses(snapshot, skip_ports))
+        wanted = {address for address, _ in _plan_addresses(snapshot, skip_ports)}
         opened: dict[HostPort, ListeningSocket] = {}
         try:
-            for address, listener in wanted.items():
+            for address in wanted:
                 if address not in self._plan_ports:
                     sock = bind(address, allow_remote=self._allow_remote)
-                    opened[address] = ListeningSocket(sock, self._acceptor(address, listener.name))
+                    opened[address] = ListeningSocket(sock, self._acceptor(address))
         except ListenError:
             for port in opened.values():
                 port.close()
@@ -184,23 +185,25 @@ class Server:
             old.node.draining = True
             old.close()
 
-    def _acceptor(self, address: HostPort, name: str) -> OnAccept:
+    def _acceptor(self, address: HostPort) -> OnAccept:
         """Takes connections for the listener that has this address in whatever snapshot then serves."""
+        known: tuple[Snapshot | None, ListenerRuntime | None] = (None, None)
 
         def accept(sock: socket.socket, remote: tuple[str, int]) -> None:
+            nonlocal known
             snapshot = self.snapshot
-            listener = None
-            if snapshot is not None:
-                plans = dict(_plan_addresses(snapshot, frozenset()))
-                listener = plans.get(address)
-            if snapshot is None or listener is None:
+            if snapshot is None:
                 sock.close()
                 return
+            if known[0] is not snapshot:
+                listener = dict(_plan_addresses(snapshot, frozenset())).get(address)
+                known = (snapshot, None if listener is None else snapshot.runtime_of(listener))
+            runtime = known[1]
             destination = plain_address(sock.getsockname())
-            if listener.use_original_dst:
+            if runtime is not None and runtime.needs_original_dst:
                 destination = original_destination(sock) or destination
             connection = self.handler.admit(sock, remote, destination, "listener")
-            self.handler.dispatch(connection, snapshot.runtime_of(listener), snapshot.node)
+            self.handler.dispatch(connection, runtime, snapshot.node)
 
         return accept
 

@@ -169,10 +169,14 @@ class Direction:
             self._shut_sink()
 
     def _shut_sink(self) -> None:
+        """Passes the end on; where the other direction has ended already, closing both says the same."""
         self.is_done = True
+        relay = self.relay
+        if relay.upward.is_done and relay.downward.is_done:
+            relay.close()
+            return
         with contextlib.suppress(OSError):
             self.sink.shutdown(socket.SHUT_WR)
-        self.relay.direction_done()
 
     # --- splice ---
 
@@ -291,11 +295,6 @@ class SocketRelay:
     def deny(self) -> None:
         """The client has sent something, and may not."""
         self._finish(RelayEnd(is_denied=True))
-
-    def direction_done(self) -> None:
-        """A direction has passed its end on."""
-        if self.upward.is_done and self.downward.is_done:
-            self._finish(RelayEnd())
 
     def read_failed(self, direction: Direction, error: OSError) -> None:
         """The source is gone: an upstream's RST goes on as RST, a client's ends in FIN after what it had sent."""
