@@ -14,7 +14,7 @@ from sandbox.proxy.http_downstream import Http1ServerConnection
 from sandbox.proxy.http_request_headers import RequestHeaders
 from sandbox.proxy.http_router import RouteOwner, RouteRuntime, seconds
 from sandbox.wire.headers import set_header
-from sandbox.wire.http1_head import HeadLimits
+from sandbox.wire.http1_head import HeadLimits, RequestHeadReader
 from sandbox.wire.http_path import PathRules
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class HttpConnectionManagerRuntime:
         self.logger = node.stream_logger(plan.access_log)
         self.request_headers = RequestHeaders(plan, node.random)
         self.traces = plan.tracing is not None
-        self.counts_wire = any("BYTES" in repr(log.typed_config) for log in plan.access_log)
+        formats = [repr(log.typed_config) for log in plan.access_log]
+        self.counts_wire = any("WIRE_BYTES" in text or "HEADER_BYTES" in text for text in formats)
         """Whether a log may ask for the sizes of heads and of what went over the wire."""
         self.paths = PathRules(bool(plan.normalize_path), plan.merge_slashes, plan.path_with_escaped_slashes_action)
         self.proxy_100_continue = plan.proxy_100_continue
@@ -66,13 +67,14 @@ class HttpConnectionManagerRuntime:
 
     def _protocol_options(self, options: Http1ProtocolOptions, plan: HttpConnectionManager) -> None:
         common = plan.common_http_protocol_options or HttpProtocolOptionsCommon()
-        self.head_limits = HeadLimits(
+        limits = HeadLimits(
             max_bytes=(plan.max_request_headers_kb or 60) * 1024,
             max_count=common.max_headers_count or 100,
             underscores=common.headers_with_underscores_action,
             accept_http10=options.accept_http_10,
             allow_absolute_url=options.allow_absolute_url is not False,
         )
+        self.head_reader = RequestHeadReader(limits)
         self.default_host = options.default_host_for_http_10.encode()
         case = options.header_key_format
         self.keeps_case = case is not None and case.stateful_formatter is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from sandbox.proxy.http_stream import HttpStream
 from sandbox.proxy.http_upstream_head import original_names, render_headers
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
-from sandbox.wire.http1_head import BAD_REQUEST, read_request_head
+from sandbox.wire.http1_head import BAD_REQUEST
 from sandbox.wire.http_message import Header, Refusal, RequestHead
 from sandbox.wire.http_status import STATUS_LINES, status_line
 
@@ -36,6 +36,7 @@ class Http1ServerConnection(asyncio.Protocol):
         "_drain_timer",
         "_head_since",
         "_head_timer",
+        "_held",
         "_idle_since",
         "_idle_timer",
         "_is_chunked",
@@ -60,6 +61,8 @@ class Http1ServerConnection(asyncio.Protocol):
         self._state = HEAD
         self._buffer = b""
         self._body: BodyReader | None = None
+        self._held: list[bytes] = []
+        """Parts of a response not yet written: what one event brings goes out in one piece."""
         self._is_chunked = False
         self._is_processing = False
         self._is_reading_paused = False
@@ -92,6 +95,8 @@ class Http1ServerConnection(asyncio.Protocol):
                     self._process()
             elif self._state == BODY:
                 self._read_body(data)
+                if self.stream is not None:
+                    self.stream.flush_request()
             elif self._state == WAIT:
                 self._buffer += data
                 self._pause_reading(True)
@@ -141,12 +146,14 @@ class Http1ServerConnection(asyncio.Protocol):
             if not self._read_head():
                 break
         self._is_processing = False
+        if self.stream is not None:
+            self.stream.flush_request()
 
     def _read_head(self) -> bool:
         """One head; false where it is not complete."""
         manager = self.manager
         data = self._buffer
-        head = read_request_head(data, manager.head_limits)
+        head = manager.head_reader.read(data)
         if head is None:
             self._head_incomplete()
             return False
@@ -251,7 +258,8 @@ class Http1ServerConnection(asyncio.Protocol):
 
     def write_informational(self, status: int, headers: list[Header]) -> None:
         """See DownstreamCodec."""
-        self.transport.write(b"%b%b\r\n" % (STATUS_LINES[status], render_headers(headers, None)))
+        self._held.append(b"%b%b\r\n" % (STATUS_LINES[status], render_headers(headers, None)))
+        self.flush()
 
     def write_head(
         self, stream: HttpStream, status: int, headers: list[Header], *, is_end: bool, names: bytes | None
@@ -278,22 +286,29 @@ class Http1ServerConnection(asyncio.Protocol):
         if self.manager.counts_wire:
             stream.info.response_headers_bytes = len(data) - len(line) - 2
             stream.info.wire_bytes_sent += len(data)
-        self.transport.write(data)
+        self._held.append(data)
 
     def write_data(self, data: bytes) -> None:
         """See DownstreamCodec."""
         framed = chunk(data) if self._is_chunked else data
-        if self.stream is not None:
+        if self.manager.counts_wire and self.stream is not None:
             self.stream.info.wire_bytes_sent += len(framed)
-        self.transport.write(framed)
+        self._held.append(framed)
 
     def write_end(self) -> None:
         """See DownstreamCodec."""
         if self._is_chunked:
-            self.transport.write(LAST_CHUNK)
+            self._held.append(LAST_CHUNK)
             self._is_chunked = False
-            if self.stream is not None:
+            if self.manager.counts_wire and self.stream is not None:
                 self.stream.info.wire_bytes_sent += len(LAST_CHUNK)
+
+    def flush(self) -> None:
+        """Writes what is held."""
+        held = self._held
+        if held:
+            self.transport.write(held[0] if len(held) == 1 else b"".join(held))
+            held.clear()
 
     def enter_tunnel(self) -> None:
         """See DownstreamCodec."""
@@ -303,6 +318,7 @@ class Http1ServerConnection(asyncio.Protocol):
 
     def stream_ended(self, stream: HttpStream, *, is_reset: bool, is_immediate: bool) -> None:
         """See DownstreamCodec."""
+        self.flush()
         self.stream = None
         if self._state == CLOSING:
             return

@@ -87,6 +87,9 @@ class MirrorRequest:
     def on_upstream_data(self, data: bytes) -> None:
         """See UpstreamCallbacks."""
 
+    def on_upstream_flush(self) -> None:
+        """See UpstreamCallbacks."""
+
     def on_upstream_end(self) -> None:
         """See UpstreamCallbacks."""
 

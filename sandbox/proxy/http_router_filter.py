@@ -203,6 +203,11 @@ class RouterFilter:
             self._is_paused = True
             self.stream.codec.pause_request(True)
 
+    def flush_request(self) -> None:
+        """Sends what of the request is held."""
+        if self._connection is not None:
+            self._connection.flush()
+
     def request_end(self) -> None:
         """The request is complete."""
         if self._is_done:
@@ -319,6 +324,8 @@ class RouterFilter:
             connection.end_request()
         if self._timeouts is not None:
             self._timeouts.try_started(is_request_complete=stream.is_request_complete)
+        if not stream.is_decoding:
+            connection.flush()
         connection.read_early_bytes()
 
     # --- from the upstream ---
@@ -371,6 +378,11 @@ class RouterFilter:
         """See UpstreamCallbacks."""
         if not self._is_done:
             self.stream.send_data(data)
+
+    def on_upstream_flush(self) -> None:
+        """See UpstreamCallbacks."""
+        if not self._is_done:
+            self.stream.codec.flush()
 
     def on_upstream_end(self) -> None:
         """See UpstreamCallbacks."""

@@ -50,6 +50,9 @@ class DownstreamCodec(Protocol):
     def pause_request(self, is_paused: bool) -> None:
         """Back-pressure of the upstream."""
 
+    def flush(self) -> None:
+        """Sends what was written; until then it may be held."""
+
     def enter_tunnel(self) -> None:
         """The upgrade was accepted: bytes go through unread."""
 
@@ -191,10 +194,9 @@ class HttpStream:
         virtual_host = manager.virtual_hosts.find(head.host)
         facts = RequestFacts(head.method, path, head.host, head.scheme or b"http", self.headers)
         route = manager.find_route(virtual_host, facts)
-        for name, value in self.headers:
-            if name == b"content-type":
-                self.is_grpc = is_grpc_content(value)
-                break
+        content_type = head.index.get(b"content-type")
+        if content_type is not None:
+            self.is_grpc = is_grpc_content(content_type)
         if route is not None:
             self._use_route(route)
         if self.is_upgrade and head.method != b"CONNECT":
@@ -224,7 +226,10 @@ class HttpStream:
                 info.cluster = target.cluster.plan
                 info.upstream_cluster_name = target.name
         if route.decorator is not None and self.manager.traces:
-            set_header(self.headers, b"x-envoy-decorator-operation", route.decorator)
+            if b"x-envoy-decorator-operation" in self.head.marked:
+                set_header(self.headers, b"x-envoy-decorator-operation", route.decorator)
+            else:
+                self.headers.append((b"x-envoy-decorator-operation", route.decorator))
         if route.idle_timeout is not None or route.max_stream_duration is not None:
             timers = self.timers
             if timers is None:
@@ -266,6 +271,8 @@ class HttpStream:
                     router.request_data(data)
             if waiting is not None and self.is_request_complete and not self.is_ended:
                 router.request_end()
+            if waiting is not None:
+                router.flush_request()
         else:
             self._answer_here(route)
 
@@ -320,6 +327,11 @@ class HttpStream:
             self.timers.request_complete()
         if self.waiting is None and self.router is not None:
             self.router.request_end()
+
+    def flush_request(self) -> None:
+        """The codec has read what there was: what it brought goes to the upstream now."""
+        if self.router is not None:
+            self.router.flush_request()
 
     def downstream_closed(self) -> None:
         """The client is gone."""
@@ -467,6 +479,7 @@ class HttpStream:
             self.timers.stop()
         if self.router is not None:
             self.router.finish()
+            self.router = None  # they know each other: without this only the garbage collector would free them
         info = self.info
         info.end = now = time.monotonic()
         if not is_reset:

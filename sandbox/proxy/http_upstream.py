@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Protocol, cast
 
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
-from sandbox.wire.http1_head import read_response_head
+from sandbox.wire.http1_head import ResponseHeadReader
 from sandbox.wire.http_message import Refusal, ResponseHead
 from sandbox.wire.http_retries import Reset
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sandbox.proxy.host import Host
     from sandbox.proxy.http_connection_pool import HttpConnectionPool
     from sandbox.proxy.upstream import Upstream
+
+
+_HEADS = ResponseHeadReader()
 
 
 class UpstreamCallbacks(Protocol):
@@ -28,6 +31,9 @@ class UpstreamCallbacks(Protocol):
 
     def on_upstream_data(self, data: bytes) -> None:
         """Payload."""
+
+    def on_upstream_flush(self) -> None:
+        """All that one read brought has been told."""
 
     def on_upstream_end(self) -> None:
         """The response is complete; the connection is already released."""
@@ -46,6 +52,7 @@ class Http1ClientConnection(asyncio.Protocol):
         "_body",
         "_buffer",
         "_expects_no_body",
+        "_held",
         "_is_chunked_request",
         "_is_head_done",
         "_is_request_done",
@@ -73,6 +80,8 @@ class Http1ClientConnection(asyncio.Protocol):
         self.wire_bytes_received = 0
         self.wire_bytes_sent = 0
         self._buffer = b""
+        self._held: list[bytes] = []
+        """Parts of a request not yet written: what one event brings goes out in one piece."""
         self._body: BodyReader | None = None
         self._is_head_done = False
         self._is_request_done = False
@@ -118,11 +127,13 @@ class Http1ClientConnection(asyncio.Protocol):
             else:
                 self.close()
             return
+        user = self.user
         self.wire_bytes_received += len(data)
         if self._is_head_done:
             self._read_body(data)
         else:
             self._read_head(self._buffer + data if self._buffer else data)
+        user.on_upstream_flush()
 
     def eof_received(self) -> bool:
         """See asyncio.Protocol: Envoy knows no half-closed HTTP/1."""
@@ -157,22 +168,30 @@ class Http1ClientConnection(asyncio.Protocol):
         self._is_upgrade = is_upgrade
         self.wire_bytes_sent = len(head)
         self.wire_bytes_received = 0
-        if self.transport is not None and not self.is_closed:
-            self.transport.write(head)
+        self._held.append(head)
 
     def send_data(self, data: bytes) -> None:
         """Payload of the request."""
         if data and self.transport is not None and not self.is_closed:
             framed = chunk(data) if self._is_chunked_request else data
             self.wire_bytes_sent += len(framed)
-            self.transport.write(framed)
+            self._held.append(framed)
 
     def end_request(self) -> None:
         """The request is complete; what the upstream already said (before it was asked) is read now."""
         self._is_request_done = True
-        if self._is_chunked_request and self.transport is not None and not self.is_closed:
+        if self._is_chunked_request:
             self.wire_bytes_sent += len(LAST_CHUNK)
-            self.transport.write(LAST_CHUNK)
+            self._held.append(LAST_CHUNK)
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what is held."""
+        held = self._held
+        if held:
+            if self.transport is not None and not self.is_closed:
+                self.transport.write(held[0] if len(held) == 1 else b"".join(held))
+            held.clear()
 
     def read_early_bytes(self) -> None:
         """Reads what came before the request was sent."""
@@ -205,7 +224,7 @@ class Http1ClientConnection(asyncio.Protocol):
 
     def _read_head(self, data: bytes) -> None:
         while True:
-            head = read_response_head(data)
+            head = _HEADS.read(data)
             if head is None:
                 self._buffer = data
                 return

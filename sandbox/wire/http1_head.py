@@ -225,12 +225,14 @@ def _request_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) 
         if limits.underscores == "REJECT_REQUEST":
             return Refusal(400, "http1.unexpected_underscore")
         headers = [header for header in headers if b"_" not in header[0]]
-    if len(dict(headers)) != len(headers):
+    index = dict(headers)
+    if len(index) != len(headers):
         if len([name for name, _ in headers if name == b"content-length"]) > 1:
             return BAD_REQUEST
         headers = joined(headers)
+        index = dict(headers)
         marked = {name: value for name, value in headers if name in MARKED_REQUEST}
-    head = RequestHead(method, target, marked.get(b"host"), headers, marked, size, None, is_http11, raw=data[:size])
+    head = RequestHead(method, target, marked.get(b"host"), headers, marked, size, None, is_http11, index=index, raw=data[:size])
     if not is_http11 and not limits.accept_http10:
         return _framing_refusal(head) or LOW_VERSION
     return _framing_refusal(head) or resolve_target(head, limits.allow_absolute_url) or _without_host(head)
@@ -287,6 +289,61 @@ def _without_host(head: RequestHead) -> RequestHead | Refusal:
     if host is not None and host.translate(None, _HOST):
         return Refusal(400, "http.invalid_authority")
     return head
+
+
+_LONGEST_HEAD_REMEMBERED = 1024
+_MOST_HEADS_REMEMBERED = 1024
+
+
+class RequestHeadReader:
+    """``read_request_head`` that remembers whole heads: clients repeat themselves, byte for byte."""
+
+    __slots__ = ("_heads", "limits")
+
+    def __init__(self, limits: HeadLimits = DEFAULT_LIMITS) -> None:
+        self.limits = limits
+        self._heads: dict[bytes, RequestHead] = {}
+
+    def read(self, data: bytes) -> RequestHead | Refusal | None:
+        """See ``read_request_head``; the head is the caller's own, ``marked`` and ``index`` are not to be changed."""
+        end = data.find(b"\r\n\r\n") + 4
+        raw = data if len(data) == end else data[:end]
+        known = self._heads.get(raw)
+        if known is None:
+            found = read_request_head(data, self.limits)
+            if not isinstance(found, RequestHead) or found.size != end or end > _LONGEST_HEAD_REMEMBERED:
+                return found
+            if len(self._heads) >= _MOST_HEADS_REMEMBERED:
+                self._heads.clear()
+            self._heads[raw] = known = found
+        head: RequestHead = known.__copy__()
+        head.headers = known.headers.copy()
+        return head
+
+
+class ResponseHeadReader:
+    """The same for responses."""
+
+    __slots__ = ("_heads",)
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, ResponseHead] = {}
+
+    def read(self, data: bytes) -> ResponseHead | Refusal | None:
+        """See ``read_response_head``."""
+        end = data.find(b"\r\n\r\n") + 4
+        raw = data[:end]
+        known = self._heads.get(raw)
+        if known is None:
+            found = read_response_head(data)
+            if not isinstance(found, ResponseHead) or found.size != end or end > _LONGEST_HEAD_REMEMBERED:
+                return found
+            if len(self._heads) >= _MOST_HEADS_REMEMBERED:
+                self._heads.clear()
+            self._heads[raw] = known = found
+        head: ResponseHead = known.__copy__()
+        head.headers = known.headers.copy()
+        return head
 
 
 PROTOCOL_ERROR = Refusal(502, "protocol_error")
@@ -375,6 +432,8 @@ __all__ = [
     "INLINE",
     "PROTOCOL_ERROR",
     "HeadLimits",
+    "RequestHeadReader",
+    "ResponseHeadReader",
     "read_request_head",
     "read_response_head",
 ]

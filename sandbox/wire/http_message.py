@@ -33,6 +33,8 @@ class RequestHead(msgspec.Struct):
     is_http11: bool = True
     content_length: int | None = None
     is_chunked: bool = False
+    index: dict[bytes, bytes] = {}
+    """All fields by name."""
     raw: bytes = b""
     """The head as received; the case of names is read from here where it must be kept."""
 

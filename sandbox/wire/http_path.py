@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~/!$&'()*+,;=:@[]")
-_PLAIN_BYTES = bytes(sorted(_PLAIN))
+_PLAIN_BYTES = bytes(sorted(_PLAIN)) + b"."
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SLASHES = re.compile(rb"/{2,}")
@@ -37,10 +37,16 @@ class PathRules:
 
     def normalize(self, path: bytes) -> bytes:
         """The path to route and forward; raises PathRejected."""
+        bare = path
+        if b"?" in path:
+            bare, _, query = path.partition(b"?")
+            if b"#" in query:
+                return self._normalize(path)
         if (
             self.normalize_path
-            and not path.translate(None, _PLAIN_BYTES)
-            and not (self.merge_slashes and b"//" in path)
+            and not bare.translate(None, _PLAIN_BYTES)
+            and b"/." not in bare
+            and not (self.merge_slashes and b"//" in bare)
         ):
             return path
         return self._normalize(path)
