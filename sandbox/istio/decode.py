@@ -65,8 +65,11 @@ class Shape(NamedTuple):
 def decode_message(message_type: type[MessageT], node: YamlMapping, reader: ObjectReader, path: str) -> MessageT:
     """A message out of its mapping; ``path`` is its field path within the object."""
     shape = shape_of(message_type)  # type: ignore[arg-type]  # a class is hashable
-    values: dict[str, object] = {"place": Place(reader.resource, reader.source, path, node)}
     by_key = shape.by_key
+    if reader.open_fields:
+        # A place keeps its node, and objects out of a cluster hold much that nobody here reads.
+        node = node.only(by_key)
+    values: dict[str, object] = {"place": Place(reader.resource, reader.source, path, node)}
     for key, value in node.items():
         known = by_key.get(key)
         if known is None:

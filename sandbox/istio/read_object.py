@@ -87,7 +87,7 @@ class ObjectReader:
         """The place of a value, or of its key."""
         holder, key = spot.holder, spot.key
         if isinstance(holder, YamlMapping):
-            if not isinstance(key, str) or key not in holder.places:
+            if not isinstance(key, str) or key not in holder:
                 return self.source.span(*holder.line_column)
             return self.source.span(*(holder.key_line_column(key) if at_key else holder.value_line_column(key)))
         return self.source.span(*holder.item_line_column(int(key)))

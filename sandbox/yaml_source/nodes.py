@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from sandbox.yaml_source.span import Span
 
 
@@ -22,7 +24,10 @@ class Source:
 
 
 class YamlMapping(dict[str, object]):
-    """A mapping with its own place and, per key, the places of key and value (lines and columns from one)."""
+    """A mapping with its own place and, per key, the places of key and value (lines and columns from one).
+
+    There is one for each mapping of a configuration, so places are one flat list, four numbers for each key in order.
+    """
 
     __slots__ = ("column", "line", "places")
 
@@ -30,7 +35,34 @@ class YamlMapping(dict[str, object]):
         super().__init__()
         self.line = line
         self.column = column
-        self.places: dict[str, tuple[int, int, int, int]] = {}
+        self.places: list[int] = []
+
+    def add(self, key: str, value: object, place: tuple[int, int, int, int]) -> None:
+        """Put a key and its value in; a key that is there already moves to its new place."""
+        if key in self:
+            index = self._index(key)
+            self.places[index : index + 4] = place
+        else:
+            self.places += place
+        self[key] = value
+
+    def only(self, keys: Container[str]) -> YamlMapping:
+        """A mapping with some of the keys, at the same places."""
+        kept = YamlMapping(self.line, self.column)
+        for index, (key, value) in enumerate(self.items()):
+            if key in keys:
+                kept[key] = value
+                kept.places += self.places[4 * index : 4 * index + 4]
+        return kept
+
+    def place_of(self, key: str) -> tuple[int, int, int, int]:
+        """Line and column of a key, and of its value."""
+        index = self._index(key)
+        line, column, value_line, value_column = self.places[index : index + 4]
+        return line, column, value_line, value_column
+
+    def _index(self, key: str) -> int:
+        return 4 * next(index for index, known in enumerate(self) if known == key)
 
     @property
     def line_column(self) -> tuple[int, int]:
@@ -39,15 +71,15 @@ class YamlMapping(dict[str, object]):
 
     def key_line_column(self, key: str) -> tuple[int, int]:
         """Where a key stands."""
-        return self.places[key][:2]
+        return self.place_of(key)[:2]
 
     def value_line_column(self, key: str) -> tuple[int, int]:
         """Where the value of a key begins."""
-        return self.places[key][2:]
+        return self.place_of(key)[2:]
 
 
 class YamlSequence(list[object]):
-    """A sequence with its own place and those of its items."""
+    """A sequence with its own place and those of its items, two numbers for each."""
 
     __slots__ = ("column", "line", "places")
 
@@ -55,11 +87,11 @@ class YamlSequence(list[object]):
         super().__init__()
         self.line = line
         self.column = column
-        self.places: list[tuple[int, int]] = []
+        self.places: list[int] = []
 
     def item_line_column(self, index: int) -> tuple[int, int]:
         """Where an item begins."""
-        return self.places[index]
+        return self.places[2 * index], self.places[2 * index + 1]
 
 
 class FixedSource(Source):
