@@ -142,7 +142,8 @@ class OriginalDstHosts(HostSource):
         host = self._by_address.get(destination)
         if host is None:
             self._forget_unused()
-            host = self._by_address[destination] = Host(destination, address_text(*destination))
+            target = self.environment.resolver.connect_target(*destination)
+            host = self._by_address[destination] = Host(target, address_text(*destination))
         return host
 
     def _forget_unused(self) -> None:
