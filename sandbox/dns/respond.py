@@ -109,9 +109,11 @@ def udp_size(query: dns.message.Message) -> int:
 def encode(reply: dns.message.Message, limit: int) -> bytes:
     """The reply in at most ``limit`` bytes; records that do not fit are left out from the end, and TC says so."""
     records = [(rrset, rdata) for rrset in reply.answer for rdata in rrset]
-    wire = _encode_records(reply, records)
-    if len(wire) <= limit:
-        return wire
+    # Names are only compressed where that is needed, as by the agent; a pointer to the question would take its case over.
+    for compress in (False, True):
+        wire = _encode_records(reply, records, compress=compress)
+        if len(wire) <= limit:
+            return wire
     reply.flags |= dns.flags.TC
     fits, too_many = 0, len(records)
     while too_many - fits > 1:
@@ -123,10 +125,14 @@ def encode(reply: dns.message.Message, limit: int) -> bytes:
     return _encode_records(reply, records[:fits])
 
 
-def _encode_records(reply: dns.message.Message, records: list[tuple[dns.rrset.RRset, dns.rdata.Rdata]]) -> bytes:
+def _encode_records(
+    reply: dns.message.Message, records: list[tuple[dns.rrset.RRset, dns.rdata.Rdata]], *, compress: bool = True
+) -> bytes:
     """The message with these answers in this order (``Message.to_wire`` would shuffle them itself)."""
     new_renderer: Any = dns.renderer.Renderer  # dnspython has no annotations here
     renderer = new_renderer(id=reply.id, flags=reply.flags, max_size=MAXIMUM_BYTES)
+    if not compress:
+        renderer.compress = None
     for question in reply.question:
         renderer.add_question(question.name, question.rdtype, question.rdclass)
     answers: list[dns.rrset.RRset] = []

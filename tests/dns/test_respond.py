@@ -35,6 +35,16 @@ def test_known_name_is_answered_with_authority_and_a_short_life() -> None:
     assert [rrset.to_text() for rrset in reply.answer] == ["api.example.com. 30 IN A 10.0.0.1"]
 
 
+def test_answer_is_in_lower_case_whatever_the_case_of_the_question() -> None:
+    query = dns.message.make_query("API.Example.com", "A")
+    reply = respond(query, lookup_of(api_example_com=("10.0.0.1",)), keep_order)
+    assert isinstance(reply, dns.message.Message)
+
+    decoded = dns.message.from_wire(encode(reply, 512))
+
+    assert decoded.answer[0].name.to_text() == "api.example.com."
+
+
 def test_known_name_without_that_family_is_an_empty_success() -> None:
     reply = respond(
         dns.message.make_query("api.example.com", "AAAA"), lookup_of(api_example_com=("10.0.0.1",)), keep_order
