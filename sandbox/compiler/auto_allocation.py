@@ -101,17 +101,18 @@ def allocate_addresses(entries: Sequence[Entry], features: Features) -> Mapping[
     """Addresses by the entry's place in ``entries`` and by host.
 
     Entries are taken in the order of their documents, as all recordings do. Addresses that stand in a status already
-    are kept; an entry that shares one with an older entry gets others.
+    are kept; an entry gets others if it shares one with an older entry, or with what any user wrote himself.
     """
     if not features.enable_ip_autoallocate:
         return _by_hash(entries)
     allocator = _Allocator(features)
     by_age = sorted(range(len(entries)), key=lambda place: entries[place].metadata.creation_timestamp or BEFORE_ALL)
+    for place in by_age:
+        for text in entries[place].spec.addresses:
+            allocator.mark(text, place)
     kept: dict[int, dict[str, AllocatedAddresses]] = {}
     for place in by_age:
         entry = entries[place]
-        for text in entry.spec.addresses:
-            allocator.mark(text, place)
         written = _written(entry) if takes_part(entry, features) else {}
         marks = [allocator.mark(text, place) for pair in written.values() for text in pair if text]
         if all(marks):

@@ -33,7 +33,7 @@ FEATURES = {
     "EnableHeadlessFilterChainListener": "PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER",
     "EnableMysqlFilter": "PILOT_ENABLE_MYSQL_FILTER",
 }
-NOT_EMULATED = {"EnableAmbient": "ambient mesh", "EnableDualStack": "proxies with two IP families at once"}
+NOT_EMULATED = {"EnableAmbient": "ambient mesh"}
 
 CLUSTER = "Kubernetes"
 
@@ -106,9 +106,14 @@ def proxy(case: dict[str, Any]) -> Proxy:
         region=locality[0],
         zone=locality[1],
         sub_zone=locality[2],
-        uses_auto_allocated=dns_capture,
+        uses_auto_allocated=dns_capture and (bool(metadata.get("DNSAutoAllocate")) or _allocates(case)),
         metadata=_metadata(metadata, case.get("mesh") or {}),
     )
+
+
+def _allocates(case: dict[str, Any]) -> bool:
+    features = (case.get("env") or {}).get("features") or {}
+    return all(value for name, value in features.items() if name.endswith("EnableIPAutoallocate"))
 
 
 def _addresses(mode: str) -> list[str]:
