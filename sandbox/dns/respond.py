@@ -109,7 +109,7 @@ def udp_size(query: dns.message.Message) -> int:
 def encode(reply: dns.message.Message, limit: int) -> bytes:
     """The reply in at most ``limit`` bytes; records that do not fit are left out from the end, and TC says so."""
     records = [(rrset, rdata) for rrset in reply.answer for rdata in rrset]
-    # Names are only compressed where that is needed, as by the agent; a pointer to the question would take its case over.
+    # Names are compressed only where that is needed, as by the agent: a pointer to the question would have its case.
     for compress in (False, True):
         wire = _encode_records(reply, records, compress=compress)
         if len(wire) <= limit:
