@@ -85,6 +85,7 @@ class ClusterBuilder:
         self._proxy = proxy
         self._scope = scope
         headers = proxy.metadata.proxy_config.proxy_headers
+        self._lookup_family = lookup_family(push, proxy)
         self._preserve_case = headers is not None and bool(headers.preserve_http1_header_case)
         self._class: Hashable = (
             proxy.node_type,
@@ -237,10 +238,7 @@ class ClusterBuilder:
         if groups is not None:
             if not groups:
                 return None
-            draft.endpoints = built(groups)
-            draft.dns_lookup_family = lookup_family(self._push, self._proxy)
-            if service.race_first_tcp_connect:
-                draft.dns_lookup_family = "ALL"
+            draft.dns_lookup_family = "ALL" if service.race_first_tcp_connect else self._lookup_family
             draft.typed_dns_resolver_config = _RESOLVER
             draft.dns_jitter = _DNS_JITTER
             draft.dns_refresh_rate = self._push.mesh.dns_refresh_rate

@@ -6,6 +6,12 @@ from enum import Enum
 from typing import Final
 
 
+_HTTP: Final = frozenset({"HTTP", "HTTP2", "HTTP_PROXY", "GRPC", "GRPC-Web"})
+_HTTP2: Final = frozenset({"HTTP2", "GRPC", "GRPC-Web"})
+_TCP: Final = frozenset({"TCP", "HTTPS", "TLS", "Mongo", "Redis", "MySQL"})
+_TLS: Final = frozenset({"HTTPS", "TLS"})
+
+
 class Protocol(Enum):
     """A port's protocol; the value is Istio's word."""
 
@@ -23,36 +29,25 @@ class Protocol(Enum):
     MYSQL = "MySQL"
     UNSUPPORTED = "UnsupportedProtocol"
 
-    @property
-    def is_http(self) -> bool:
-        """Spoken by an HTTP connection manager."""
-        return self in _HTTP
+    is_http: bool
+    """Spoken by an HTTP connection manager."""
+    is_http2: bool
+    """HTTP/2 towards the upstream."""
+    is_tcp: bool
+    """Carried as bytes, TLS included."""
+    is_tls: bool
+    """Routed by server name."""
+    is_unsupported: bool
+    """Not known: to be detected."""
 
-    @property
-    def is_http2(self) -> bool:
-        """HTTP/2 towards the upstream."""
-        return self in _HTTP2
-
-    @property
-    def is_tcp(self) -> bool:
-        """Carried as bytes, TLS included."""
-        return self in _TCP
-
-    @property
-    def is_tls(self) -> bool:
-        """Routed by server name."""
-        return self in _TLS
-
-    @property
-    def is_unsupported(self) -> bool:
-        """Not known: to be detected."""
-        return self is Protocol.UNSUPPORTED
+    def __init__(self, word: str) -> None:
+        self.is_http = word in _HTTP
+        self.is_http2 = word in _HTTP2
+        self.is_tcp = word in _TCP
+        self.is_tls = word in _TLS
+        self.is_unsupported = word == "UnsupportedProtocol"
 
 
-_HTTP: Final = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.HTTP_PROXY, Protocol.GRPC, Protocol.GRPC_WEB})
-_HTTP2: Final = frozenset({Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
-_TCP: Final = frozenset({Protocol.TCP, Protocol.HTTPS, Protocol.TLS, Protocol.MONGO, Protocol.REDIS, Protocol.MYSQL})
-_TLS: Final = frozenset({Protocol.HTTPS, Protocol.TLS})
 _BY_NAME: Final = {protocol.value.lower(): protocol for protocol in Protocol if protocol is not Protocol.UNSUPPORTED}
 _APP_PROTOCOLS: Final = {
     "kubernetes.io/h2c": Protocol.HTTP2,

@@ -26,4 +26,8 @@ def by_default(what: str, rule: str) -> Because:
 
 def weightiest(reasons: Iterable[Because]) -> tuple[Because, ...]:
     """The first few different reasons, in the order given."""
-    return tuple(dict.fromkeys(reasons))[:MOST_REASONS]
+    found: list[Because] = []
+    for reason in reasons:
+        if reason not in found:
+            found.append(reason)
+    return tuple(found[:MOST_REASONS])

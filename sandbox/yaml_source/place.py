@@ -5,13 +5,48 @@ from __future__ import annotations
 from typing import Final
 
 from sandbox.yaml_source.nodes import Source, YamlMapping, YamlSequence
-from sandbox.yaml_source.span import Origin, ResourceRef
+from sandbox.yaml_source.span import Origin, ResourceRef, Span
 
 
 def camel_case(name: str) -> str:
     """The protobuf JSON spelling of a field: ``export_to`` is ``exportTo``."""
     head, *rest = name.split("_")
     return head + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+class PlacedOrigin(Origin):
+    """An origin that is worked out when somebody asks: there are many, few are read, and lines move with the file."""
+
+    __slots__ = ("_keys", "_place")
+    _keys: tuple[int | str, ...]
+    _place: Place
+
+    def __init__(self, place: Place, keys: tuple[int | str, ...]) -> None:
+        object.__setattr__(self, "_place", place)
+        object.__setattr__(self, "_keys", keys)
+
+    @property
+    def resource(self) -> ResourceRef:
+        """The object."""
+        return self._place.resource
+
+    @property
+    def path(self) -> str:
+        """The field path."""
+        return self._place.locate(self._keys)[0]
+
+    @property
+    def span(self) -> Span:
+        """The line, as the file is now."""
+        return self._place.locate(self._keys)[1]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Origin):
+            return NotImplemented
+        return (self.resource, self.path, self.span) == (other.resource, other.path, other.span)
+
+    def __hash__(self) -> int:
+        return hash((self.resource, self.path, self.span))
 
 
 class Place:
@@ -30,7 +65,7 @@ class Place:
 
     def origin(self) -> Origin:
         """Where the message itself begins."""
-        return Origin(self.resource, self.path, self.source.span(self.node.line, self.node.column))
+        return PlacedOrigin(self, ())
 
     def written(self, name: str) -> bool:
         """Whether the field was written at all, in either spelling."""
@@ -51,9 +86,14 @@ class Place:
 
     def field_origin(self, name: str, *keys: int | str) -> Origin:
         """Where a field (``http``), or an item in it (``http``, 2), was written; else what is around it."""
+        return PlacedOrigin(self, (name, *keys))
+
+    def locate(self, keys: tuple[int | str, ...]) -> tuple[str, Span]:
+        """Field path and place of the message (no keys), or of a field or item in it as far as it was written."""
         node: object = self.node
         span, path = self.node.line_column, self.path
-        for key in (self.key(name), *keys):
+        names = (self.key(str(keys[0])), *keys[1:]) if keys else ()
+        for key in names:
             if isinstance(node, YamlMapping) and isinstance(key, str) and key in node:
                 span, path = node.key_line_column(key), f"{path}.{key}" if path else key
                 node = node[key]
@@ -62,7 +102,7 @@ class Place:
                 node = node[key]
             else:
                 break
-        return Origin(self.resource, path, self.source.span(*span))
+        return path, self.source.span(*span)
 
 
 NOWHERE: Final = Place(ResourceRef("", "", ""), Source("", 1), "", YamlMapping(0, 0))
