@@ -346,3 +346,27 @@ def test_the_mesh_configuration_has_a_verdict_of_its_own(text: str, word: str) -
     verdicts = validate_configuration(load_texts([], mesh=("mesh.yaml", text)))
 
     assert [(each.kind, each.verdict) for each in verdicts] == [("MeshConfig", word)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "path"),
+    [
+        ("RequestAuthentication", "{jwtRules: [{issuer: a, jwks: '{\"keys\": []}', jwksUri: 'http://a'}]}", "jwksUri"),
+        ("DestinationRule", "{host: a, trafficPolicy: {retryBudget: {percent: 101}}}", "percent"),
+        ("DestinationRule", "{host: a, trafficPolicy: {loadBalancer: {warmupDurationSecs: 0s}}}", "warmupDurationSecs"),
+        ("Telemetry", "{metrics: [{reportingInterval: 0s}]}", "reportingInterval"),
+        ("WorkloadEntry", "{address: vm.corp, network: " + "n" * 2049 + "}", "network"),
+    ],
+)
+def test_what_only_the_schema_refuses_does_not_change_the_verdict(kind: str, spec: str, path: str) -> None:
+    found = verdict(kind, spec)
+
+    assert found.verdict == "valid"
+    assert [(each.code, each.layer) for each in found.problems] == [("SBX0301", "schema")]
+    assert path in found.problems[0].path or path in found.problems[0].message
+
+
+def test_the_schema_is_silent_where_istiod_speaks() -> None:
+    found = verdict("Gateway", "{servers: [{hosts: ['*']}]}")
+
+    assert [each.layer for each in found.problems] == ["istiod"]

@@ -51,7 +51,7 @@ class Findings:
     @property
     def verdict(self) -> Verdict:
         """Istiod's word: valid, warning or error."""
-        severities = {problem.severity for problem in self.problems}
+        severities = {problem.severity for problem in self.problems if problem.layer == "istiod"}
         return "error" if "error" in severities else "warning" if "warning" in severities else "valid"
 
     def _add(

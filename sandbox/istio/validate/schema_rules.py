@@ -1,0 +1,189 @@
+"""Rules of the API server's schema beyond names and types: what is required, how much, how many, one of several.
+
+They are those of Istio's CustomResourceDefinitions (``required``, bounds, CEL rules). Istiod has most of them too;
+here they are told only where it says nothing about the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from sandbox.istio.message import Message
+from sandbox.yaml_source.problems import Problem
+from sandbox.yaml_source.span import Origin
+
+_REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "ClaimToHeader": ("header", "claim"),
+    "Condition": ("key",),
+    "Destination": ("host",),
+    "DestinationRule": ("host",),
+    "EnvironmentTag": ("name",),
+    "ExecHealthCheckConfig": ("command",),
+    "FormatterTag": ("value",),
+    "HTTPCookie": ("name",),
+    "HTTPCookieAttribute": ("name",),
+    "HTTPDirectResponse": ("status",),
+    "HTTPHealthCheckConfig": ("port",),
+    "HTTPMirrorPolicy": ("destination",),
+    "HTTPRouteDestination": ("destination",),
+    "IstioEgressListener": ("hosts",),
+    "IstioIngressListener": ("port",),
+    "JWTHeader": ("name",),
+    "LiteralTag": ("value",),
+    "PolicyTargetReference": ("kind", "name"),
+    "Port": ("number", "protocol", "name"),
+    "ProviderRef": ("name",),
+    "RequestHeaderTag": ("name",),
+    "RouteDestination": ("destination",),
+    "Server": ("port", "hosts"),
+    "ServiceEntry": ("hosts",),
+    "ServicePort": ("number", "name"),
+    "Subset": ("name",),
+    "TCPHealthCheckConfig": ("port",),
+    "TLSMatchAttributes": ("sni_hosts",),
+    "TLSRoute": ("match",),
+    "TunnelSettings": ("target_host", "target_port"),
+    "WarmupConfiguration": ("duration",),
+    "WorkloadGroup": ("template",),
+}
+
+
+class _Bounds(NamedTuple):
+    """Of a number, of the size of a list or mapping, or of the length of a text; both ends are included."""
+
+    least: float
+    most: float
+
+
+_NUMBERS: Final[Mapping[str, _Bounds]] = {
+    "OutlierDetection.outlier_detection_http_error_codes": _Bounds(100, 599),
+    "RetryBudget.percent": _Bounds(0, 100),
+    "ServicePort.target_port": _Bounds(1, 65535),
+    "WarmupConfiguration.minimum_percent": _Bounds(0, 100),
+    "ZoneAwareLoadBalancerSetting.min_cluster_size": _Bounds(1, 2**32 - 1),
+}
+_SIZES: Final[Mapping[str, _Bounds]] = {
+    "AuthorizationPolicy.rules": _Bounds(0, 512),
+    "RequestAuthentication.jwt_rules": _Bounds(0, 4096),
+    "Rule.from_": _Bounds(0, 512),
+    "ServerTLSSettings.credential_names": _Bounds(1, 2),
+    "ServerTLSSettings.tls_certificates": _Bounds(1, 2),
+    "ServiceEntry.addresses": _Bounds(0, 256),
+    "ServiceEntry.endpoints": _Bounds(0, 4096),
+    "ServiceEntry.hosts": _Bounds(1, 256),
+    "ServiceEntry.ports": _Bounds(0, 256),
+    "Source.not_service_accounts": _Bounds(0, 16),
+    "Source.service_accounts": _Bounds(0, 16),
+    "TrafficPolicy.port_level_settings": _Bounds(0, 4096),
+    "WorkloadEntry.labels": _Bounds(0, 256),
+    "WorkloadEntry.ports": _Bounds(0, 128),
+}
+_LENGTHS: Final[Mapping[str, _Bounds]] = {
+    "JWTRule.issuer": _Bounds(1, 2**31),
+    "JWTRule.jwks_uri": _Bounds(1, 2048),
+    "MetricSelector.custom_metric": _Bounds(1, 2**31),
+    "WorkloadEntry.address": _Bounds(0, 256),
+    "WorkloadEntry.locality": _Bounds(0, 2048),
+    "WorkloadEntry.network": _Bounds(0, 2048),
+    "WorkloadEntry.service_account": _Bounds(0, 253),
+}
+_ONE_OF: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "AuthorizationPolicy": (("selector", "targetRef", "targetRefs"),),
+    "JWTRule": (("jwks_uri", "jwks"),),
+    "RequestAuthentication": (("selector", "targetRef", "targetRefs"),),
+    "ServerTLSSettings": (("credential_name", "credential_names"), ("credential_names", "tls_certificates")),
+    "ServiceEntry": (("workload_selector", "endpoints"),),
+    "Telemetry": (("selector", "targetRef", "targetRefs"),),
+}
+_ZERO_ALLOWED: Final = frozenset({"TCPSettings.idle_timeout"})
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+class _Finding(NamedTuple):
+    message: str
+    origin: Origin
+    at: tuple[str, ...]
+    """The field paths at which istiod's own word about it would stand."""
+
+
+def schema_problems(spec: Message, others: Iterable[Problem]) -> list[Problem]:
+    """What the schema refuses and ``others``, the problems found so far, do not speak of."""
+    spoken_of = {problem.path for problem in others if problem.severity == "error"}
+    return [
+        Problem(
+            code="SBX0301",
+            severity="error",
+            message=finding.message,
+            span=finding.origin.span,
+            path=finding.origin.path,
+            resource=finding.origin.resource,
+            layer="schema",
+        )
+        for finding in _findings(spec)
+        if not spoken_of.intersection(finding.at)
+    ]
+
+
+def _findings(message: Message) -> Iterator[_Finding]:
+    kind = type(message).__name__
+    path = message.place.path
+    for name in _REQUIRED.get(kind, ()):
+        if message.place.value(name) is None:
+            key = message.place.key(name)
+            yield _Finding(f"{key} is required in {kind}", message.origin, (path, f"{path}.{key}"))
+    for group in _ONE_OF.get(kind, ()):
+        written = [name for name in group if message.place.value(name) is not None]
+        if len(written) > 1:
+            keys = [message.place.key(name) for name in written]
+            at = (path, *(f"{path}.{key}" for key in keys))
+            yield _Finding(f"only one of {' and '.join(keys)} can be set", message.origin_of(written[-1]), at)
+    for field in fields(message):
+        value = getattr(message, field.name)
+        if field.name == "place" or value is None:
+            continue
+        yield from _field_findings(message, f"{kind}.{field.name}", field.name, value)
+        yield from _inside(value)
+
+
+def _inside(value: object) -> Iterator[_Finding]:
+    if isinstance(value, Message):
+        yield from _findings(value)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _inside(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _inside(item)
+
+
+def _field_findings(message: Message, field: str, name: str, value: object) -> Iterator[_Finding]:
+    if not message.written(name):
+        return
+    fault = _fault(field, value)
+    if fault is not None:
+        origin = message.origin_of(name)
+        yield _Finding(f"{message.place.key(name)} {fault}", origin, (origin.path, message.place.path))
+
+
+def _fault(field: str, value: object) -> str | None:
+    if isinstance(value, timedelta):
+        return "must be at least 1ms" if value < _MILLISECOND and field not in _ZERO_ALLOWED else None
+    if field in _NUMBERS:
+        bounds = _NUMBERS[field]
+        numbers = value if isinstance(value, tuple) else (value,)
+        outside = [number for number in numbers if not bounds.least <= number <= bounds.most]
+        return f"must be {_range(bounds)}, not {outside[0]}" if outside else None
+    if field in _SIZES and isinstance(value, tuple | Mapping):
+        bounds = _SIZES[field]
+        return None if bounds.least <= len(value) <= bounds.most else f"must have {_range(bounds)} items"
+    if field in _LENGTHS and isinstance(value, str):
+        bounds = _LENGTHS[field]
+        return None if bounds.least <= len(value) <= bounds.most else f"must have {_range(bounds)} characters"
+    return None
+
+
+def _range(bounds: _Bounds) -> str:
+    return f"at least {bounds.least:g}" if bounds.most >= 2**31 else f"{bounds.least:g} to {bounds.most:g}"
