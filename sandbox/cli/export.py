@@ -24,10 +24,15 @@ def export() -> None:
 @export.command()
 @workload_options
 def envoy(**options: Any) -> None:
-    """Print a bootstrap with which a real Envoy does the same: everything static, nothing fetched."""
+    """Print a bootstrap with which a real Envoy does the same: everything static, nothing fetched.
+
+    Certificates that a mesh's agent would hand out are made by the local authority, see egress certs.
+    """
     settings = settings_for(**options)
     # Imported here: --help needs neither compiler nor codec.
+    from sandbox.cli.export_secrets import secrets_for
     from sandbox.cli.loading import compile_for
     from sandbox.envoy_config.bootstrap import bootstrap
 
-    click.echo(json.dumps(bootstrap(compile_for(settings).plan), indent=1))
+    compiled = compile_for(settings)
+    click.echo(json.dumps(bootstrap(compiled.plan, secrets_for(compiled)), indent=1))

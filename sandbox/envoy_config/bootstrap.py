@@ -1,0 +1,87 @@
+"""A node's plan as a bootstrap that a real Envoy runs by itself: everything static, nothing fetched.
+
+Route tables stand in their connection managers, endpoints in their clusters, certificates in static secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from sandbox.envoy_config.codec import Json, encode
+from sandbox.plan import NodePlan
+from sandbox.plan.cluster import Cluster, ClusterLoadAssignment
+from sandbox.plan.http_connection_manager import HttpConnectionManager
+from sandbox.plan.listener import Filter, FilterChain, Listener
+from sandbox.plan.route import RouteConfiguration
+
+SecretOf = Callable[[str], "dict[str, Json] | None"]
+"""The static secret (without its name) that istiod's agent would hand out under a name, or ``None``."""
+
+
+def bootstrap(plan: NodePlan, secret_of: SecretOf, *, admin_port: int | None = None) -> dict[str, Json]:
+    """``envoy.config.bootstrap.v3.Bootstrap``; ``admin_port`` opens Envoy's admin interface on loopback."""
+    namespace, _, name = plan.workload.rpartition("/")
+    resources: dict[str, Json] = {
+        "listeners": [encode(static_listener(listener, plan)) for listener in plan.listeners],
+        "clusters": [encode(static_cluster(cluster)) for cluster in plan.clusters.values()],
+    }
+    found = {name: secret_of(name) for name in sorted(set(secret_names(resources)))}
+    resources["secrets"] = [{"name": name, **secret} for name, secret in found.items() if secret is not None]
+    made: dict[str, Json] = {
+        "node": {
+            "id": f"{plan.node_type}~~{name}.{namespace}~{namespace}.svc.cluster.local",
+            "cluster": f"{name}.{namespace}",
+        },
+        "static_resources": resources,
+    }
+    if admin_port is not None:
+        made["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin_port}}}
+    return made
+
+
+def secret_names(message: Json) -> Iterator[str]:
+    """The names of all secrets that a message refers to (``SdsSecretConfig``)."""
+    if isinstance(message, dict):
+        for key, value in message.items():
+            if key in ("tls_certificate_sds_secret_configs", "validation_context_sds_secret_config"):
+                for reference in value if isinstance(value, list) else [value]:
+                    if isinstance(reference, dict):
+                        yield str(reference.get("name", ""))
+            else:
+                yield from secret_names(value)
+    elif isinstance(message, list):
+        for item in message:
+            yield from secret_names(item)
+
+
+def static_listener(listener: Listener, plan: NodePlan) -> Listener:
+    """The listener with its route tables in place of their names."""
+    default = listener.default_filter_chain
+    return replace(
+        listener,
+        filter_chains=tuple(_static_chain(chain, plan) for chain in listener.filter_chains),
+        default_filter_chain=_static_chain(default, plan) if default is not None else None,
+    )
+
+
+def static_cluster(cluster: Cluster) -> Cluster:
+    """An EDS cluster as a static one; all others are as they were."""
+    if cluster.type != "EDS":
+        return cluster
+    endpoints = cluster.load_assignment or ClusterLoadAssignment(cluster_name=cluster.name)
+    return replace(cluster, type="STATIC", load_assignment=endpoints)
+
+
+def _static_chain(chain: FilterChain, plan: NodePlan) -> FilterChain:
+    return replace(chain, filters=tuple(_static_filter(one, plan) for one in chain.filters))
+
+
+def _static_filter(network_filter: Filter, plan: NodePlan) -> Filter:
+    manager = network_filter.typed_config
+    if not isinstance(manager, HttpConnectionManager) or manager.rds is None:
+        return network_filter
+    name = manager.rds.route_config_name
+    # istiod answers for a table that it does not have with an empty one: everything is 404.
+    routes = plan.route_configurations.get(name) or RouteConfiguration(name=name)
+    return replace(network_filter, typed_config=replace(manager, rds=None, route_config=routes))
