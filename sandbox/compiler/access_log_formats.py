@@ -76,10 +76,23 @@ def json_format(
 def parse_json_format(text: str) -> Mapping[str, object] | None:
     """The object in ``accessLogFormat``; None where the text is no JSON object."""
     try:
-        parsed = json.loads(text)
+        parsed = json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_refuse)
     except ValueError:
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Protobuf's JSON has every key once."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _refuse(word: str) -> object:
+    """``NaN`` and ``Infinity`` are Python's, not JSON's."""
+    raise ValueError(word)
 
 
 def formatters(text: str) -> tuple[TypedExtensionConfig, ...]:

@@ -198,10 +198,11 @@ def _provider_log(push: PushContext, provider: ExtensionProvider) -> AccessLog |
 def _file(provider: EnvoyFileAccessLogProvider) -> FileAccessLog:
     omit = provider.omit_empty_values
     given = provider.log_format
-    if given is not None and given.labels is not None:
-        log_format = json_format(given.labels or JSON_FORMAT, omit_empty_values=omit)
-    else:
+    log_format: SubstitutionFormatString | None = None
+    if given is None or given.text is not None:
         log_format = text_format((given.text if given is not None else None) or "", omit_empty_values=omit)
+    elif given.labels is not None:
+        log_format = json_format(given.labels or JSON_FORMAT, omit_empty_values=omit)
     return FileAccessLog(path=provider.path or _STDOUT, log_format=log_format)
 
 

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 _ALWAYS: Final = Percent(value=100.0)
 _DEFAULT_SAMPLING: Final = 1.0
 _ZIPKIN_TIMEOUT: Final = timedelta(seconds=5)
+_PROXY: Final = "istio-proxy"
+_CANONICAL_NAME: Final = "service.istio.io/canonical-name"
+_APP_NAME: Final = "app.kubernetes.io/name"
 _ENVIRONMENT_DETECTOR: Final = TypedExtensionConfig(
     name="envoy.tracers.opentelemetry.resource_detectors.environment", typed_config=EnvironmentResourceDetector()
 )
@@ -204,9 +207,17 @@ def _headers(headers: Iterable[HttpHeader]) -> tuple[HeaderValueOption, ...]:
 
 
 def _service_cluster(proxy: Proxy) -> str:
-    """The node's cluster as the agent names it: application and namespace."""
-    application = proxy.labels.get("app") or proxy.labels.get("service.istio.io/canonical-name") or proxy.name
-    return f"{application}.{proxy.namespace}"
+    """The node's cluster as the agent names it (Istio pkg/bootstrap/config.go ``getServiceCluster``)."""
+    config, labels = proxy.metadata.proxy_config, proxy.labels
+    workload = proxy.metadata.raw.get("WORKLOAD_NAME", "")
+    canonical = labels.get(_CANONICAL_NAME) or labels.get(_APP_NAME) or labels.get("app") or workload or _PROXY
+    if config.tracing_service_name == "CANONICAL_NAME_AND_NAMESPACE":
+        return f"{canonical}.{proxy.namespace}"
+    name = canonical if config.tracing_service_name == "CANONICAL_NAME_ONLY" else config.service_cluster
+    if name and name != _PROXY:
+        return name
+    application = next((labels[key] for key in ("app", _APP_NAME, _CANONICAL_NAME) if key in labels), workload)
+    return f"{application or _PROXY}.{proxy.namespace}"
 
 
 def _semantic_name(proxy: Proxy) -> str:
