@@ -13,7 +13,7 @@ from sandbox.plan import NodePlan
 from sandbox.plan.because import Because
 
 MOST: Final = 3
-_ALIKE: Final = 0.75
+_ALIKE: Final = 0.65
 
 
 class Explained(Protocol):
