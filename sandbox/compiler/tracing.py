@@ -209,15 +209,15 @@ def _headers(headers: Iterable[HttpHeader]) -> tuple[HeaderValueOption, ...]:
 def _service_cluster(proxy: Proxy) -> str:
     """The node's cluster as the agent names it (Istio pkg/bootstrap/config.go ``getServiceCluster``)."""
     config, labels = proxy.metadata.proxy_config, proxy.labels
-    workload = proxy.metadata.raw.get("WORKLOAD_NAME", "")
-    canonical = labels.get(_CANONICAL_NAME) or labels.get(_APP_NAME) or labels.get("app") or workload or _PROXY
+    workload = proxy.metadata.raw.get("WORKLOAD_NAME") or proxy.name
+    canonical = labels.get(_CANONICAL_NAME) or labels.get(_APP_NAME) or labels.get("app") or workload
     if config.tracing_service_name == "CANONICAL_NAME_AND_NAMESPACE":
         return f"{canonical}.{proxy.namespace}"
     name = canonical if config.tracing_service_name == "CANONICAL_NAME_ONLY" else config.service_cluster
     if name and name != _PROXY:
         return name
     application = next((labels[key] for key in ("app", _APP_NAME, _CANONICAL_NAME) if key in labels), workload)
-    return f"{application or _PROXY}.{proxy.namespace}"
+    return f"{application}.{proxy.namespace}"
 
 
 def _semantic_name(proxy: Proxy) -> str:
