@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.compiler.clusters import ClusterBuilder
+from sandbox.compiler.collection_pause import collection_paused
 from sandbox.compiler.find_proxy import find_proxy
 from sandbox.compiler.gateway_listeners import build_gateway_listeners
 from sandbox.compiler.gateway_ports import merged_gateways
@@ -23,7 +24,8 @@ __all__ = ["Proxy", "PushContext", "compile_node", "find_proxy"]
 
 def compile_node(push: PushContext, proxy: Proxy) -> NodePlan:
     """The plan of one proxy."""
-    return _compile_sidecar(push, proxy) if proxy.is_sidecar else _compile_gateway(push, proxy)
+    with collection_paused():
+        return _compile_sidecar(push, proxy) if proxy.is_sidecar else _compile_gateway(push, proxy)
 
 
 def _compile_sidecar(push: PushContext, proxy: Proxy) -> NodePlan:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 from sandbox.compiler.ages import by_creation_time
+from sandbox.compiler.cluster_cache import ClusterCache
+from sandbox.compiler.collection_pause import collection_paused
 from sandbox.compiler.destination_rules import DestinationRuleIndex, RuleSettings
 from sandbox.compiler.features import Features, features_of
 from sandbox.compiler.label_selectors import selects
@@ -20,22 +22,25 @@ from sandbox.istio.mesh_config import MeshConfig
 from sandbox.istio.resource import Resource
 from sandbox.istio.sidecar import Sidecar
 from sandbox.istio.virtual_service import VirtualService
-from sandbox.plan.cluster import Cluster
 from sandbox.yaml_source.problems import Problems
 
 
 class PushContext:
-    """The mesh as one configuration describes it; built once, shared by all proxies, never changed by them."""
+    """The mesh as one configuration describes it; built once, shared by all proxies, never changed by them.
 
-    def __init__(self, configuration: Configuration) -> None:
+    From the context before it (``previous``) it takes over what was made of objects that are the same.
+    """
+
+    def __init__(self, configuration: Configuration, previous: PushContext | None = None) -> None:
         self.configuration = configuration
         self.mesh: MeshConfig = configuration.mesh
         self.root_namespace: str = configuration.root_namespace
         self.domain: str = configuration.domain_suffix
         self.features: Features = features_of(configuration.pilot_env)
         self.problems = Problems()
-        self.registry = ServiceRegistry(configuration, self.features)
-        self.virtual_services = build_virtual_service_index(configuration, self.domain, self.problems)
+        with collection_paused():
+            self.registry = ServiceRegistry(configuration, self.features, previous.registry if previous else None)
+            self.virtual_services = build_virtual_service_index(configuration, self.domain, self.problems)
         self.destination_rules = DestinationRuleIndex(
             configuration.resources("DestinationRule"),
             self.root_namespace,
@@ -47,8 +52,7 @@ class PushContext:
         )
         self._sidecars = _sidecars_by_namespace(configuration.resources("Sidecar"))
         self._scopes: dict[tuple[str, str, str], SidecarScope] = {}
-        self.cluster_cache: dict[Hashable, tuple[Cluster, ...]] = {}
-        """Clusters of services by everything of a proxy that they depend on."""
+        self.cluster_cache = ClusterCache(configuration, self.features, previous.cluster_cache if previous else None)
         self.cache: dict[object, object] = {}
         """Things computed once for the mesh, by owner's key."""
 
