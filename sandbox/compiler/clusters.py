@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from sandbox.compiler.cluster_cache import ClusterOrder
 from sandbox.compiler.cluster_draft import ClusterDraft
 from sandbox.compiler.connection_pools import NO_SETTINGS, apply_connection_pool, apply_h2_upgrade
 from sandbox.compiler.destination_rules import ConsolidatedRule
@@ -103,15 +104,23 @@ class ClusterBuilder:
     def outbound(self) -> dict[str, Cluster]:
         """All clusters of visible services, by name; of several with one name the first counts."""
         clusters: dict[str, Cluster] = {}
-        cache = self._push.cluster_cache
+        cache, registry = self._push.cluster_cache, self._push.registry
         for service in self._scope.services:
             if service.resolution is Resolution.ALIAS:
                 continue
             rule = self._scope.destination_rule(self._proxy, service.host)
-            key = (service, rule, self._class, self._labels_that_matter(service, rule))
-            made = cache.get(key)
+            order = ClusterOrder(
+                service=service,
+                rule=rule,
+                proxy=(self._class, self._labels_that_matter(service, rule)),
+                endpoints=registry.endpoints(service.host, service.namespace),
+                service_accounts=registry.service_accounts(service),
+            )
+            made = cache.get(order)
             if made is None:
-                made = cache[key] = tuple(self._of_service(service, rule))
+                before = len(self._push.problems)
+                made = tuple(self._of_service(service, rule))
+                cache.put(order, made, reported=len(self._push.problems) > before)
             for cluster in made:
                 clusters.setdefault(cluster.name, cluster)
         return clusters
@@ -357,7 +366,7 @@ class ClusterBuilder:
             "SBX0403",
             f"outlierDetection for {cut.service.host} crashes istiod, for the host is DYNAMIC_DNS; ignored",
             policy.outlier_detection.origin,
-            severity="error",
+            severity="warning",
         )
 
     def _report_crash(self, cut: _Cut) -> None:

@@ -48,6 +48,7 @@ class ConsolidatedRule:
     """The oldest one's metadata; the merged specification."""
     export_to: frozenset[str]
     merged_from: list[Rule] = field(default_factory=list)
+    """The resources themselves, as they were read."""
 
     @property
     def spec(self) -> DestinationRule:
@@ -63,12 +64,15 @@ class _RulesByHost:
     def __init__(self) -> None:
         self.index: HostIndex[list[ConsolidatedRule]] = HostIndex()
 
-    def add(self, rule: Rule, export_to: frozenset[str], setting: RuleSettings) -> None:
-        """Merge a rule with those of its host, or stand it beside them (Istio's ``mergeDestinationRule``)."""
+    def add(self, rule: Rule, read: Rule, export_to: frozenset[str], setting: RuleSettings) -> None:
+        """Merge a rule (``read``: as it was read) with those of its host, or stand it beside them.
+
+        Source: Istio's ``mergeDestinationRule``.
+        """
         host = rule.spec.host
         existing = self.index.get(host)
         if existing is None:
-            self.index.set(host, [ConsolidatedRule(rule, export_to, [rule])])
+            self.index.set(host, [ConsolidatedRule(rule, export_to, [read])])
             return
         separate = True
         for consolidated in existing:
@@ -76,8 +80,9 @@ class _RulesByHost:
             separate = verdict is not _Verdict.MERGED
             if verdict is not _Verdict.APART:
                 _merge(consolidated, rule, setting.problems)
+                consolidated.merged_from.append(read)
         if separate:
-            existing.append(ConsolidatedRule(rule, export_to, [rule]))
+            existing.append(ConsolidatedRule(rule, export_to, [read]))
 
 
 def _verdict(consolidated: ConsolidatedRule, rule: Rule, export_to: frozenset[str], setting: RuleSettings) -> _Verdict:
@@ -101,7 +106,6 @@ def _merge(consolidated: ConsolidatedRule, rule: Rule, problems: Problems | None
     policy = merged.traffic_policy if merged.traffic_policy is not None else rule.spec.traffic_policy
     spec = replace(merged, subsets=merged.subsets + added, traffic_policy=policy)
     consolidated.rule = replace(consolidated.rule, spec=spec)
-    consolidated.merged_from.append(rule)
 
 
 def _report_ignored(consolidated: ConsolidatedRule, rule: Rule, problems: Problems) -> None:
@@ -111,14 +115,14 @@ def _report_ignored(consolidated: ConsolidatedRule, rule: Rule, problems: Proble
     for index, subset in enumerate(rule.spec.subsets):
         if subset.name in known:
             problems.report(
-                "duplicate-subset",
+                "SBX0413",
                 f"subset {subset.name} of {merged.host} is ignored, {older} is older and has a subset of this name",
                 rule.spec.origin_of("subsets", index),
                 severity="warning",
             )
     if rule.spec.traffic_policy is not None and merged.traffic_policy is not None:
         problems.report(
-            "conflicting-destination-rules",
+            "SBX0414",
             f"the traffic policy for {merged.host} is ignored, {older} is older and has one",
             rule.spec.origin_of("traffic_policy"),
             severity="warning",
@@ -138,19 +142,20 @@ class DestinationRuleIndex:
         self._exported: dict[str, _RulesByHost] = {}
         self._root_local = _RulesByHost()
         for rule in sorted(rules, key=_selector_and_age):
-            self._add(_resolved(rule), default_export_to, setting)
+            self._add(rule, default_export_to, setting)
 
-    def _add(self, rule: Rule, default_export_to: frozenset[str], setting: RuleSettings) -> None:
+    def _add(self, read: Rule, default_export_to: frozenset[str], setting: RuleSettings) -> None:
+        rule = _resolved(read)
         namespace = rule.namespace
         export_to = frozenset({_PRIVATE} if rule.spec.workload_selector is not None else rule.spec.export_to)
         if not export_to or export_to & {_PUBLIC, _PRIVATE, namespace}:
-            self._local.setdefault(namespace, _RulesByHost()).add(rule, export_to, setting)
+            self._local.setdefault(namespace, _RulesByHost()).add(rule, read, export_to, setting)
         silent = replace(setting, problems=None)
         private = _PRIVATE in default_export_to if not export_to else export_to <= {_PRIVATE, namespace}
         if not private or len(export_to) > 1:
-            self._exported.setdefault(namespace, _RulesByHost()).add(rule, export_to, silent)
+            self._exported.setdefault(namespace, _RulesByHost()).add(rule, read, export_to, silent)
         elif namespace == self._root_namespace:
-            self._root_local.add(rule, export_to, silent)
+            self._root_local.add(rule, read, export_to, silent)
 
     def rules_for(self, client_namespace: str, host: str, service_namespace: str) -> Sequence[ConsolidatedRule]:
         """The rules for a service as a client's namespace sees it (Istio's ``destinationRule``); often none."""

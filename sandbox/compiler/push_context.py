@@ -39,7 +39,9 @@ class PushContext:
         self.features: Features = features_of(configuration.pilot_env)
         self.problems = Problems()
         with collection_paused():
-            self.registry = ServiceRegistry(configuration, self.features, previous.registry if previous else None)
+            self.registry: ServiceRegistry = ServiceRegistry(
+                configuration, self.features, previous.registry if previous else None
+            )
             self.virtual_services = build_virtual_service_index(configuration, self.domain, self.problems)
         self.destination_rules = DestinationRuleIndex(
             configuration.resources("DestinationRule"),
@@ -52,7 +54,9 @@ class PushContext:
         )
         self._sidecars = _sidecars_by_namespace(configuration.resources("Sidecar"))
         self._scopes: dict[tuple[str, str, str], SidecarScope] = {}
-        self.cluster_cache = ClusterCache(configuration, self.features, previous.cluster_cache if previous else None)
+        self.cluster_cache: ClusterCache = ClusterCache(
+            configuration, self.features, previous.cluster_cache if previous else None
+        )
         self.cache: dict[object, object] = {}
         """Things computed once for the mesh, by owner's key."""
 

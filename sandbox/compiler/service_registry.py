@@ -6,13 +6,14 @@ Source: Istio pilot/pkg/model/push_context.go (``initServiceRegistry``), endpoin
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from sandbox.compiler.ages import BEFORE_ALL
-from sandbox.compiler.auto_allocation import allocate_addresses
+from sandbox.compiler.auto_allocation import AllocatedAddresses, allocate_addresses
 from sandbox.compiler.endpoint_slices import KubernetesEndpoints
 from sandbox.compiler.features import Features
 from sandbox.compiler.kubernetes_services import convert_kubernetes_service, resolve_aliases
-from sandbox.compiler.service_entries import ConvertedEntry, EntrySurroundings, convert_service_entry
+from sandbox.compiler.service_entries import ConvertedEntry, Entry, EntrySurroundings, convert_service_entry
 from sandbox.compiler.services import Resolution, Service, ServiceEndpoint
 from sandbox.compiler.spiffe import with_trust_domain_aliases
 from sandbox.compiler.visibility import NOBODY, PRIVATE, PUBLIC, ServiceVisibility, namespace_visibility
@@ -24,16 +25,36 @@ ServiceKey = tuple[str, str]
 """Host and namespace."""
 
 
+class _Conversion(NamedTuple):
+    """An entry and what was made of it."""
+
+    entry: Entry
+    allocated: Mapping[str, AllocatedAddresses]
+    converted: ConvertedEntry
+
+
+def _circumstances(configuration: Configuration, features: Features) -> tuple[object, ...]:
+    """What conversions of entries depend on besides the entry; objects count by identity."""
+    kinds = ("Pod", "WorkloadEntry", "Namespace", "Node")
+    objects = tuple(id(resource) for kind in kinds for resource in configuration.resources(kind))
+    mesh = configuration.mesh
+    return mesh.trust_domain, mesh.service_entry_visibility, features, objects
+
+
 class ServiceRegistry:
     """Services sorted by age, name and namespace; endpoints by host and namespace."""
 
-    def __init__(self, configuration: Configuration, features: Features) -> None:
+    def __init__(
+        self, configuration: Configuration, features: Features, previous: ServiceRegistry | None = None
+    ) -> None:
         self._configuration = configuration
         self._features = features
+        self._circumstances = _circumstances(configuration, features)
+        self._converted: dict[int, _Conversion] = {}
         self.visibility = ServiceVisibility(configuration.mesh)
         self._external: dict[ServiceKey, list[ServiceEndpoint]] = {}
         self._kubernetes: dict[ServiceKey, list[ServiceEndpoint]] = {}
-        self.services: list[Service] = self._read()
+        self.services: list[Service] = self._read(previous)
         self._by_host: dict[str, dict[str, Service]] = {}
         self._public: list[Service] = []
         self._exported: dict[str, list[Service]] = {}
@@ -44,7 +65,7 @@ class ServiceRegistry:
 
     # ---- reading
 
-    def _read(self) -> list[Service]:
+    def _read(self, previous: ServiceRegistry | None) -> list[Service]:
         configuration = self._configuration
         reader = WorkloadReader(configuration)
         workloads = selectable_workloads(configuration, reader)
@@ -63,13 +84,24 @@ class ServiceRegistry:
             pickable = {name: [item for item in found if not item.is_pod] for name, found in workloads.items()}
         around = EntrySurroundings(reader, pickable, visibility)
         allocated = allocate_addresses(entries, self._features)
-        converted = [
-            convert_service_entry(entry, allocated.get(place, EMPTY), around) for place, entry in enumerate(entries)
-        ]
+        if previous is not None and previous._circumstances == self._circumstances:
+            self._converted = previous._converted
+        conversions = [self._convert(entry, allocated.get(place, EMPTY), around) for place, entry in enumerate(entries)]
+        self._converted = {id(conversion.entry): conversion for conversion in conversions}
+        converted = [conversion.converted for conversion in conversions]
         services += [service for entry in converted for service in entry.services]
         self._merge_external(converted)
         services.sort(key=_age)
         return resolve_aliases(services)
+
+    def _convert(
+        self, entry: Entry, allocated: Mapping[str, AllocatedAddresses], around: EntrySurroundings
+    ) -> _Conversion:
+        """The services of an entry; those of the last time when the entry is the same object."""
+        known = self._converted.get(id(entry))
+        if known is not None and known.entry is entry and known.allocated == allocated:
+            return known
+        return _Conversion(entry, allocated, convert_service_entry(entry, allocated, around))
 
     def _kubernetes_services(
         self, endpoints: KubernetesEndpoints, annotations: Mapping[str, Mapping[str, str]]

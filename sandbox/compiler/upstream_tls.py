@@ -240,7 +240,7 @@ def _report_no_certificate(settings: ClientTLSSettings, situation: TlsSituation 
             "SBX0412",
             f"MUTUAL needs clientCertificate and privateKey: {situation.service.host} is reached in plain text",
             settings.origin,
-            severity="error",
+            severity="warning",
         )
 
 
