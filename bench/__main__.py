@@ -20,6 +20,7 @@ from bench.processes import Process, load
 from sandbox.cli.terminal import table
 
 GIB = 1 << 30
+IDLE_CONNECTIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,13 @@ def compare(egress: Peer, envoy: Peer | None, rounds: int) -> Iterator[tuple[str
     yield row("start to ready", egress.start_seconds * 1000, envoy and envoy.start_seconds * 1000, "ms", None)
     memory = [peer.process.resident_bytes() / 1e6 for peer in (egress, envoy) if peer]
     yield row("resident memory, idle", memory[0], memory[1] if envoy else None, "MB", None)
+    # Before any other work: memory that was used once is used again, and would hide what a connection costs.
+    idle = [_idle_kilobytes(peer, IDLE_CONNECTIONS) for peer in (egress, envoy) if peer]
+    yield row("memory per idle connection", idle[0], idle[1] if envoy else None, "kB", None)
     for work in WORKS:
         print(f"... {work.name}", file=sys.stderr)
         yield row(
             work.name, measured(egress, work, rounds), envoy and measured(envoy, work, rounds), work.unit, work.target
-        )
-    for name, connections in (("memory per idle connection", 500),):
-        yield row(
-            name,
-            *[_idle_kilobytes(peer, connections) for peer in (egress, envoy) if peer] + [None] * (not envoy),
-            "kB",
-            None,
         )
 
 
