@@ -7,6 +7,7 @@ server's schema refuses (unknown fields, snake_case, numbers as text) does not.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
@@ -39,6 +40,7 @@ _SCALARS: Final[Mapping[object, Convert]] = {
 }
 _SNAKE_CASE_IN_SCHEMA: Final = frozenset({"HTTPRoute.mirror_percent", "JWTRule.jwks_uri"})
 """Fields whose snake_case spelling the API server takes too."""
+_INTEGER_KEY: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,20})\Z")
 _FEW_FIELDS: Final = 12
 _NO_FAST_TYPE: Final = NoneType
 
@@ -179,7 +181,7 @@ def _map(key_hint: object, convert_value: Convert) -> Convert:
 
 
 def _map_key(convert_key: Convert, key: str, reader: ObjectReader, spot: Spot) -> object:
-    if key.isdigit() or (key[:1] == "-" and key[1:].isdigit()):
+    if _INTEGER_KEY.match(key):
         return convert_key(int(key), reader, spot)
     return reader.fault("SBX0102", f"the keys are numbers, not {shown(key)}", spot)
 

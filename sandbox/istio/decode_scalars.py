@@ -20,6 +20,8 @@ Convert = Callable[[object, ObjectReader, Spot], object]
 
 _INTEGER_TEXT: Final = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 _NUMBER_TEXT: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z")
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)\Z")
+_NUMBER_WORDS: Final = ("NaN", "Infinity", "-Infinity")
 _JSON_INTEGER_LIMIT: Final = 1e21
 """From here on Go writes a float with an exponent, which is no integer to its JSON reader."""
 
@@ -74,7 +76,7 @@ def number(value: object, reader: ObjectReader, spot: Spot) -> object:
     """A floating point number."""
     if value is None:
         return 0.0
-    if isinstance(value, str) and _NUMBER_TEXT.match(value):
+    if isinstance(value, str) and (_NUMBER_TEXT.match(value) or value in _NUMBER_WORDS):
         reader.complain("SBX0102", f"number expected, not {shown(value)}", spot, hint="write it without quotes")
         return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -120,6 +122,8 @@ def duration(value: object, reader: ObjectReader, spot: Spot) -> object:
 def moment(value: object, reader: ObjectReader, spot: Spot) -> object:
     """A point in time as in RFC 3339."""
     try:
+        if not _MOMENT.match(str(value)):
+            raise ValueError
         parsed = datetime.fromisoformat(str(value))
     except ValueError:
         hint = "write it as in 2024-05-01T12:00:00Z"

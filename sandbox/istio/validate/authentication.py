@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
+from typing import Final
 
 from sandbox.istio.peer_authentication import PeerAuthentication
 from sandbox.istio.request_authentication import JWTRule, RequestAuthentication
@@ -12,6 +13,13 @@ from sandbox.istio.validate.headers import strict_name_fault
 from sandbox.istio.validate.jwks import jwks_fault, private_keys
 from sandbox.istio.validate.shared import check_attachment, check_policy_selector
 from sandbox.istio.validate.traffic_policy import check_duration
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
+_URI: Final = re.compile(
+    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):|(?![^/?#]*:))(?://(?P<authority>[^/?#]*))?(?P<path>[^?#]*)"
+)
+_AUTHORITY: Final = re.compile(r"(?:\[[^\[\]]*\]|[^\s\[\]<>\"^`{|}\\:]*)(?::[0-9]*)?")
+_BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def validate_peer_authentication(resource: Resource[PeerAuthentication], findings: Findings) -> None:
@@ -65,12 +73,11 @@ def _check_rule(rule: JWTRule, findings: Findings) -> None:
 
 
 def _uri_fault(uri: str) -> str | None:
-    if any(character <= " " or character == "\x7f" for character in uri.partition("?")[0]):
+    """As Go's ``url.Parse`` takes it, with a scheme that can be fetched."""
+    match = _URI.match(uri)
+    if _CONTROL.search(uri) or match is None or _BAD_ESCAPE.search(match["path"]):
         return f"invalid URI {uri!r}"
-    try:
-        parts = urlsplit(uri)
-        number = parts.port
-    except ValueError:
+    scheme, authority = match["scheme"] or "", (match["authority"] or "").rpartition("@")[2]
+    if authority and _AUTHORITY.fullmatch(authority) is None:
         return f"invalid URI {uri!r}"
-    del number
-    return None if parts.scheme in ("http", "https") else f"URI scheme {parts.scheme!r} is not supported"
+    return None if scheme.lower() in ("http", "https") else f"URI scheme {scheme!r} is not supported"

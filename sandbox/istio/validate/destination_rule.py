@@ -74,6 +74,9 @@ def check_traffic_policy(namespace: str, policy: TrafficPolicy | None, findings:
     with findings.errors_only():
         for port_policy in policy.port_level_settings:
             _check_port_policy(namespace, port_policy, findings)
+    version = policy.proxy_protocol.place.value("version") if policy.proxy_protocol is not None else None
+    if policy.proxy_protocol is not None and isinstance(version, int) and version not in (0, 1):
+        findings.error(f"proxy protocol version is invalid: {version}", policy.proxy_protocol, "version")
     if policy.tunnel is not None:
         _check_tunnel(policy.tunnel, findings)
 

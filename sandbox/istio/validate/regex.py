@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import re2
 
 _MAX_BYTES: Final = 1024
+_GROUP_NAME: Final = re.compile(r"\(\?P?<(\w+)>")
+_ESCAPE: Final = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
 _OPTIONS: Final = re2.Options()
 _OPTIONS.log_errors = False
 
@@ -19,7 +22,12 @@ def regex_fault(pattern: str) -> str | None:
 
 
 def compile_fault(pattern: str) -> str | None:
-    """A pattern is RE2."""
+    """A pattern is RE2, and in the part of it that Go's regexp shares."""
+    names = _GROUP_NAME.findall(pattern)
+    if len(names) != len(set(names)):
+        return f"{pattern!r} names two groups alike"
+    if any(escape == r"\C" for escape in _ESCAPE.findall(pattern)):
+        return f"{pattern!r} has the escape \\C, which istiod does not know"
     try:
         re2.compile(pattern, _OPTIONS)
     except re2.error as error:

@@ -30,6 +30,7 @@ from sandbox.istio.validate.shared import check_selector
 from sandbox.istio.validate.traffic_policy import check_connection_pool
 
 _LOCAL: Final = ("", "127.0.0.1", "0.0.0.0", "::1", "::")
+_DYNAMIC_DNS_NUMBER: Final = 3
 _NOT_UNIQUE: Final = "sidecar: ports on IP bound listeners must be unique"
 
 
@@ -194,6 +195,9 @@ def _host_faults(written: str) -> list[str]:
 
 
 def _check_outbound_policy(policy: OutboundTrafficPolicy, findings: Findings) -> None:
+    if policy.place.value("mode") == _DYNAMIC_DNS_NUMBER:
+        findings.error("sidecar: ALLOW_ANY_DYNAMIC_DNS is for the mesh configuration only", policy, "mode")
+        return
     proxy = policy.egress_proxy
     if proxy is None:
         return
