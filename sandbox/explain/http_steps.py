@@ -136,8 +136,16 @@ def _act(plan: NodePlan, call: Call, route: Route, steps: list[Step]) -> Outcome
     else:
         outcome = Outcome(sentence="the route has no action")
     if aborted is not None:
-        return replace(aborted, route=route.name, cluster=outcome.cluster)
-    return _with_fault(outcome, fault)
+        return _as_grpc(call, replace(aborted, route=route.name, cluster=outcome.cluster))
+    return _as_grpc(call, _with_fault(outcome, fault))
+
+
+def _as_grpc(call: Call, outcome: Outcome) -> Outcome:
+    """What the proxy itself answers to gRPC is 200 with a ``grpc-status``."""
+    content_type = request_facts(call).header(b"content-type") or b""
+    if outcome.is_forwarded or not outcome.status or not content_type.startswith(b"application/grpc"):
+        return outcome
+    return replace(outcome, status=200, notes=(*outcome.notes, f"gRPC: {outcome.status} becomes a grpc-status"))
 
 
 def _direct_response(action: DirectResponseAction, route: Route) -> Outcome:
