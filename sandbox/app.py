@@ -127,7 +127,7 @@ class Sandbox:
         """Loads again and swaps; with errors the old snapshot stays. The findings are returned either way."""
         async with self._reloading:
             try:
-                loaded = load(self.settings, cache=self._cache, logs_by_default=True)
+                loaded = load(self.settings, cache=self._cache, logs_by_default=True, previous=self.loaded)
             except ConfigError as error:
                 return error.problems
             snapshot = self._snapshot_of(loaded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -38,11 +39,28 @@ class Loaded:
     """The indices that other workloads of the same configuration compile from."""
 
 
-def load(settings: Settings, *, cache: LoadCache | None = None, logs_by_default: bool = False) -> Loaded:
+def load(
+    settings: Settings,
+    *,
+    cache: LoadCache | None = None,
+    logs_by_default: bool = False,
+    previous: Loaded | None = None,
+) -> Loaded:
     """Reads the files, decodes, validates, compiles. Raises ``ConfigError`` when any problem is an error.
 
-    ``logs_by_default`` turns the access log on where no mesh configuration is given at all.
+    ``logs_by_default`` turns the access log on where no mesh configuration is given at all. From the load before
+    (``previous``) comes what was made of objects that have not changed since.
     """
+    from sandbox.compiler.collection_pause import collection_paused
+
+    with collection_paused():
+        loaded = _load(settings, cache, logs_by_default, previous)
+    # What was loaded stays until the next load: later collections need not walk over it.
+    gc.freeze()
+    return loaded
+
+
+def _load(settings: Settings, cache: LoadCache | None, logs_by_default: bool, previous: Loaded | None) -> Loaded:
     from sandbox.compiler import compile_node
     from sandbox.compiler.push_context import PushContext
 
@@ -52,7 +70,7 @@ def load(settings: Settings, *, cache: LoadCache | None = None, logs_by_default:
     if logs_by_default and not configuration.mesh_given and not configuration.resources("Telemetry"):
         mesh = dataclasses.replace(configuration.mesh, access_log_file=DEFAULT_LOG)
         configuration = dataclasses.replace(configuration, mesh=mesh)
-    push = PushContext(configuration)
+    push = PushContext(configuration, previous.push if previous is not None else None)
     proxy = proxy_of(configuration, settings)
     plan = compile_node(push, proxy)
     if push.problems.errors:

@@ -26,19 +26,17 @@ ServiceKey = tuple[str, str]
 
 
 class _Conversion(NamedTuple):
-    """An entry and what was made of it."""
+    """An entry, what else its conversion depended on, and what was made of it."""
 
     entry: Entry
-    allocated: Mapping[str, AllocatedAddresses]
+    inputs: tuple[object, ...]
     converted: ConvertedEntry
 
 
-def _circumstances(configuration: Configuration, features: Features) -> tuple[object, ...]:
-    """What conversions of entries depend on besides the entry; objects count by identity."""
-    kinds = ("Pod", "WorkloadEntry", "Namespace", "Node")
-    objects = tuple(id(resource) for kind in kinds for resource in configuration.resources(kind))
-    mesh = configuration.mesh
-    return mesh.trust_domain, mesh.service_entry_visibility, features, objects
+def _workload_ids(configuration: Configuration) -> tuple[int, ...]:
+    """What selectors may pick; objects count by identity."""
+    kinds = ("Pod", "WorkloadEntry", "Node")
+    return tuple(id(resource) for kind in kinds for resource in configuration.resources(kind))
 
 
 class ServiceRegistry:
@@ -49,12 +47,13 @@ class ServiceRegistry:
     ) -> None:
         self._configuration = configuration
         self._features = features
-        self._circumstances = _circumstances(configuration, features)
-        self._converted: dict[int, _Conversion] = {}
+        self._workloads = _workload_ids(configuration)
+        alike = previous is not None and previous._features == features
+        self._converted: dict[int, _Conversion] = previous._converted if previous is not None and alike else {}
         self.visibility = ServiceVisibility(configuration.mesh)
         self._external: dict[ServiceKey, list[ServiceEndpoint]] = {}
         self._kubernetes: dict[ServiceKey, list[ServiceEndpoint]] = {}
-        self.services: list[Service] = self._read(previous)
+        self.services: list[Service] = self._read()
         self._by_host: dict[str, dict[str, Service]] = {}
         self._public: list[Service] = []
         self._exported: dict[str, list[Service]] = {}
@@ -65,7 +64,7 @@ class ServiceRegistry:
 
     # ---- reading
 
-    def _read(self, previous: ServiceRegistry | None) -> list[Service]:
+    def _read(self) -> list[Service]:
         configuration = self._configuration
         reader = WorkloadReader(configuration)
         workloads = selectable_workloads(configuration, reader)
@@ -84,8 +83,6 @@ class ServiceRegistry:
             pickable = {name: [item for item in found if not item.is_pod] for name, found in workloads.items()}
         around = EntrySurroundings(reader, pickable, visibility)
         allocated = allocate_addresses(entries, self._features)
-        if previous is not None and previous._circumstances == self._circumstances:
-            self._converted = previous._converted
         conversions = [self._convert(entry, allocated.get(place, EMPTY), around) for place, entry in enumerate(entries)]
         self._converted = {id(conversion.entry): conversion for conversion in conversions}
         converted = [conversion.converted for conversion in conversions]
@@ -98,10 +95,13 @@ class ServiceRegistry:
         self, entry: Entry, allocated: Mapping[str, AllocatedAddresses], around: EntrySurroundings
     ) -> _Conversion:
         """The services of an entry; those of the last time when the entry is the same object."""
+        workloads = self._workloads if entry.spec.workload_selector is not None else ()
+        trust_domain = self._configuration.mesh.trust_domain
+        inputs = (allocated, around.visibility.get(entry.namespace), trust_domain, workloads)
         known = self._converted.get(id(entry))
-        if known is not None and known.entry is entry and known.allocated == allocated:
+        if known is not None and known.entry is entry and known.inputs == inputs:
             return known
-        return _Conversion(entry, allocated, convert_service_entry(entry, allocated, around))
+        return _Conversion(entry, inputs, convert_service_entry(entry, allocated, around))
 
     def _kubernetes_services(
         self, endpoints: KubernetesEndpoints, annotations: Mapping[str, Mapping[str, str]]
