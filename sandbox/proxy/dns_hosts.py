@@ -89,7 +89,7 @@ class DnsHosts(HostSource):
                 host = host_of_endpoint(name.endpoint, name.group, self.environment.loop.time(), ip)
                 host.target, host.address = target, address_text(*target)
             hosts.append(host)
-        if [host.target for host in hosts] != [host.target for host in name.hosts] or not name.is_answered:
+        if known.keys() != {host.target for host in hosts} or not name.is_answered:
             name.hosts = hosts
             self.hosts = tuple(host for each in self._names for host in each.hosts)
             self.on_change()

@@ -16,7 +16,7 @@ from sandbox.plan.listener import HttpInspector, OriginalDst, TlsInspector
 from sandbox.proxy.downstream import DownstreamConnection
 from sandbox.proxy.peek import MAXIMUM_BYTES, Peek
 from sandbox.wire.client_hello import NotYet, read_client_hello
-from sandbox.wire.first_bytes import HttpLook, look_for_http
+from sandbox.wire.first_bytes import HttpLook, look_for_http, look_for_known_methods
 
 if TYPE_CHECKING:
     from sandbox.match.filter_chain_table import FilterChainTable
@@ -41,6 +41,7 @@ class ListenerRuntime:
         "filters",
         "inspectors",
         "logger",
+        "look_for_http",
         "needs_original_dst",
         "plan",
         "table",
@@ -53,11 +54,14 @@ class ListenerRuntime:
         table: FilterChainTable,
         filters: Callable[[FilterChain], NetworkFilter],
         logger: StreamLogger,
+        *,
+        uses_old_parser: bool = False,
     ) -> None:
         self.plan = plan
         self.table = table
         self.filters = filters
         self.logger = logger
+        self.look_for_http = look_for_known_methods if uses_old_parser else look_for_http
         kinds = [type(each.typed_config) for each in plan.listener_filters]
         self.inspectors = tuple(kind for kind in kinds if kind in (TlsInspector, HttpInspector))
         self.needs_original_dst = bool(plan.use_original_dst) or OriginalDst in kinds
@@ -179,8 +183,10 @@ class Inspection:
 
     def _inspect(self, data: bytes) -> bool | None:
         while self._inspectors:
-            look = _look_for_tls if self._inspectors[0] is TlsInspector else _look_for_http
-            answer = look(self._connection, data)
+            if self._inspectors[0] is TlsInspector:
+                answer = _look_for_tls(self._connection, data)
+            else:
+                answer = _look_for_http(self._connection, data, self._listener.look_for_http)
             if not answer:
                 return answer
             self._inspectors = self._inspectors[1:]
@@ -219,11 +225,11 @@ def _look_for_tls(connection: DownstreamConnection, data: bytes) -> bool | None:
     return True
 
 
-def _look_for_http(connection: DownstreamConnection, data: bytes) -> bool | None:
+def _look_for_http(connection: DownstreamConnection, data: bytes, look_at: Callable[[bytes], HttpLook]) -> bool | None:
     """True: decided; ``None``: needs more; False: the first line is too long, which closes."""
     if connection.transport_protocol == "tls":
         return True
-    look = look_for_http(data)
+    look = look_at(data)
     if look is HttpLook.NEED_MORE:
         return None
     if look is HttpLook.TOO_LONG:

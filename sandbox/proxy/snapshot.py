@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sandbox.proxy.resolver import Resolver
     from sandbox.proxy.secrets import SecretStore
 
+USES_NEW_HTTP_PARSER = "envoy.reloadable_features.http_inspector_use_balsa_parser"
+"""Envoy's runtime guard: which parser the HTTP inspector uses."""
 Subscriber = Callable[[StreamInfo], None]
 
 
@@ -130,7 +132,13 @@ class Snapshot:
         runtime = self._runtimes.get(id(listener))
         if runtime is None:
             logger = self.node.stream_logger(listener.access_log)
-            runtime = ListenerRuntime(listener, FilterChainTable(listener), self._filters, logger)
+            runtime = ListenerRuntime(
+                listener,
+                FilterChainTable(listener),
+                self._filters,
+                logger,
+                uses_old_parser=self.plan.runtime.get(USES_NEW_HTTP_PARSER) == "false",
+            )
             self._runtimes[id(listener)] = runtime
         return runtime
 

@@ -48,6 +48,25 @@ def look_for_http(data: bytes) -> HttpLook:
     return _look_at_line(data[:end].rstrip(b"\r"))
 
 
+KNOWN_METHODS: Final = frozenset(
+    b"ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE M-SEARCH NOTIFY"
+    b" OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNLINK"
+    b" UNLOCK UNSUBSCRIBE".split()
+)
+"""What the parser before Envoy 1.39 (http-parser) took for a method."""
+
+
+def look_for_known_methods(data: bytes) -> HttpLook:
+    """As ``look_for_http``, but an unknown method is not HTTP, and is seen to be so at its first wrong letter."""
+    look = look_for_http(data)
+    if look in (HttpLook.HTTP_2, HttpLook.NOT_HTTP, HttpLook.TOO_LONG) or HTTP2_PREFACE.startswith(data):
+        return look
+    method, blank, _ = data.partition(b" ")
+    if blank:
+        return look if method in KNOWN_METHODS else HttpLook.NOT_HTTP
+    return look if any(known.startswith(method) for known in KNOWN_METHODS) else HttpLook.NOT_HTTP
+
+
 def _look_at_line(line: bytes) -> HttpLook:
     """A request line without its end: method, target, version, with any run of controls and blanks between."""
     method = _ISLAND.search(line)

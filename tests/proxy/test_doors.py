@@ -1,0 +1,159 @@
+"""The explicit doors: HTTP proxy, SOCKS5 and static maps lead where a captured connection would go."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from proxy_world import Client, Upstream, World, run, serving, static_cluster, surroundings_of, to_cluster
+
+from sandbox.plan.base import SocketAddress
+from sandbox.plan.cluster import Cluster
+from sandbox.plan.listener import Filter, FilterChain, Listener
+from sandbox.proxy.door import WorkloadNames
+from sandbox.proxy.http_proxy_door import HttpProxyDoor
+from sandbox.proxy.map_door import MapDoor
+from sandbox.proxy.resolver import Resolver
+from sandbox.proxy.socks5_door import Socks5Door
+from sandbox.proxy.system_names import SystemNames
+from sandbox.settings import HostPort, ResolveOverride
+
+ANYWHERE = HostPort("127.0.0.1", 0)
+
+
+def virtual_outbound() -> Listener:
+    """Everything goes where it was meant to go."""
+    chain = FilterChain(filters=(Filter(typed_config=to_cluster("PassthroughCluster")),))
+    return Listener(
+        name="virtualOutbound",
+        address=SocketAddress(address="0.0.0.0", port_value=15001),
+        filter_chains=(chain,),
+        use_original_dst=True,
+        bind_to_port=False,
+    )
+
+
+@contextlib.asynccontextmanager
+async def doors(upstream: Upstream) -> AsyncIterator[tuple[World, WorkloadNames]]:
+    """A sandbox in which ``known.example`` is the upstream."""
+    override = ResolveOverride("known.example", 80, "127.80.0.1", None)
+    elsewhere = ResolveOverride("moved.example", 80, "127.80.0.2", upstream.port)
+    around = surroundings_of(Resolver((override, elsewhere), system=SystemNames(hosts={"here": ("127.0.0.1",)})))
+    passthrough = Cluster(name="PassthroughCluster", type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED")
+    async with serving((virtual_outbound(),), passthrough, static_cluster("x"), surroundings=around) as world:
+        yield world, WorkloadNames(lambda: around.resolver, lambda _name: None)
+
+
+async def opened(world: World, door: HttpProxyDoor | Socks5Door | MapDoor) -> Client:
+    world.server.open_door("door", ANYWHERE, door.accept)
+    return await world.client(world.server.addresses["door"].port)
+
+
+def test_connect_is_answered_and_then_a_tunnel() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        async with doors(upstream) as (world, names):
+            client = await opened(world, HttpProxyDoor(names, world.server.enter))
+            await client.send(f"CONNECT 127.0.0.1:{upstream.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode() + b"early")
+            assert await client.receive(39) == b"HTTP/1.1 200 Connection established\r\n\r\n"
+            server = await upstream.accept()
+            assert await server.receive(5) == b"early"
+            client.close()
+            server.close()
+            info = await world.ended.get()
+        assert info.downstream_local_address == f"127.0.0.1:{upstream.port}"
+        assert info.upstream_cluster_name == "PassthroughCluster"
+
+    run(test)
+
+
+def test_an_absolute_request_reaches_its_host_untouched() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        request = f"GET http://here:{upstream.port}/x HTTP/1.1\r\nHost: other\r\n\r\n".encode()
+        async with doors(upstream) as (world, names):
+            client = await opened(world, HttpProxyDoor(names, world.server.enter))
+            await client.send(request[:20])
+            await client.send(request[20:])
+            server = await upstream.accept()
+            assert await server.receive(len(request)) == request
+            client.close()
+            server.close()
+
+    run(test)
+
+
+REFUSED = {
+    "unknown name": (b"CONNECT nowhere.example:443 HTTP/1.1\r\n\r\n", b"502 Bad Gateway"),
+    "no host": (b"GET / HTTP/1.1\r\n\r\n", b"400 Bad Request"),
+    "not HTTP": (b"HELO example\r\n\r\n", b"400 Bad Request"),
+}
+
+
+@pytest.mark.parametrize(("request_bytes", "status"), REFUSED.values(), ids=REFUSED.keys())
+def test_the_http_door_says_why_it_refuses(request_bytes: bytes, status: bytes) -> None:
+    async def test() -> None:
+        async with doors(Upstream()) as (world, names):
+            client = await opened(world, HttpProxyDoor(names, world.server.enter))
+            await client.send(request_bytes)
+            answer = await client.receive(10_000)
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert b"\r\n\r\negress: " in answer
+
+    run(test)
+
+
+def test_socks_by_name_and_by_address() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        port = upstream.port.to_bytes(2, "big")
+        for target in (b"\x03\x04here", b"\x01\x7f\x00\x00\x01"):
+            async with doors(upstream) as (world, names):
+                client = await opened(world, Socks5Door(names, world.server.enter))
+                await client.send(b"\x05\x01\x00")
+                assert await client.receive(2) == b"\x05\x00"
+                await client.send(b"\x05\x01\x00" + target + port + b"first")
+                assert (await client.receive(10))[:2] == b"\x05\x00"
+                server = await upstream.accept()
+                assert await server.receive(5) == b"first"
+                client.close()
+                server.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "code"),
+    [
+        (b"\x05\x01\x00\x03\x07nowhere\x00\x50", 4),
+        (b"\x05\x02\x00\x01\x7f\x00\x00\x01\x00\x50", 7),
+        (b"\x05\x01\x00\x09\x00\x50", 8),
+    ],
+    ids=["unknown name", "bind", "strange address"],
+)
+def test_socks_refuses_with_a_code(request_bytes: bytes, code: int) -> None:
+    async def test() -> None:
+        async with doors(Upstream()) as (world, names):
+            client = await opened(world, Socks5Door(names, world.server.enter))
+            await client.send(b"\x05\x01\x00" + request_bytes)
+            answer = await client.receive(12)
+        assert answer[:4] == bytes((5, 0, 5, code))
+
+    run(test)
+
+
+def test_a_map_leads_to_its_target_even_where_an_override_moves_the_port() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        async with doors(upstream) as (world, names):
+            client = await opened(world, MapDoor(HostPort("here", upstream.port), names, world.server.enter))
+            await client.send(b"hi")
+            server = await upstream.accept()
+            assert await server.receive(2) == b"hi"
+            client.close()
+            server.close()
+            info = await world.ended.get()
+        assert info.downstream_local_address == f"127.0.0.1:{upstream.port}"
+
+    run(test)

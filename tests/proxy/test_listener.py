@@ -1,0 +1,154 @@
+"""Inspection: what the first bytes decide, however they arrive, and what silence and early ends do."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import timedelta
+
+from proxy_world import Upstream, address, run, serving, static_cluster, to_cluster
+
+from sandbox.plan.listener import (
+    Filter,
+    FilterChain,
+    FilterChainMatch,
+    HttpInspector,
+    Listener,
+    ListenerFilter,
+    TlsInspector,
+)
+
+
+def hello(name: str | None = "api.example.com") -> bytes:
+    """A real ClientHello."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    session = context.wrap_bio(incoming, outgoing, server_hostname=name)
+    try:
+        session.do_handshake()
+    except ssl.SSLWantReadError:
+        return outgoing.read()
+    raise AssertionError("a handshake cannot be done by one side")
+
+
+def chain(cluster: str, **match: object) -> FilterChain:
+    return FilterChain(
+        filter_chain_match=FilterChainMatch(**match), filters=(Filter(typed_config=to_cluster(cluster)),)
+    )
+
+
+def listener(*inspectors: object, timeout: float = 0.0, proceeds: bool = True) -> Listener:
+    return Listener(
+        name="test",
+        address=address(0),
+        listener_filters=tuple(ListenerFilter(typed_config=each) for each in inspectors),
+        listener_filters_timeout=timedelta(seconds=timeout),
+        continue_on_listener_filters_timeout=proceeds,
+        filter_chains=(
+            chain("named", server_names=("api.example.com",)),
+            chain("http", transport_protocol="raw_buffer", application_protocols=("http/1.1", "h2c")),
+        ),
+        default_filter_chain=FilterChain(name="rest", filters=(Filter(typed_config=to_cluster("rest")),)),
+    )
+
+
+def test_a_hello_in_three_pieces_is_understood_and_passed_on_whole() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((listener(TlsInspector()),), static_cluster("named", upstream.port)) as world:
+            client = await world.client()
+            data = hello()
+            for piece in (data[:3], data[3:100], data[100:]):
+                await client.send(piece)
+            server = await upstream.accept()
+            assert await server.receive(len(data)) == data
+            client.close()
+            server.close()
+            info = await world.ended.get()
+        assert info.requested_server_name == "api.example.com"
+        upstream.close()
+
+    run(test)
+
+
+CASES = (
+    (b"GET / HTTP/1.1\r\n", "http"),
+    (b"GET / HTTP/1.0\r\n", "rest"),
+    (b"\x00\x01hello\n", "rest"),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http"),
+)
+
+
+def test_the_first_line_decides_the_chain() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        clusters = [static_cluster(name, upstream.port) for name in ("http", "rest", "named")]
+        async with serving((listener(TlsInspector(), HttpInspector()),), *clusters) as world:
+            for data, cluster in CASES:
+                client = await world.client()
+                await client.send(data)
+                server = await upstream.accept()
+                assert await server.receive(len(data)) == data
+                client.close()
+                server.close()
+                assert (await world.ended.get()).upstream_cluster_name == cluster
+        upstream.close()
+
+    run(test)
+
+
+def test_a_blocked_hello_is_answered_with_a_reset() -> None:
+    async def test() -> None:
+        async with serving((listener(TlsInspector()),), static_cluster("named")) as world:
+            client = await world.client()
+            await client.send(hello())
+            assert await client.ending() == "rst"
+            assert (await world.ended.get()).response_flags == ["UH"]
+
+    run(test)
+
+
+def test_a_client_that_ends_before_it_has_spoken_leaves_no_line() -> None:
+    async def test() -> None:
+        async with serving((listener(TlsInspector()),), static_cluster("rest")) as world:
+            for early in (b"", hello()[:50]):
+                client = await world.client()
+                await client.send(early)
+                client.finish()
+                assert await client.ending() == ("rst" if early else "fin")
+            assert not world.server.handler.live
+            assert world.ended.empty()
+
+    run(test)
+
+
+def test_silence_goes_to_the_default_chain_after_the_timeout() -> None:
+    async def test() -> None:
+        async with serving((listener(HttpInspector(), timeout=0.05),), static_cluster("rest")) as world:
+            client = await world.client()
+            assert await client.ending() == "fin"
+            assert (await world.ended.get()).upstream_cluster_name == "rest"
+
+    run(test)
+
+
+def test_silence_ends_the_connection_where_nothing_continues() -> None:
+    async def test() -> None:
+        silent = listener(HttpInspector(), timeout=0.05, proceeds=False)
+        async with serving((silent,), static_cluster("rest")) as world:
+            client = await world.client()
+            assert await client.ending() == "fin"
+            assert world.ended.empty()
+
+    run(test)
+
+
+def test_a_first_line_without_end_is_cut_off() -> None:
+    async def test() -> None:
+        async with serving((listener(HttpInspector()),), static_cluster("rest")) as world:
+            client = await world.client()
+            await client.send(b"GET /" + b"a" * 70_000)
+            assert await client.ending() == "rst"
+            assert world.ended.empty()
+
+    run(test)

@@ -1,0 +1,122 @@
+"""Outlier detection: what ejects a host, how many may go, when they come back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from sandbox.plan.cluster import Cluster, OutlierDetection
+from sandbox.proxy.host import Host
+from sandbox.proxy.outlier_detection import OutlierDetector
+
+
+class FakeLoop:
+    """A clock that the test moves; one timer at a time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.due: tuple[float, Callable[[], None]] | None = None
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> FakeLoop:
+        self.due = (self.now + delay, callback)
+        return self
+
+    def cancel(self) -> None:
+        self.due = None
+
+    def advance(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.due is not None and self.due[0] <= end:
+            self.now, callback = self.due
+            callback()
+        self.now = end
+
+
+class Detected:
+    """A detector with hosts and its clock."""
+
+    def __init__(self, count: int = 4, **settings: object) -> None:
+        settings.setdefault("max_ejection_percent", 100)
+        settings.setdefault("interval", timedelta(seconds=10))
+        settings.setdefault("base_ejection_time", timedelta(seconds=30))
+        self.loop = FakeLoop()
+        self.changes = 0
+        plan = Cluster(name="c", outlier_detection=OutlierDetection(**settings))
+        self.detector = OutlierDetector(plan, self.loop, random.Random(1), self._changed)  # type: ignore[arg-type]
+        self.hosts = [Host((f"10.0.0.{n}", 80), f"10.0.0.{n}:80") for n in range(count)]
+        self.detector.watch(self.hosts)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    @property
+    def healthy(self) -> list[bool]:
+        return [host.healthy for host in self.hosts]
+
+
+def test_errors_in_a_row_eject_and_time_brings_back() -> None:
+    detected = Detected(consecutive_5xx=3)
+    for status in (500, 500, 200, 500, 500):
+        detected.detector.put_response(detected.hosts[0], status)
+    assert all(detected.healthy)
+    detected.detector.put_response(detected.hosts[0], 503)
+    assert detected.healthy == [False, True, True, True]
+    detected.loop.advance(29)
+    assert not detected.hosts[0].healthy
+    detected.loop.advance(11)
+    assert all(detected.healthy)
+    assert detected.changes == 2
+
+
+def test_the_second_ejection_lasts_twice_as_long() -> None:
+    detected = Detected(consecutive_5xx=1)
+    for expected in (30, 60):
+        detected.detector.put_response(detected.hosts[0], 500)
+        detected.loop.advance(expected - 1)
+        assert not detected.hosts[0].healthy
+        detected.loop.advance(1)
+        assert detected.hosts[0].healthy
+
+
+def test_gateway_errors_count_where_they_are_enforced() -> None:
+    settings = {"consecutive_gateway_failure": 2, "enforcing_consecutive_gateway_failure": 100}
+    detected = Detected(consecutive_5xx=100, **settings)
+    for status in (503, 500, 503, 504):
+        detected.detector.put_response(detected.hosts[0], status)
+    assert not detected.hosts[0].healthy
+    lenient = Detected(consecutive_5xx=100, consecutive_gateway_failure=1)
+    lenient.detector.put_response(lenient.hosts[0], 503)
+    assert all(lenient.healthy)
+
+
+def test_connect_failures_count_as_gateway_errors_unless_split() -> None:
+    detected = Detected(consecutive_5xx=2)
+    for _ in range(2):
+        detected.detector.put_local_failure(detected.hosts[0], is_timeout=False)
+    assert not detected.hosts[0].healthy
+    split = Detected(consecutive_5xx=1, split_external_local_origin_errors=True, consecutive_local_origin_failure=3)
+    for _ in range(2):
+        split.detector.put_local_failure(split.hosts[0], is_timeout=True)
+    assert all(split.healthy)
+    split.detector.put_local_failure(split.hosts[0], is_timeout=True)
+    assert not split.hosts[0].healthy
+
+
+@pytest.mark.parametrize(("percent", "ejected"), [(0, 1), (10, 1), (30, 2), (50, 2), (100, 4)])
+def test_no_more_than_the_share_may_go_but_always_one(percent: int, ejected: int) -> None:
+    detected = Detected(consecutive_5xx=1, max_ejection_percent=percent)
+    for host in detected.hosts:
+        detected.detector.put_response(host, 500)
+    assert detected.healthy.count(False) == ejected
+
+
+def test_what_is_not_enforced_ejects_nobody() -> None:
+    detected = Detected(consecutive_5xx=1, enforcing_consecutive_5xx=0)
+    detected.detector.put_response(detected.hosts[0], 500)
+    assert all(detected.healthy)

@@ -1,0 +1,112 @@
+"""Server: what may be bound, how a new snapshot takes over, and how everything ends."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from proxy_world import Upstream, run, serving, static_cluster, surroundings_of, tcp_listener, to_cluster
+
+from sandbox.errors import ListenError
+from sandbox.plan import NodePlan
+from sandbox.proxy.server import bind
+from sandbox.proxy.snapshot import Snapshot
+from sandbox.settings import HostPort
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def test_a_port_that_is_taken_is_a_listen_error() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ListenError, match="cannot listen on 127"):
+            bind(HostPort("127.0.0.1", taken.getsockname()[1]), allow_remote=False)
+
+
+def test_other_machines_are_kept_out_unless_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth0")])
+    with pytest.raises(ListenError, match="--allow-remote"):
+        bind(HostPort("0.0.0.0", 0), allow_remote=False)
+    bind(HostPort("0.0.0.0", 0), allow_remote=True).close()
+
+
+def test_a_namespace_with_nothing_but_loopback_may_bind_the_wildcard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo")])
+    bind(HostPort("0.0.0.0", 0), allow_remote=False).close()
+
+
+def plan(port: int, cluster: str, upstream_port: int) -> NodePlan:
+    return NodePlan(
+        node_type="sidecar",
+        workload="default/test",
+        listeners=(tcp_listener(to_cluster(cluster), port=port),),
+        clusters={cluster: static_cluster(cluster, upstream_port)},
+    )
+
+
+def test_live_connections_keep_their_snapshot_and_new_ones_get_the_new() -> None:
+    async def test() -> None:
+        port, old, new = free_port(), Upstream(), Upstream()
+        around = surroundings_of()
+        async with serving((), surroundings=around) as world:
+            world.server.swap(Snapshot(plan(port, "old", old.port), around))
+            first = await world.client(port)
+            first_server = await old.accept()
+            world.server.swap(Snapshot(plan(port, "new", new.port), around))
+            second = await world.client(port)
+            second_server = await new.accept()
+            await first.send(b"still old")
+            assert await first_server.receive(9) == b"still old"
+            for each in (first, first_server, second, second_server):
+                each.close()
+            clusters = {(await world.ended.get()).upstream_cluster_name for _ in range(2)}
+        assert clusters == {"old", "new"}
+
+    run(test)
+
+
+def test_ports_come_and_go_with_the_plan() -> None:
+    async def test() -> None:
+        ports = (free_port(), free_port())
+        around = surroundings_of()
+        async with serving((), surroundings=around) as world:
+            for port in ports:
+                world.server.swap(Snapshot(plan(port, "x", 1), around))
+                assert [each.port for each in world.server.addresses.values()] == [port]
+            with pytest.raises(ConnectionRefusedError):
+                await world.client(ports[0])
+
+    run(test)
+
+
+def test_a_port_that_cannot_be_bound_leaves_the_old_snapshot() -> None:
+    async def test() -> None:
+        around, taken = surroundings_of(), Upstream()
+        async with serving((), surroundings=around) as world:
+            before = world.server.snapshot
+            with pytest.raises(ListenError):
+                world.server.swap(Snapshot(plan(taken.port, "x", 1), around))
+            assert world.server.snapshot is before
+
+    run(test)
+
+
+def test_draining_ends_what_does_not_end_by_itself() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((tcp_listener(to_cluster("up")),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(b"x")
+            server = await upstream.accept()
+            await server.receive(1)
+            await world.server.drain(0.05)
+            assert await client.ending() == "fin"
+            assert (await world.ended.get()).bytes_received == 1
+            assert not world.server.handler.live
+
+    run(test)

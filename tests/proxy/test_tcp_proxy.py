@@ -1,0 +1,254 @@
+"""TCP through the proxy: bytes, half-close, resets, limits, and what the log says of each."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+from proxy_world import LOOPS, Upstream, closed_port, run, serving, static_cluster, tcp_listener, to_cluster
+
+from sandbox.plan.cluster import CircuitBreakers, Cluster, Thresholds
+from sandbox.plan.listener import TcpClusterWeight, TcpProxy, TcpWeightedClusters
+from sandbox.plan.rbac import NetworkRbac, Permission, Policy, Principal, Rules
+
+each_loop = pytest.mark.parametrize("loop", LOOPS)
+
+
+@each_loop
+def test_bytes_pass_both_ways_and_are_counted(loop: str) -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((tcp_listener(to_cluster("up")),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            server = await upstream.accept()
+            await client.send(b"hello")
+            assert await server.receive(5) == b"hello"
+            await server.send(b"welcome")
+            assert await client.receive(7) == b"welcome"
+            client.finish()
+            assert await server.ending() == "fin"
+            server.close()
+            assert await client.ending() == "fin"
+            info = await world.ended.get()
+        assert (info.bytes_received, info.bytes_sent, info.response_flags) == (5, 7, [])
+        assert info.upstream_host == f"127.0.0.1:{upstream.port}"
+        assert info.upstream_cluster_name == "up"
+        assert info.upstream_request_attempt_count == 1
+        upstream.close()
+
+    run(test, loop)
+
+
+@each_loop
+def test_a_half_closed_client_still_gets_the_answer(loop: str) -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((tcp_listener(to_cluster("up")),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(b"question")
+            client.finish()
+            server = await upstream.accept()
+            assert await server.receive(100) == b"question"
+            await server.send(b"answer")
+            server.close()
+            assert await client.receive(100) == b"answer"
+        upstream.close()
+
+    run(test, loop)
+
+
+@each_loop
+def test_an_upstreams_reset_reaches_the_client_and_is_flagged(loop: str) -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((tcp_listener(to_cluster("up")),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(b"x")
+            server = await upstream.accept()
+            assert await server.receive(1) == b"x"
+            server.reset()
+            assert await client.ending() == "rst"
+            assert (await world.ended.get()).response_flags == ["UR"]
+        upstream.close()
+
+    run(test, loop)
+
+
+def test_a_clients_reset_reaches_the_upstream_as_fin() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((tcp_listener(to_cluster("up")),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(b"x")
+            server = await upstream.accept()
+            assert await server.receive(1) == b"x"
+            client.reset()
+            assert await server.ending() == "fin"
+            assert (await world.ended.get()).response_flags == []
+        upstream.close()
+
+    run(test)
+
+
+@each_loop
+def test_bulk_arrives_unharmed_in_both_directions(loop: str) -> None:
+    async def test() -> None:
+        import asyncio
+
+        data = hashlib.sha256(b"seed").digest() * 262_144  # 8 MiB
+        upstream = Upstream()
+        async with serving((tcp_listener(to_cluster("up")),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            server = await upstream.accept()
+            _, _, there, back = await asyncio.gather(
+                client.send(data), server.send(data), server.receive(len(data)), client.receive(len(data))
+            )
+            assert there == data
+            assert back == data
+            client.close()
+            server.close()
+            info = await world.ended.get()
+        assert (info.bytes_received, info.bytes_sent) == (len(data), len(data))
+        upstream.close()
+
+    run(test, loop)
+
+
+def test_a_client_that_does_not_read_holds_its_upstream_back() -> None:
+    async def test() -> None:
+        import asyncio
+
+        upstream = Upstream()
+        async with serving((tcp_listener(to_cluster("up")),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            server = await upstream.accept()
+            sending = asyncio.ensure_future(server.send(bytes(24 << 20)))
+            await client.receive(1 << 20)
+            assert not sending.done()
+            assert len(await client.receive(23 << 20)) == 23 << 20
+            await sending
+            server.close()
+        upstream.close()
+
+    run(test)
+
+
+FAILURES = {
+    "no such cluster": ((), ["NC"], None),
+    "no endpoints": ((static_cluster("up"),), ["UH"], None),
+    "no type at all": ((Cluster(name="up"),), ["UH"], None),
+    "refused": (
+        (static_cluster("up", closed_port()),),
+        ["UF", "URX"],
+        "delayed_connect_error:_Connection_refused",
+    ),
+    "no connection allowed": (
+        (static_cluster("up", 1, circuit_breakers=CircuitBreakers(thresholds=(Thresholds(max_connections=0),))),),
+        ["UO"],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("clusters", "flags", "reason"), FAILURES.values(), ids=FAILURES.keys())
+def test_a_failure_closes_the_client_and_is_flagged(
+    clusters: tuple[Cluster, ...], flags: list[str], reason: str | None
+) -> None:
+    async def test() -> None:
+        async with serving((tcp_listener(to_cluster("up")),), *clusters) as world:
+            client = await world.client()
+            assert await client.ending() == "fin"
+            info = await world.ended.get()
+        assert info.response_flags == flags
+        assert info.upstream_transport_failure_reason == reason
+        assert info.upstream_local_address is None
+        assert (info.bytes_received, info.bytes_sent) == (0, 0)
+
+    run(test)
+
+
+def test_refused_connections_are_tried_as_often_as_allowed() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        listener = tcp_listener(to_cluster("up", max_connect_attempts=5))
+        async with serving((listener,), static_cluster("up", closed_port(), upstream.port)) as world:
+            client = await world.client()
+            server = await upstream.accept()
+            client.close()
+            server.close()
+            info = await world.ended.get()
+        assert info.upstream_host == f"127.0.0.1:{upstream.port}"
+        assert "URX" not in info.response_flags
+        upstream.close()
+
+    run(test)
+
+
+def test_an_idle_connection_ends_without_a_flag() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        listener = tcp_listener(to_cluster("up", idle_timeout=timedelta(milliseconds=50)))
+        async with serving((listener,), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            server = await upstream.accept()
+            assert await client.ending() == "fin"
+            assert await server.ending() == "fin"
+            assert (await world.ended.get()).response_flags == []
+        upstream.close()
+
+    run(test)
+
+
+def test_a_connection_past_its_duration_is_flagged() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        listener = tcp_listener(to_cluster("up", max_downstream_connection_duration=timedelta(milliseconds=50)))
+        async with serving((listener,), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await upstream.accept()
+            assert await client.ending() == "fin"
+            assert (await world.ended.get()).response_flags == ["DT"]
+        upstream.close()
+
+    run(test)
+
+
+def test_weights_decide_how_often_a_cluster_is_drawn() -> None:
+    async def test() -> None:
+        weights = TcpWeightedClusters(
+            clusters=(TcpClusterWeight(name="a", weight=3), TcpClusterWeight(name="b", weight=1))
+        )
+        async with serving((tcp_listener(TcpProxy(weighted_clusters=weights)),)) as world:
+            from sandbox.proxy.tcp_proxy import TcpProxyRuntime
+
+            snapshot = world.server.snapshot
+            assert snapshot is not None
+            runtime = TcpProxyRuntime(TcpProxy(weighted_clusters=weights), snapshot.node)
+
+            class Connection:
+                upstream_cluster = None
+
+            drawn = [runtime.pick_cluster(Connection()) for _ in range(1000)]  # type: ignore[arg-type]
+            assert 700 < drawn.count("a") < 800
+
+    run(test)
+
+
+def test_a_refused_policy_ends_the_connection_at_its_first_byte() -> None:
+    async def test() -> None:
+        everyone = Policy(permissions=(Permission(any=True),), principals=(Principal(any=True),))
+        rbac = NetworkRbac(rules=Rules(action="DENY", policies={"nobody": everyone}))
+        upstream = Upstream()
+        async with serving((tcp_listener(rbac, to_cluster("up")),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            server = await upstream.accept()
+            await client.send(b"let me in")
+            assert await client.ending() == "fin"
+            assert await server.ending() == "fin"
+            info = await world.ended.get()
+        assert info.connection_termination_details == "rbac_access_denied_matched_policy[nobody]"
+        assert info.bytes_received == 9
+        upstream.close()
+
+    run(test)
