@@ -17,7 +17,7 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeVar, Union, get_ar
 
 from sandbox.istio import decode_scalars
 from sandbox.istio.decode_scalars import Convert
-from sandbox.istio.emulation import NOT_EMULATED
+from sandbox.istio.emulation import NOT_EMULATED, WITHOUT_EFFECT
 from sandbox.istio.kubernetes import JSON_NAMES
 from sandbox.istio.message import Message
 from sandbox.istio.read_object import LEFT_OUT, NotEmulated, ObjectReader, Spot, shown, spot_path
@@ -40,6 +40,7 @@ _SCALARS: Final[Mapping[object, Convert]] = {
 }
 _SNAKE_CASE_IN_SCHEMA: Final = frozenset({"HTTPRoute.mirror_percent", "JWTRule.jwks_uri"})
 """Fields whose snake_case spelling the API server takes too."""
+_MENTIONED: Final = frozenset({*NOT_EMULATED, *WITHOUT_EFFECT})
 _INTEGER_KEY: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,20})\Z")
 _FEW_FIELDS: Final = 12
 _NO_FAST_TYPE: Final = NoneType
@@ -103,7 +104,7 @@ def shape_of(message_type: type[Message]) -> Shape:
         convert, fast_type = _converter(hints[field.name])
         proto_name = field.name.rstrip("_")
         json_name = JSON_NAMES.get(proto_name, camel_case(proto_name))
-        not_emulated = f"{message_type.__name__}.{field.name}" in NOT_EMULATED
+        not_emulated = f"{message_type.__name__}.{field.name}" in _MENTIONED
         by_key[json_name] = _Field(field.name, convert, fast_type, True, not_emulated)
         in_schema = f"{message_type.__name__}.{field.name}" in _SNAKE_CASE_IN_SCHEMA
         by_key.setdefault(proto_name, _Field(field.name, convert, fast_type, in_schema, not_emulated))

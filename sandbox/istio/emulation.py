@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+_AMBIENT: Final = "ambient mesh is not emulated"
+_CERTIFICATES: Final = "certificates are those of the local authority"
+_LIMITS: Final = "buffers and connections have limits of their own here"
 _INBOUND: Final = "only outbound traffic is emulated"
 _MULTICLUSTER: Final = "there is one cluster and one network here"
 _STATISTICS: Final = "statistics have no exporter here"
@@ -14,9 +17,9 @@ NOT_EMULATED: Final[Mapping[str, str]] = {
     "Sidecar.ingress": _INBOUND,
     "Sidecar.inbound_connection_pool": _INBOUND,
     "MeshConfig.inbound_traffic_policy": _INBOUND,
-    "MeshConfig.ca": "certificates are those of the local authority",
-    "MeshConfig.ca_certificates": "certificates are those of the local authority",
-    "MeshConfig.certificates": "certificates are those of the local authority",
+    "MeshConfig.ca": _CERTIFICATES,
+    "MeshConfig.ca_certificates": _CERTIFICATES,
+    "MeshConfig.certificates": _CERTIFICATES,
     "MeshConfig.config_sources": "configuration is read from files",
     "MeshConfig.discovery_selectors": "every namespace in the files is discovered",
     "MeshConfig.enable_envoy_access_log_service": "access logs go to files only",
@@ -27,7 +30,6 @@ NOT_EMULATED: Final[Mapping[str, str]] = {
     "MeshConfig.proxy_inbound_listen_port": _INBOUND,
     "MeshConfig.inbound_cluster_stat_name": _STATISTICS,
     "MeshConfig.outbound_cluster_stat_name": _STATISTICS,
-    "MeshConfig.enable_prometheus_merge": _STATISTICS,
     "MeshConfig.enable_tracing": _TRACING,
     "ProxyConfig.tracing": _TRACING,
     "ProxyConfig.extra_stat_tags": _STATISTICS,
@@ -35,13 +37,21 @@ NOT_EMULATED: Final[Mapping[str, str]] = {
     "ProxyConfig.private_key_provider": "keys are read from files",
     "ProxyConfig.envoy_access_log_service": "access logs go to files only",
     "ProxyConfig.envoy_metrics_service": _STATISTICS,
-    "ProxyConfig.custom_config_file": "there is no Envoy to start",
-    "ProxyConfig.readiness_probe": "there is no application to probe",
-    "ProxyConfig.ca_certificates_pem": "certificates are those of the local authority",
+    "ProxyConfig.ca_certificates_pem": _CERTIFICATES,
+    "ProxyConfig.stats_compression": _STATISTICS,
+    "ProxyConfig.runtime_values": "Envoy's runtime settings are those Istio starts it with",
+    "ConnectionSettings.cluster_per_connection_buffer_limit_bytes": _LIMITS,
+    "ConnectionSettings.listener_connection_limit": _LIMITS,
+    "ConnectionSettings.global_downstream_connection_limit": _LIMITS,
+    "JWTRule.presence": "a request without a token is treated as istiod treats OPTIONAL",
+    "MeshConfig.hbone_idle_timeout": _AMBIENT,
+    "MeshConfig.mesh_mTLS": _INBOUND,
+    "MeshConfig.service_scope_configs": _MULTICLUSTER,
+    "MeshConfig.service_settings": _MULTICLUSTER,
+    "MeshConfig.verify_certificate_at_client": "upstream certificates are checked as DestinationRules say",
+    "ProxyHeaders.metadata_exchange_headers": "peers exchange no metadata",
     "LoadBalancerSettings.backend_utilization": "no endpoint here reports its load",
     "MeshConfig.default_inbound_http_retry_policy": _INBOUND,
-    "ServerTLSSettings.verify_certificate_spki": "client certificates are checked by chain and names",
-    "ServerTLSSettings.verify_certificate_hash": "client certificates are checked by chain and names",
     "Telemetry.tracing": _TRACING,
     "Telemetry.metrics": _STATISTICS,
     "WorkloadGroup.probe": "there is no application to probe",
@@ -59,6 +69,44 @@ NOT_EMULATED: Final[Mapping[str, str]] = {
     "ExtensionProvider.envoy_ext_authz_grpc": "external authorization is not called",
 }
 """Message and field, as in ``Sidecar.ingress``."""
+
+_PROCESS: Final = "there is no agent and no Envoy process to configure"
+_NO_EFFECT: Final = "Istio itself does nothing with it"
+
+WITHOUT_EFFECT: Final[Mapping[str, str]] = {
+    "DefaultProviders.metrics": _STATISTICS,
+    "ExtensionProvider.prometheus": _STATISTICS,
+    "ExtensionProvider.sds": "secrets come from files",
+    "FaultAbort.http2_error": _NO_EFFECT,
+    "FaultDelay.exponential_delay": _NO_EFFECT,
+    "L4MatchAttributes.source_subnet": _NO_EFFECT,
+    "MeshConfig.enable_prometheus_merge": _STATISTICS,
+    "OutlierDetection.consecutive_errors": _NO_EFFECT,
+    "ProxyConfig.availability_zone": _PROCESS,
+    "ProxyConfig.binary_path": _PROCESS,
+    "ProxyConfig.config_path": _PROCESS,
+    "ProxyConfig.control_plane_auth_policy": _PROCESS,
+    "ProxyConfig.custom_config_file": _PROCESS,
+    "ProxyConfig.discovery_address": _PROCESS,
+    "ProxyConfig.discovery_refresh_delay": _PROCESS,
+    "ProxyConfig.drain_duration": _PROCESS,
+    "ProxyConfig.envoy_metrics_service_address": _STATISTICS,
+    "ProxyConfig.file_flush_interval": _PROCESS,
+    "ProxyConfig.file_flush_min_size_kb": _PROCESS,
+    "ProxyConfig.hold_application_until_proxy_starts": _PROCESS,
+    "ProxyConfig.mesh_id": _MULTICLUSTER,
+    "ProxyConfig.proxy_admin_port": _PROCESS,
+    "ProxyConfig.proxy_bootstrap_template_path": _PROCESS,
+    "ProxyConfig.readiness_probe": _PROCESS,
+    "ProxyConfig.sds": _PROCESS,
+    "ProxyConfig.stat_name_length": _STATISTICS,
+    "ProxyConfig.statsd_udp_address": _STATISTICS,
+    "ProxyConfig.termination_drain_duration": _PROCESS,
+    "ProxyConfig.zipkin_address": _TRACING,
+    "ProxyImage.image_type": _PROCESS,
+    "Server.default_endpoint": _NO_EFFECT,
+}
+"""Fields that have nothing to act on here, or nowhere; mentioned once, as a note."""
 
 KINDS_NOT_EMULATED: Final[Mapping[str, str]] = {
     "EnvoyFilter": "patches of Envoy's configuration are not applied",

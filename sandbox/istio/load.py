@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from sandbox.frozen_dataclass import dataclass
-from sandbox.istio.emulation import KINDS_NOT_EMULATED, NOT_EMULATED
+from sandbox.istio.emulation import KINDS_NOT_EMULATED, NOT_EMULATED, WITHOUT_EFFECT
 from sandbox.istio.load_cache import LoadCache, LoadedChunk
 from sandbox.istio.mesh_config import MeshConfig
 from sandbox.istio.mesh_defaults import DEFAULT_MESH_CONFIG
@@ -27,6 +27,7 @@ from sandbox.istio.message import EMPTY
 from sandbox.istio.objects import LoadedObject, read_objects
 from sandbox.istio.read_object import NotEmulated
 from sandbox.istio.resource import Resource
+from sandbox.yaml_source.codes import CODES
 from sandbox.yaml_source.documents import Chunk, parse_documents, split_documents
 from sandbox.yaml_source.nodes import Source, YamlMapping
 from sandbox.yaml_source.problems import Problem, Problems
@@ -212,18 +213,26 @@ def _report_twice(objects: list[LoadedObject], problems: Problems) -> None:
 def _report_not_emulated(notes: list[NotEmulated], problems: Problems) -> None:
     uses = Counter(note.field for note in notes)
     for note in {note.field: note for note in reversed(notes)}.values():
-        kind = note.field in KINDS_NOT_EMULATED
-        reason = KINDS_NOT_EMULATED[note.field] if kind else NOT_EMULATED[note.field]
+        code, what, reason = _why_not(note.field)
         more = f" ({uses[note.field]} uses)" if uses[note.field] > 1 else ""
         problems.add(
             Problem(
-                code="SBX0202" if kind else "SBX0201",
-                severity="warning",
-                message=f"{note.field} is not emulated: {reason}{more}",
+                code=code,
+                severity=CODES[code].severity,
+                message=f"{note.field} {what}: {reason}{more}",
                 span=note.span,
                 path=note.path,
             )
         )
+
+
+def _why_not(field: str) -> tuple[str, str, str]:
+    """Code, verb and reason for a field or kind nobody acts on."""
+    if field in KINDS_NOT_EMULATED:
+        return "SBX0202", "is not emulated", KINDS_NOT_EMULATED[field]
+    if field in WITHOUT_EFFECT:
+        return "SBX0205", "has no effect here", WITHOUT_EFFECT[field]
+    return "SBX0201", "is not emulated", NOT_EMULATED[field]
 
 
 def _report_skipped(objects: list[LoadedObject], problems: Problems) -> None:

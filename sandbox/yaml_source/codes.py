@@ -48,6 +48,7 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0202": Code("warning", "the kind is not emulated"),
     "SBX0203": Code("info", "kinds that do not matter here were skipped"),
     "SBX0204": Code("warning", "the mesh configuration is written more than once"),
+    "SBX0205": Code("info", "the field has nothing to act on here"),
     "SBX0301": Code("error", "a rule of the API server's schema is broken"),
     "SBX0501": Code("warning", "a filter chain is shadowed by an older one of the same listener"),
     "SBX0401": Code("warning", "a service has no endpoints on a port, so there is no cluster"),

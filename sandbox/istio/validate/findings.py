@@ -9,6 +9,7 @@ from typing import Literal
 from sandbox.istio.message import Message
 from sandbox.yaml_source.codes import Severity
 from sandbox.yaml_source.problems import Problem
+from sandbox.yaml_source.span import Origin
 
 Verdict = Literal["valid", "warning", "error"]
 """Istiod's own word."""
@@ -25,14 +26,16 @@ class Findings:
 
     def error(self, message: str, at: Message, field: str = "", *keys: int | str, hint: str = "") -> None:
         """Istiod refuses the object."""
-        self._add("IST0106", "error", message, at, field, keys, hint)
+        origin = at.origin_of(field, *keys) if field else at.origin
+        self._add("IST0106", "error", message, origin, hint)
 
     def warn(
         self, message: str, at: Message, field: str = "", *keys: int | str, hint: str = "", code: str = "IST0133"
     ) -> None:
         """Istiod accepts the object and says something about it."""
         if not self._warnings_lost:
-            self._add(code, "warning", message, at, field, keys, hint)
+            origin = at.origin_of(field, *keys) if field else at.origin
+            self._add(code, "warning", message, origin, hint)
 
     def check(self, fault: str | None, at: Message, field: str = "", *keys: int | str, hint: str = "") -> None:
         """An error if a rule gave a sentence; rules of ``primitives`` give one where they are broken."""
@@ -54,17 +57,7 @@ class Findings:
         severities = {problem.severity for problem in self.problems if problem.layer == "istiod"}
         return "error" if "error" in severities else "warning" if "warning" in severities else "valid"
 
-    def _add(
-        self,
-        code: str,
-        severity: Severity,
-        message: str,
-        at: Message,
-        field: str,
-        keys: tuple[int | str, ...],
-        hint: str,
-    ) -> None:
-        origin = at.origin_of(field, *keys) if field else at.origin
+    def _add(self, code: str, severity: Severity, message: str, origin: Origin, hint: str) -> None:
         self.problems.append(
             Problem(
                 code=code,
