@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from sandbox.capture.control_server import HOST_ADDRESS, HOST_NAME, ControlServer, Refused, WorkloadIdentity
 from sandbox.capture.raw_relay import RawRelays
 from sandbox.compiler.capture import CaptureInputs, build_capture_settings
-from sandbox.dns.server import DnsServer
 from sandbox.dns.upstream import UpstreamResolvers, UpstreamServer
 from sandbox.errors import ConfigError
 from sandbox.loading import Loaded, load_workload
@@ -25,6 +24,7 @@ from sandbox.proxy.system_names import read_system_names
 from sandbox.yaml_source.problems import Problems
 
 if TYPE_CHECKING:
+    from sandbox.dns.server import DnsServer
     from sandbox.proxy.server import Server
     from sandbox.settings import Settings
 
@@ -93,6 +93,9 @@ class CapturedWorkload:
 
     def new_dns_server(self) -> DnsServer:
         """Answers from the name table of whatever plan then holds."""
+        # Imported here: the DNS library is a tenth of the time to start, and most runs never capture a program.
+        from sandbox.dns.server import DnsServer
+
         return DnsServer(lambda: self.lookup, self._owner.upstream, random.Random())
 
     async def close(self) -> None:

@@ -11,16 +11,18 @@ import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox.capture.control_protocol import MAXIMUM_BYTES, MAXIMUM_DESCRIPTORS, VERSION, listen
 from sandbox.capture.exec_rules import IPV4, IPV6
 from sandbox.capture.raw_relay import RawRelays
-from sandbox.dns.server import DnsServer
 from sandbox.proxy.original_dst import original_destination
 from sandbox.proxy.server import ListeningSocket
 from sandbox.proxy.socket_relay import reset
 from sandbox.proxy.tasks import spawn
+
+if TYPE_CHECKING:
+    from sandbox.dns.server import DnsServer
 
 log = logging.getLogger("sandbox.capture")
 HOST_LOOPBACK = ("127.0.0.1", "::1")

@@ -89,7 +89,7 @@ def run(**options: Any) -> int:
     # Imported here: the proxy is most of the program, and --help needs none of it.
     from sandbox.app import Sandbox
 
-    status = Sandbox(settings).run(_say_ready)
+    status = Sandbox(settings).run(_when_ready)
     if settings.launcher_fd is not None and settings.control is not None:
         shutil.rmtree(os.path.dirname(settings.control), ignore_errors=True)  # made for us alone
     return status
@@ -108,6 +108,15 @@ def _control_path(is_off: bool, given: str | None) -> str | None:
         return path
     click.echo("egress: another sandbox runs already; egress exec joins that one (else give --control PATH)", err=True)
     return None
+
+
+def _when_ready(sandbox: Sandbox) -> None:
+    _say_ready(sandbox)
+    if sandbox.settings.istio_ports:
+        # Imported here: only with Istio's ports.
+        from sandbox.admin.ports import open_admin_ports
+
+        open_admin_ports(sandbox)
 
 
 def _say_ready(sandbox: Sandbox) -> None:
