@@ -25,18 +25,14 @@ _NO_ENVIRONMENT: Final = LogEnvironment()
 class CompiledAccessLog:
     """One access log ready to write: its file, and the line for a stream."""
 
-    __slots__ = ("_filter", "_line", "path")
+    __slots__ = ("line", "path")
 
     def __init__(self, path: str, line: LineFunction, stream_filter: StreamPredicate | None) -> None:
         self.path = path
-        self._line = line
-        self._filter = stream_filter
-
-    def line(self, info: StreamInfo) -> bytes | None:
+        self.line: Callable[[StreamInfo], bytes | None] = line
         """The line with its end, or ``None`` where the log's filter keeps the stream out."""
-        if self._filter is not None and not self._filter(info):
-            return None
-        return self._line(info)
+        if stream_filter is not None:
+            self.line = lambda info: line(info) if stream_filter(info) else None
 
 
 def compile_access_log(log: AccessLog, environment: LogEnvironment = _NO_ENVIRONMENT) -> CompiledAccessLog | None:
@@ -63,6 +59,15 @@ def compile_line(log_format: SubstitutionFormatString | None, environment: LogEn
     return _compile_text(text or "", absent, environment)
 
 
+_FUNCTIONS: Final = {
+    "as_text": as_text,
+    "encode": encode,
+    "header_map": header_map,
+    "number": number,
+    "repaired": repaired,
+}
+
+
 class _Names:
     """The names that the source of one line function refers to."""
 
@@ -70,7 +75,7 @@ class _Names:
         self.environment = environment
         self.absent = absent
         """What is printed for a missing value inside text."""
-        self.values: dict[str, Any] = {"number": number, "as_text": as_text, "header_map": header_map}
+        self.values: dict[str, Any] = dict(_FUNCTIONS)
         self._count = 0
 
     def operator(self, command: Command) -> Operator:
@@ -82,17 +87,29 @@ class _Names:
         self._count += 1
         return f"v{self._count}"
 
-    def function(self, expression: str) -> Callable[[StreamInfo], Any]:
-        """``expression`` as a function of ``info``; header maps are made once, and only where they are used."""
-        lines = ["def line(info):"]
-        for name, attribute in _HEADER_MAPS.items():
-            if re.search(rf"\b{name}\b", expression):
-                lines.append(f"    {name} = header_map(info.{attribute})")
-        lines.append(f"    return {expression}")
+    def line_function(self, expression: str, finish: str) -> LineFunction:
+        """A function of ``info`` that gives a line: ``finish`` says what is done with the expression's value.
+
+        A header that is not UTF-8 makes it fail; then the line is made once more, in the slower way that can.
+        """
+        lenient = expression.replace(".decode()", ".decode('utf-8', 'surrogateescape')")
+        self._define("lenient", lenient, _LENIENT[finish])
+        return self._define("line", expression, finish, "except UnicodeError: return lenient(info)")
+
+    def _define(self, name: str, expression: str, finish: str, rescue: str = "finally: pass") -> LineFunction:
+        lines = [f"def {name}(info):", "  try:"]
+        for headers, attribute in _HEADER_MAPS.items():
+            if re.search(rf"\b{headers}\b", expression):
+                lines.append(f"    {headers} = header_map(info.{attribute})")
+        lines += [f"    return {finish.format(expression)}", f"  {rescue}"]
         exec(compile("\n".join(lines), "<access log format>", "exec"), self.values)
-        function: Callable[[StreamInfo], Any] = self.values["line"]
+        function: LineFunction = self.values[name]
         return function
 
+
+_TEXT: Final = "({}).encode()"
+_JSON: Final = "encode({}) + b'\\n'"
+_LENIENT: Final = {_TEXT: "({}).encode('utf-8', 'surrogateescape')", _JSON: "encode(repaired({})) + b'\\n'"}
 
 _HEADER_MAPS: Final = {
     "request": "request_headers",
@@ -106,13 +123,7 @@ _HEADER_MAPS: Final = {
 
 def _compile_text(text: str, absent: str, environment: LogEnvironment) -> LineFunction:
     names = _Names(environment, absent)
-    render = names.function(_text_expression(parse_format(text), names))
-
-    def line(info: StreamInfo) -> bytes:
-        rendered: str = render(info)
-        return rendered.encode("utf-8", "surrogateescape")
-
-    return line
+    return names.line_function(_text_expression(parse_format(text), names), _TEXT)
 
 
 def _text_expression(parts: list[str | Command], names: _Names) -> str:
@@ -144,16 +155,7 @@ def _text_value(operator: Operator, names: _Names) -> str:
 def _compile_json(json_format: Mapping[str, object], absent: str, environment: LogEnvironment) -> LineFunction:
     """``absent`` stands for missing values beside other text; a value by itself is ``null`` whatever was said."""
     names = _Names(environment, absent)
-    fields = names.function(_json_expression(json_format, names))
-
-    def line(info: StreamInfo) -> bytes:
-        values = fields(info)
-        try:
-            return encode(values) + b"\n"
-        except UnicodeEncodeError:  # a header that is not UTF-8
-            return encode(repaired(values)) + b"\n"
-
-    return line
+    return names.line_function(_json_expression(json_format, names), _JSON)
 
 
 def _json_expression(value: object, names: _Names) -> str:

@@ -57,7 +57,7 @@ def headers(which: str) -> Builder:
             source = f"(t if (t := {source}) is not None else {_header_source(which, names[1])})"
         if command.max_length is not None:
             return Operator(source=f"_text({source}, {command.max_length})", names={"_text": values.text_of_length})
-        return Operator(source=f"(None if (t := {source}) is None else t.decode('utf-8', 'surrogateescape'))")
+        return Operator(source=f"(None if (t := {source}) is None else t.decode())")
 
     return build
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from sandbox.access_log.command import Command
+from sandbox.frozen_dataclass import dataclass
 
 Kind = Literal["text", "number", "structure"]
 
