@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sandbox.compiler.clusters import ClusterBuilder
 from sandbox.compiler.collection_pause import collection_paused
 from sandbox.compiler.find_proxy import find_proxy
@@ -13,11 +15,14 @@ from sandbox.compiler.name_tables import build_name_table
 from sandbox.compiler.outbound_policy import is_allow_any_dynamic_dns
 from sandbox.compiler.proxy import Proxy
 from sandbox.compiler.push_context import PushContext
+from sandbox.compiler.shared_plans import shared
 from sandbox.compiler.sidecar_routes import build_sidecar_routes
 from sandbox.compiler.sidecar_scope import SidecarScope
 from sandbox.compiler.special_clusters import allow_any_dynamic_dns_cluster, black_hole_cluster, passthrough_cluster
 from sandbox.plan import NodePlan
 from sandbox.plan.cluster import Cluster
+from sandbox.plan.listener import Listener
+from sandbox.plan.route import RouteConfiguration
 
 __all__ = ["Proxy", "PushContext", "compile_node", "find_proxy"]
 
@@ -30,15 +35,22 @@ def compile_node(push: PushContext, proxy: Proxy) -> NodePlan:
 
 def _compile_sidecar(push: PushContext, proxy: Proxy) -> NodePlan:
     scope = push.sidecar_scope(proxy)
-    listeners = build_sidecar_listeners(push, proxy, scope)
+    listeners, routes = shared(push, proxy, scope, _listeners_and_routes)
     return NodePlan(
         node_type=proxy.node_type,
         workload=proxy.workload,
         listeners=listeners,
-        route_configurations=build_sidecar_routes(push, proxy, scope, listeners),
+        route_configurations=routes,
         clusters=_sidecar_clusters(push, proxy, scope),
         name_table=build_name_table(push, proxy, scope),
     )
+
+
+def _listeners_and_routes(
+    push: PushContext, proxy: Proxy, scope: SidecarScope
+) -> tuple[tuple[Listener, ...], Mapping[str, RouteConfiguration]]:
+    listeners = build_sidecar_listeners(push, proxy, scope)
+    return listeners, build_sidecar_routes(push, proxy, scope, listeners)
 
 
 def _sidecar_clusters(push: PushContext, proxy: Proxy, scope: SidecarScope) -> dict[str, Cluster]:
