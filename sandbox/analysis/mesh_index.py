@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.load import Configuration
 from sandbox.istio.message import EMPTY
 from sandbox.istio.resource import ObjectMeta, Resource

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.yaml_source.codes import Severity
 from sandbox.yaml_source.problems import Problem, Problems
 from sandbox.yaml_source.span import Origin

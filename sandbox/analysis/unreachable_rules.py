@@ -6,11 +6,12 @@ Source: Istio pkg/config/validation/validation.go (``analyzeUnreachableHTTPRules
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sandbox.analysis import messages
 from sandbox.analysis.mesh_index import MeshIndex
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination import StringMatch
 from sandbox.istio.http_route import HTTPMatchRequest, HTTPRoute
 from sandbox.yaml_source.problems import Problems

@@ -10,12 +10,13 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox.capture.control_protocol import MAXIMUM_BYTES, MAXIMUM_DESCRIPTORS, VERSION, listen
 from sandbox.capture.exec_rules import IPV4, IPV6
 from sandbox.capture.raw_relay import RawRelays
+from sandbox.frozen_dataclass import dataclass
 from sandbox.proxy.original_dst import original_destination
 from sandbox.proxy.server import ListeningSocket
 from sandbox.proxy.socket_relay import reset

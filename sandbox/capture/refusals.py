@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+
+from sandbox.frozen_dataclass import dataclass
 
 WAYS_OUT = (
     "Without it: `sudo -E egress exec -- CMD` (CMD itself still runs as you), or set HTTP_PROXY and HTTPS_PROXY to "

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 from sandbox.compiler.destination_rules import ConsolidatedRule
 from sandbox.compiler.features import Features
 from sandbox.compiler.services import Service, ServiceEndpoint
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.load import Configuration
 from sandbox.plan.cluster import Cluster
 

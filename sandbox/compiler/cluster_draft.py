@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.base import Metadata, Percent, TypedExtensionConfig
 from sandbox.plan.because import Because
 from sandbox.plan.cluster import (

@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/cluster.go, cluster_builder.go; section 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +31,7 @@ from sandbox.compiler.provenance import weightiest, written
 from sandbox.compiler.services import Resolution, Service, ServicePort
 from sandbox.compiler.traffic_policies import port_policy, subset_policy, with_baseline
 from sandbox.compiler.upstream_tls import TlsSituation, apply_proxy_protocol, apply_tls, service_mtls_mode
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination_rule import Subset
 from sandbox.istio.traffic_policy import TrafficPolicy
 from sandbox.plan.base import Percent, TypedExtensionConfig

@@ -6,7 +6,6 @@ Source: Istio pilot/pkg/xds/endpoints/endpoint_builder.go, mtls_checker.go; sect
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.label_selectors import canonical_service, selects
@@ -16,6 +15,7 @@ from sandbox.compiler.proxy import is_ip_address
 from sandbox.compiler.services import Health, Service, ServiceEndpoint, ServicePort
 from sandbox.compiler.traffic_policies import find_subset, policy_of_subset, subset_labels
 from sandbox.compiler.workloads import CLUSTER_ID, DISABLED_TLS_MODE, ISTIO_TLS_MODE
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.client_tls import ClientTLSSettings
 from sandbox.istio.destination_rule import DestinationRule
 from sandbox.istio.traffic_policy import TrafficPolicy

@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/listener.go (conflict types, ``mergeTCPF
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sandbox.compiler.filter_chains import ChainOptions
 from sandbox.compiler.names import UNSPECIFIED_IP
 from sandbox.compiler.protocols import Protocol
+from sandbox.frozen_dataclass import dataclass
 from sandbox.yaml_source.problems import Problems
 from sandbox.yaml_source.span import Origin
 

@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/listener.go (``buildSidecarOutboundListe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler import http_connection_manager
@@ -29,6 +29,7 @@ from sandbox.compiler.proxy import is_ip_address
 from sandbox.compiler.services import Registry, Resolution, ServicePort
 from sandbox.compiler.virtual_outbound import catch_all_filters, http_proxy_listener, virtual_outbound_listener
 from sandbox.compiler.virtual_services_by_host import VirtualServicesByHost
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.because import Because, IstioDefault
 from sandbox.plan.listener import Listener
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from sandbox.compiler.label_selectors import NETWORK_LABEL, split_locality
 from sandbox.compiler.locality_settings import EffectiveSettings, LocalitySettings, ZoneAwareSettings
 from sandbox.compiler.proxy import Proxy
 from sandbox.compiler.services import ServiceEndpoint
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.load_balancing import LocalityDistribute, LocalityFailover, ZoneAwareFailover
 from sandbox.plan.base import Locality
 from sandbox.plan.cluster import LbEndpoint, LocalityLbEndpoints

@@ -5,11 +5,11 @@ Source: Istio pilot/pkg/networking/core/loadbalancer/loadbalancer.go (``GetEffec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from sandbox.compiler.label_selectors import HOSTNAME_LABEL, NETWORK_LABEL, REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL
 from sandbox.compiler.services import Service, TrafficDistribution
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.load_balancing import (
     LoadBalancerSettings,
     LocalityLoadBalancerSetting,

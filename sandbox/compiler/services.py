@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import Enum
 
 from sandbox.compiler.names import UNSPECIFIED_IP
 from sandbox.compiler.protocols import Protocol
 from sandbox.compiler.proxy import Proxy
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY
 from sandbox.plan.because import Because, because_field
 from sandbox.yaml_source.span import Origin

@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/httproute.go and route/route.go (``Build
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.destination_checks import check_destinations
@@ -26,6 +26,7 @@ from sandbox.compiler.virtual_hosts import (
     service_domains,
     with_port,
 )
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.resource import Resource
 from sandbox.istio.virtual_service import VirtualService
 from sandbox.plan.because import Because, IstioDefault

@@ -6,7 +6,7 @@ section 5.8 of the semantics.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.cluster_draft import ClusterDraft
@@ -14,6 +14,7 @@ from sandbox.compiler.gateway_tls import credential_resource
 from sandbox.compiler.names import outbound_sni
 from sandbox.compiler.provenance import by_default, written
 from sandbox.compiler.services import Resolution, Service
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.client_tls import ClientTLSSettings
 from sandbox.istio.traffic_policy import ProxyProtocol, TrafficPolicy
 from sandbox.plan.base import DataSource, StringMatcher
@@ -57,8 +58,9 @@ class TlsSituation:
 
     push: PushContext
     proxy: Proxy
-    service: Service
-    port: int
+    service: Service | None = None
+    """None for the cluster of ALLOW_ANY_DYNAMIC_DNS."""
+    port: int = 0
     subset: str = ""
     service_accounts: tuple[str, ...] = ()
     with_selector: bool = False
@@ -71,7 +73,17 @@ class TlsSituation:
     @property
     def sni(self) -> str:
         """The server name of mutual TLS inside the mesh."""
-        return "" if self.dynamic else outbound_sni(self.service.host, self.port, self.subset)
+        return "" if self.dynamic or self.service is None else outbound_sni(self.service.host, self.port, self.subset)
+
+    @property
+    def mesh_external(self) -> bool:
+        """Whether the upstream is outside the mesh."""
+        return self.service is not None and self.service.mesh_external
+
+    @property
+    def upstream(self) -> str:
+        """What is reached, in words."""
+        return self.service.host if self.service is not None else "any unknown host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +124,10 @@ def apply_tls(draft: ClusterDraft, settings: ClientTLSSettings | None, situation
 
 def _choose(settings: ClientTLSSettings | None, situation: TlsSituation) -> _Chosen:
     """User's settings completed, or automatic ones (``buildUpstreamTLSSettings``)."""
-    mesh, service = situation.push.mesh, situation.service
+    mesh = situation.push.mesh
     if settings is None:
         unknown = situation.mtls_mode in (None, "DISABLE")
-        if service.mesh_external or mesh.enable_auto_mtls is not True or unknown:
+        if situation.mesh_external or mesh.enable_auto_mtls is not True or unknown:
             return _Chosen(None)
         if situation.proxy.metadata.tls_client_cert_chain:
             return _Chosen(_metadata_mutual(situation, None), automatic=True)
@@ -126,7 +138,7 @@ def _choose(settings: ClientTLSSettings | None, situation: TlsSituation) -> _Cho
         return _Chosen(settings)
     if situation.proxy.metadata.tls_client_cert_chain:
         prefer_rule = situation.push.features.prefer_destination_rule_tls_for_external
-        external = prefer_rule and service.mesh_external
+        external = prefer_rule and situation.mesh_external
         return _Chosen(settings if external else _metadata_mutual(situation, settings))
     if settings.mode != "ISTIO_MUTUAL":
         return _Chosen(settings)
@@ -157,10 +169,8 @@ def _metadata_mutual(situation: TlsSituation, settings: ClientTLSSettings | None
     )
 
 
-def tls_context(
-    draft: ClusterDraft, settings: ClientTLSSettings, situation: TlsSituation | None
-) -> UpstreamTlsContext | None:
-    """The context of settings; None for plain text. No situation: the cluster of ALLOW_ANY_DYNAMIC_DNS."""
+def tls_context(draft: ClusterDraft, settings: ClientTLSSettings, situation: TlsSituation) -> UpstreamTlsContext | None:
+    """The context of settings; None for plain text."""
     if settings.mode == "DISABLE" or _credential_out_of_reach(settings, situation):
         return None
     if settings.mode == "ISTIO_MUTUAL":
@@ -168,17 +178,17 @@ def tls_context(
     return _originated(draft, settings, situation)
 
 
-def _credential_out_of_reach(settings: ClientTLSSettings, situation: TlsSituation | None) -> bool:
+def _credential_out_of_reach(settings: ClientTLSSettings, situation: TlsSituation) -> bool:
     """Sidecars get credentials only through rules that select them; else istiod sends plain text, silently."""
     name = settings.credential_name
-    if not name or name.startswith(_CONFIG_MAP) or settings.mode == "ISTIO_MUTUAL" or situation is None:
+    if not name or name.startswith(_CONFIG_MAP) or settings.mode == "ISTIO_MUTUAL":
         return False
     if not situation.proxy.is_sidecar or situation.with_selector:
         return False
     situation.push.problems.report(
         "SBX0411",
         f"sidecars cannot use credentialName {name!r} of a DestinationRule without workloadSelector:"
-        f" {situation.service.host} is reached in plain text",
+        f" {situation.upstream} is reached in plain text",
         settings.origin_of("credential_name"),
         hint="add a workloadSelector to the DestinationRule, or name files",
         severity="warning",
@@ -186,13 +196,11 @@ def _credential_out_of_reach(settings: ClientTLSSettings, situation: TlsSituatio
     return True
 
 
-def _istio_mutual(
-    draft: ClusterDraft, settings: ClientTLSSettings, situation: TlsSituation | None
-) -> UpstreamTlsContext:
+def _istio_mutual(draft: ClusterDraft, settings: ClientTLSSettings, situation: TlsSituation) -> UpstreamTlsContext:
     if draft.dynamic:
         _apply_auto_names(draft, settings)
     alpn = (*_ALPN_IN_MESH, *_ALPN_HTTP2) if draft.http.version == "HTTP2" else _ALPN_IN_MESH
-    if situation is None or not situation.push.features.disable_mx_alpn:
+    if not situation.push.features.disable_mx_alpn:
         alpn = (_PEER_EXCHANGE, *alpn)
     return UpstreamTlsContext(
         common_tls_context=CommonTlsContext(
@@ -212,13 +220,11 @@ def _because(settings: ClientTLSSettings) -> Because:
     return by_default("TLS settings", "auto mTLS: workloads of the mesh are reached with mutual TLS")
 
 
-def _originated(
-    draft: ClusterDraft, settings: ClientTLSSettings, situation: TlsSituation | None
-) -> UpstreamTlsContext | None:
+def _originated(draft: ClusterDraft, settings: ClientTLSSettings, situation: TlsSituation) -> UpstreamTlsContext | None:
     """SIMPLE and MUTUAL (``constructUpstreamTLS``)."""
     _apply_auto_names(draft, settings)
     names = settings.subject_alt_names
-    if situation is not None and not situation.service.is_kubernetes and not names:
+    if situation.service is not None and not situation.service.is_kubernetes and not names:
         names = situation.service_accounts
     common = CommonTlsContext(tls_params=_VERSIONS)
     if settings.credential_name:
@@ -234,14 +240,13 @@ def _originated(
     return UpstreamTlsContext(common_tls_context=common, sni=settings.sni, because=(_because(settings),))
 
 
-def _report_no_certificate(settings: ClientTLSSettings, situation: TlsSituation | None) -> None:
-    if situation is not None:
-        situation.push.problems.report(
-            "SBX0412",
-            f"MUTUAL needs clientCertificate and privateKey: {situation.service.host} is reached in plain text",
-            settings.origin,
-            severity="warning",
-        )
+def _report_no_certificate(settings: ClientTLSSettings, situation: TlsSituation) -> None:
+    situation.push.problems.report(
+        "SBX0412",
+        f"MUTUAL needs clientCertificate and privateKey: {situation.upstream} is reached in plain text",
+        settings.origin,
+        severity="warning",
+    )
 
 
 def _with_credential(common: CommonTlsContext, settings: ClientTLSSettings, names: tuple[str, ...]) -> CommonTlsContext:
@@ -278,8 +283,8 @@ def _validation(
     )
 
 
-def _with_mesh_defaults(common: CommonTlsContext, situation: TlsSituation | None) -> CommonTlsContext:
-    defaults = situation.push.mesh.tls_defaults if situation is not None else None
+def _with_mesh_defaults(common: CommonTlsContext, situation: TlsSituation) -> CommonTlsContext:
+    defaults = situation.push.mesh.tls_defaults
     if defaults is None:
         return common
     parameters = replace(_VERSIONS, ecdh_curves=defaults.ecdh_curves, cipher_suites=defaults.cipher_suites)

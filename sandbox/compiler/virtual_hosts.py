@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/httproute.go.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.alternative_names import alternative_names, bracketed, forms, with_port
@@ -21,6 +21,7 @@ from sandbox.compiler.proxy_headers import HeaderSettings
 from sandbox.compiler.route_actions import NO_TIMEOUT
 from sandbox.compiler.route_matches import MATCH_ALL
 from sandbox.compiler.services import Resolution
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.because import Because
 from sandbox.plan.route import DirectResponseAction, Route, RouteAction, RouteConfiguration, VirtualHost
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sandbox.explain.call import Call, is_ip
 from sandbox.explain.steps import Step
+from sandbox.frozen_dataclass import dataclass
 from sandbox.match.capture_rules import CaptureRule, Packet, decide
 from sandbox.match.name_lookup import Answer, NameLookup
 from sandbox.plan import NodePlan

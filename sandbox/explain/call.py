@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
+
+from sandbox.frozen_dataclass import dataclass
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _TLS_PORTS: Final = frozenset({443, 8443, 465, 636, 853, 993, 995, 5671, 8883})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from sandbox.access_log.response_flags import BY_SHORT_NAME
 from sandbox.explain.steps import Near, Outcome, Step, Walk, reason_of
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.because import Because, IstioDefault
 from sandbox.yaml_source.span import Span
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sandbox.explain.call import Call
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.because import Because, IstioDefault
 
 

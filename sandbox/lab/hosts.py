@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from sandbox.frozen_dataclass import dataclass
 
 Kind = Literal["httpbin", "site", "echo", "mysql", "redis"]
 

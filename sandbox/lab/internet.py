@@ -8,13 +8,13 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 from aiohttp import web
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.lab import httpbin, sites, tcp_servers
 from sandbox.lab.hosts import HOSTS, LabHost
 from sandbox.pki import Authority

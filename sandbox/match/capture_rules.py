@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.capture import CaptureSettings
 
 DNS_SERVICE_PORT = 53

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.name_table import NameEntry, NameTable
 
 TTL_SECONDS = 30

@@ -6,9 +6,9 @@ The data plane uses the tables beside this module; tests prove that both agree. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.match.cidr import Prefix, canonical_ip
 from sandbox.match.criteria import route_failure, shown
 from sandbox.match.facts import ConnectionFacts, RequestFacts

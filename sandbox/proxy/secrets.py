@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from sandbox.frozen_dataclass import dataclass
 
 FILE_CERTIFICATE: Final = "file-cert:"
 FILE_ROOT: Final = "file-root:"

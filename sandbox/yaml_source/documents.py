@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from sys import intern
 from typing import Any, Final, NamedTuple
 
 import yaml
 from yaml._yaml import CParser
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.yaml_source.nodes import Source, YamlMapping, YamlSequence
 from sandbox.yaml_source.plain_scalars import CORE_TAGS, key_text, resolve_plain, resolve_tagged
 from sandbox.yaml_source.problems import Problems

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.yaml_source.codes import CODES, Severity
 from sandbox.yaml_source.span import Origin, ResourceRef, Span
 

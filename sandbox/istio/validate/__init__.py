@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.load import Configuration
 from sandbox.istio.message import EMPTY
 from sandbox.istio.objects import LoadedObject
