@@ -208,14 +208,14 @@ def _unknown_field(shape: Shape, node: YamlMapping, key: str, reader: ObjectRead
     listed = f"the fields are {', '.join(names)}" if len(names) <= _FEW_FIELDS else ""
     hint = f"did you mean {near}?" if near else listed
     message = f"unknown field {key} in {shape.message_type.__name__}"
-    reader.complain("SBX0101", message, Spot(node, key, path), hint=hint, at_key=True)
+    reader.unknown_field(message, Spot(node, key, path), hint=hint)
 
 
 def _remark(shape: Shape, known: _Field, reader: ObjectReader, spot: Spot) -> None:
     if not known.canonical and not reader.open_fields:
         message = f"{spot.key} is a spelling that istiod takes and the API server does not"
         hint = f"write {camel_case(known.name)}"
-        reader.complain("SBX0101", message, spot, hint=hint, severity="warning", at_key=True)
+        reader.other_spelling(message, spot, hint=hint)
     if known.not_emulated:
         name = f"{shape.message_type.__name__}.{known.name}"
         reader.not_emulated.append(NotEmulated(name, spot_path(spot), reader.span(spot, at_key=True)))

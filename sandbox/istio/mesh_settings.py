@@ -66,7 +66,7 @@ def _is_mesh_config_map(ref: ResourceRef) -> bool:
 
 def read_bare(node: YamlMapping, source: Source, ref: ResourceRef, path: str = "") -> MeshSettings:
     """A MeshConfig by itself."""
-    reader = ObjectReader(ref, source, open_fields=False)
+    reader = ObjectReader(ref, source, open_fields=False, has_schema=False)
     mesh = decode_message(MeshConfig, node, reader, path)
     return MeshSettings(ref=ref, mesh=mesh, problems=tuple(reader.problems), not_emulated=tuple(reader.not_emulated))
 

@@ -172,7 +172,7 @@ def _check_top_level(document: YamlMapping, reader: ObjectReader) -> None:
     for key in document.keys() - frozenset(known):
         near = did_you_mean(key, known)
         hint = f"did you mean {near}?" if near else "the fields of an object belong under spec"
-        reader.complain("SBX0101", f"unknown field {key}", Spot(document, key, ""), hint=hint, at_key=True)
+        reader.unknown_field(f"unknown field {key}", Spot(document, key, ""), hint=hint)
 
 
 def _section(message: type[Message], name: str, document: YamlMapping, reader: ObjectReader) -> Message:

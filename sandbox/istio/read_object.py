@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from sandbox.yaml_source.codes import CODES, Severity
 from sandbox.yaml_source.nodes import Source, YamlMapping, YamlSequence
-from sandbox.yaml_source.problems import Layer, Problem
+from sandbox.yaml_source.problems import Problem
 from sandbox.yaml_source.span import ResourceRef, Span
 
 Holder = YamlMapping | YamlSequence
@@ -38,13 +38,24 @@ class NotEmulated(NamedTuple):
 class ObjectReader:
     """Collects the problems of one object while its messages are decoded."""
 
-    __slots__ = ("guessable", "not_emulated", "open_fields", "problems", "resource", "source", "unparsable")
+    __slots__ = (
+        "guessable",
+        "has_schema",
+        "not_emulated",
+        "open_fields",
+        "problems",
+        "resource",
+        "source",
+        "unparsable",
+    )
 
-    def __init__(self, resource: ResourceRef, source: Source, *, open_fields: bool) -> None:
+    def __init__(self, resource: ResourceRef, source: Source, *, open_fields: bool, has_schema: bool = True) -> None:
         self.resource = resource
         self.source = source
         self.open_fields = open_fields
         """Kubernetes kinds have many fields nobody here reads; those are no fault."""
+        self.has_schema = has_schema
+        """No API server looks into the mesh configuration: what only a schema refuses is fine there."""
         self.problems: list[Problem] = []
         self.not_emulated: list[NotEmulated] = []
         self.unparsable = False
@@ -55,31 +66,35 @@ class ObjectReader:
         """A value that istiod cannot parse; the field keeps its default."""
         self.unparsable = True
         self.guessable = self.guessable and guessable
-        self.complain(code, message, spot, hint=hint)
+        self._add(code, CODES[code].severity, message, spot, hint)
         return LEFT_OUT
 
-    def complain(
-        self,
-        code: str,
-        message: str,
-        spot: Spot,
-        *,
-        hint: str = "",
-        severity: Severity | None = None,
-        at_key: bool = False,
-    ) -> None:
-        """A value that the API server's schema refuses, whatever istiod does with it."""
-        layer: Layer = "schema"
+    def complain(self, code: str, message: str, spot: Spot, *, hint: str = "", at_key: bool = False) -> None:
+        """A value that the API server's schema refuses and istiod takes."""
+        if self.has_schema:
+            self._add(code, CODES[code].severity, message, spot, hint, at_key=at_key)
+
+    def unknown_field(self, message: str, spot: Spot, *, hint: str) -> None:
+        """A key that names no field, which istiod skips without a word."""
+        severity: Severity = CODES["SBX0101"].severity if self.has_schema else "warning"
+        self._add("SBX0101", severity, message, spot, hint, at_key=True)
+
+    def other_spelling(self, message: str, spot: Spot, *, hint: str) -> None:
+        """A field in the spelling of the proto."""
+        if self.has_schema:
+            self._add("SBX0101", "warning", message, spot, hint, at_key=True)
+
+    def _add(self, code: str, severity: Severity, message: str, spot: Spot, hint: str, *, at_key: bool = False) -> None:
         self.problems.append(
             Problem(
                 code=code,
-                severity=severity or CODES[code].severity,
+                severity=severity,
                 message=message,
                 span=self.span(spot, at_key=at_key),
                 path=spot_path(spot),
                 resource=self.resource,
                 hint=hint,
-                layer=layer,
+                layer="schema" if self.has_schema else "istiod",
             )
         )
 

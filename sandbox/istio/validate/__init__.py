@@ -122,6 +122,6 @@ def _mesh_verdict(configuration: Configuration) -> ObjectVerdict:
         kind="MeshConfig",
         namespace=ref.namespace,
         name=ref.name,
-        verdict=findings.verdict,
+        verdict="error" if any(problem.severity == "error" for problem in read) else findings.verdict,
         problems=_in_order((*read, *findings.problems)),
     )
