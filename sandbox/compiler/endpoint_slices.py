@@ -181,8 +181,9 @@ def _target_port(port: KubernetesServicePort, instance: WorkloadInstance) -> int
     """Where a workload serves a service port; 0 when the port is named and the workload has none of that name."""
     if isinstance(port.target_port, str) and port.target_port:
         return instance.ports.get(port.target_port, 0)
-    number = port.target_port if isinstance(port.target_port, int) and port.target_port > 0 else port.port
-    return instance.ports.get(port.name) or number
+    if isinstance(port.target_port, int) and port.target_port > 0:
+        return instance.ports.get(port.name) or port.target_port
+    return port.port
 
 
 def _selected_endpoint(instance: WorkloadInstance, port: ServicePort, number: int) -> ServiceEndpoint:

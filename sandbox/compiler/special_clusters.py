@@ -14,7 +14,7 @@ from sandbox.compiler.dynamic_dns import allow_any_cache
 from sandbox.compiler.names import ALLOW_ANY_DYNAMIC_DNS_CLUSTER, BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER
 from sandbox.compiler.outbound_policy import because_of_policy
 from sandbox.compiler.provenance import by_default, written
-from sandbox.compiler.upstream_tls import TLS_SOCKET, tls_context
+from sandbox.compiler.upstream_tls import TLS_SOCKET, TlsSituation, tls_context
 from sandbox.plan.cluster import Cluster, CustomClusterType, DynamicForwardProxyClusterConfig
 from sandbox.plan.http_connection_manager import HttpProtocolOptionsCommon
 from sandbox.plan.tls import TransportSocket
@@ -66,7 +66,8 @@ def allow_any_dynamic_dns_cluster(push: PushContext, proxy: Proxy, scope: Sideca
         because=[because_of_policy(scope)],
     )
     apply_connection_pool(draft, push.mesh, NO_SETTINGS, None)
-    context = tls_context(draft, tls, None) if tls is not None else None
+    situation = TlsSituation(push=push, proxy=proxy, dynamic=True)
+    context = tls_context(draft, tls, situation) if tls is not None else None
     if context is not None:
         draft.transport_socket = TransportSocket(name=TLS_SOCKET, typed_config=context)
     if draft.http.upstream is None:
