@@ -10,6 +10,8 @@ from sandbox.match.route_table import RouteTable
 from sandbox.match.virtual_host_table import VirtualHostTable
 from sandbox.plan.http_connection_manager import Http1ProtocolOptions, HttpProtocolOptionsCommon, Router
 from sandbox.plan.route import RouteConfiguration
+from sandbox.proxy.http2_downstream import Http2ServerConnection
+from sandbox.proxy.http_access import access_filters
 from sandbox.proxy.http_downstream import Http1ServerConnection
 from sandbox.proxy.http_request_headers import RequestHeaders
 from sandbox.proxy.http_router import RouteOwner, RouteRuntime, seconds
@@ -63,6 +65,7 @@ class HttpConnectionManagerRuntime:
         self._server_mode = plan.server_header_transformation
         self._date = b""
         self._date_until = 0.0
+        self.access_filters = access_filters(plan)
         self._routes(plan, node)
 
     def _protocol_options(self, options: Http1ProtocolOptions, plan: HttpConnectionManager) -> None:
@@ -74,6 +77,7 @@ class HttpConnectionManagerRuntime:
             accept_http10=options.accept_http_10,
             allow_absolute_url=options.allow_absolute_url is not False,
         )
+        self.head_limits = limits
         self.head_reader = RequestHeadReader(limits)
         self.default_host = options.default_host_for_http_10.encode()
         case = options.header_key_format
@@ -146,4 +150,14 @@ class HttpConnectionManagerRuntime:
 
     def new_protocol(self, connection: DownstreamConnection) -> asyncio.Protocol:
         """The protocol of a new connection, whose bytes are still unread."""
+        if self._is_http2(connection):
+            return Http2ServerConnection(self, connection)
         return Http1ServerConnection(self, connection)
+
+    def _is_http2(self, connection: DownstreamConnection) -> bool:
+        """By what the connection manager is told, by ALPN, or by the preface that the inspector saw."""
+        if self.plan.codec_type != "AUTO":
+            return self.plan.codec_type == "HTTP2"
+        if connection.tls is not None:
+            return (connection.tls.alpn or "").endswith("h2")
+        return "h2c" in connection.application_protocols

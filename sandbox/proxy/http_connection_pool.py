@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from sandbox.plan.cluster import HttpProtocolOptions
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
+from sandbox.proxy.http2_upstream import Http2ClientStream, Http2ConnectionPool
 from sandbox.proxy.http_upstream import Http1ClientConnection
 from sandbox.proxy.tasks import detach
 from sandbox.proxy.upstream import connect
 
 if TYPE_CHECKING:
+    from sandbox.plan.http_connection_manager import Http2ProtocolOptions
     from sandbox.proxy.cluster_manager import ClusterRuntime
     from sandbox.proxy.host import Host
     from sandbox.proxy.http_upstream import UpstreamCallbacks
@@ -26,7 +28,7 @@ DEFAULT_IDLE_TIMEOUT = 3600.0
 class PoolUser(Protocol):
     """Who waits for a connection; ``UpstreamCallbacks`` with the outcome of the wait."""
 
-    def on_pool_ready(self, connection: Http1ClientConnection) -> None:
+    def on_pool_ready(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         """The connection is the user's."""
 
     def on_pool_failure(self, host: Host, failure: UpstreamFailure) -> None:
@@ -192,13 +194,40 @@ class HttpConnectionPool:
             self._reaper = loop.call_later(max(wait, 0.001), self._reap)
 
 
-def pool_of(cluster: ClusterRuntime, host: Host, options: TransportOptions | None) -> HttpConnectionPool:
-    """The host's pool for that kind of transport, made on first need."""
-    pool = host.pools.get(options)
+def pool_of(
+    cluster: ClusterRuntime, host: Host, options: TransportOptions | None, *, is_http2: bool = False
+) -> HttpConnectionPool | Http2ConnectionPool:
+    """The host's pool for that kind of transport and protocol, made on first need."""
+    key = (options, is_http2)
+    pool = host.pools.get(key)
     if pool is None:
-        pool = host.pools[options] = HttpConnectionPool(cluster, host, options)
-    assert isinstance(pool, HttpConnectionPool)
+        made: HttpConnectionPool | Http2ConnectionPool
+        if is_http2:
+            made = Http2ConnectionPool(cluster, host, options, _http2_options(cluster.http_options))
+        else:
+            made = HttpConnectionPool(cluster, host, options)
+        pool = host.pools[key] = made
+    assert isinstance(pool, HttpConnectionPool | Http2ConnectionPool)
     return pool
+
+
+def speaks_http2(cluster: ClusterRuntime, downstream_protocol: str | None) -> bool:
+    """Whether a request goes upstream by HTTP/2: where the cluster says so, or does as the client did."""
+    http = cluster.http_options
+    if http is None:
+        return False
+    if http.explicit_http_config is not None:
+        return http.explicit_http_config.http2_protocol_options is not None
+    return http.use_downstream_protocol_config is not None and downstream_protocol == "HTTP/2"
+
+
+def _http2_options(http: HttpProtocolOptions | None) -> Http2ProtocolOptions | None:
+    if http is None:
+        return None
+    for choice in (http.explicit_http_config, http.use_downstream_protocol_config, http.auto_config):
+        if choice is not None and choice.http2_protocol_options is not None:
+            return choice.http2_protocol_options
+    return None
 
 
 def _keeps_case(http: HttpProtocolOptions | None) -> bool:
@@ -211,4 +240,4 @@ def _keeps_case(http: HttpProtocolOptions | None) -> bool:
     return False
 
 
-__all__ = ["OVERFLOW", "HttpConnectionPool", "PoolUser", "UpstreamCallbacks", "pool_of"]
+__all__ = ["OVERFLOW", "HttpConnectionPool", "PoolUser", "UpstreamCallbacks", "pool_of", "speaks_http2"]

@@ -137,12 +137,26 @@ class Http1ServerConnection(asyncio.Protocol):
         if self.stream is not None:
             self.stream.downstream_closed()
 
+    def let_go(self) -> tuple[asyncio.Transport, bytes]:
+        """Between two requests: the transport and what was read go to somebody else, this protocol is done."""
+        for timer in (self._idle_timer, self._head_timer, self._drain_timer):
+            if timer is not None:
+                timer.cancel()
+        self._state = CLOSING
+        data, self._buffer = self._buffer, b""
+        self.connection.on_drain = None
+        self.connection.finished()
+        return self.transport, data
+
     # --- reading ---
 
     def _process(self) -> None:
         """Takes heads out of the buffer while no request is under way."""
         self._is_processing = True
+        redirect = self.connection.redirect
         while self._state == HEAD and self._buffer:
+            if redirect is not None and redirect(self._buffer, self):
+                break
             if not self._read_head():
                 break
         self._is_processing = False
@@ -206,7 +220,9 @@ class Http1ServerConnection(asyncio.Protocol):
         try:
             payload, rest = body.feed(data)
             stream.info.wire_bytes_received += len(data) - len(rest)
-        except BodyError:
+        except BodyError as error:
+            if error.payload:
+                stream.decode_data(error.payload)
             self._state = WAIT
             stream.codec_error(BAD_REQUEST)
             return
@@ -266,7 +282,9 @@ class Http1ServerConnection(asyncio.Protocol):
     ) -> None:
         """See DownstreamCodec."""
         is_http11 = stream.head_is_http11
-        line = STATUS_LINES[status] if is_http11 else status_line(status, b"HTTP/1.0")
+        line = STATUS_LINES.get(status) if is_http11 else status_line(status, b"HTTP/1.0")
+        if line is None:
+            line = status_line(status)
         framing = b""
         self._is_chunked = False
         has_length = False
@@ -294,6 +312,9 @@ class Http1ServerConnection(asyncio.Protocol):
         if self.manager.counts_wire and self.stream is not None:
             self.stream.info.wire_bytes_sent += len(framed)
         self._held.append(framed)
+
+    def write_trailers(self, headers: list[Header]) -> None:
+        """See DownstreamCodec: Envoy drops trailers of HTTP/1 unless told otherwise, and Istio does not tell."""
 
     def write_end(self) -> None:
         """See DownstreamCodec."""

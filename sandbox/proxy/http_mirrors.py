@@ -1,4 +1,4 @@
-"""Mirrors: copies of complete requests to other clusters; nobody waits for their answers (``shadow_writer_impl.cc``)."""
+"""Mirrors: copies of complete requests to other clusters; nobody waits for answers (``shadow_writer_impl.cc``)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 from sandbox.match.virtual_host_table import without_port
 from sandbox.proxy.cluster_manager import LoadBalancerContext
 from sandbox.proxy.failure import UpstreamFailure
-from sandbox.proxy.http_connection_pool import pool_of
+from sandbox.proxy.http2_upstream import Http2ClientStream
+from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_upstream_head import render_headers
 from sandbox.wire.headers import add_or_join
+from sandbox.wire.http2_head import request_fields
 
 if TYPE_CHECKING:
     from sandbox.proxy.host import Host
     from sandbox.proxy.http_router import Mirror, RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.proxy.http_upstream import Http1ClientConnection
-    from sandbox.wire.http_message import ResponseHead
+    from sandbox.wire.http_message import Header, ResponseHead
     from sandbox.wire.http_retries import Reset
 
 
@@ -39,7 +41,7 @@ def _send(stream: HttpStream, mirror: Mirror, body: bytes) -> None:
     if not mirror.keep_host:
         bare = without_port(authority)
         authority = bare + b"-shadow" + authority[len(bare) :]
-    pool = pool_of(cluster, host, None)
+    pool = pool_of(cluster, host, None, is_http2=speaks_http2(cluster, stream.info.protocol))
     request = MirrorRequest(stream, authority, body)
     taken = pool.acquire(request)
     if taken is not None and not isinstance(taken, UpstreamFailure):
@@ -49,24 +51,33 @@ def _send(stream: HttpStream, mirror: Mirror, body: bytes) -> None:
 class MirrorRequest:
     """One copy; its response is read and dropped."""
 
-    __slots__ = ("_authority", "_body", "_headers", "_is_head", "_line")
+    __slots__ = ("_authority", "_body", "_head", "_headers", "_is_head", "_line", "_path")
 
     def __init__(self, stream: HttpStream, authority: bytes, body: bytes) -> None:
         self._line = b"%b %b HTTP/1.1\r\n" % (stream.head.method, stream.info.path or b"/")
         self._authority = authority
+        self._head = stream.head
+        self._path = stream.info.path
         self._headers = list(stream.headers)
         self._is_head = stream.is_head
         self._body = body
         if stream.head.content_length is None and not body and stream.head.method not in (b"GET", b"HEAD", b"DELETE"):
             self._headers.append((b"content-length", b"0"))
 
-    def on_pool_ready(self, connection: Http1ClientConnection) -> None:
+    def on_pool_ready(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         """See PoolUser."""
         upstream = connection.upstream
         headers = self._headers
         headers.append((b"x-envoy-internal", b"true"))
         local = upstream.local_address.rpartition(":")[0].strip("[]") if upstream is not None else ""
         add_or_join(headers, b"x-forwarded-for", local.encode())
+        if isinstance(connection, Http2ClientStream):
+            scheme = self._head.scheme or b"http"
+            fields = request_fields(self._head, self._path, self._authority, scheme, headers)
+            connection.send_request(self, fields, is_end=not self._body)
+            connection.send_data(self._body)
+            connection.end_request()
+            return
         is_chunked = bool(self._body) and not any(name == b"content-length" for name, _ in headers)
         framing = b"transfer-encoding: chunked\r\n" if is_chunked else b""
         head = b"%bhost: %b\r\n%b%b\r\n" % (self._line, self._authority, render_headers(headers, None), framing)
@@ -88,6 +99,9 @@ class MirrorRequest:
         """See UpstreamCallbacks."""
 
     def on_upstream_flush(self) -> None:
+        """See UpstreamCallbacks."""
+
+    def on_upstream_trailers(self, headers: list[Header]) -> None:
         """See UpstreamCallbacks."""
 
     def on_upstream_end(self) -> None:

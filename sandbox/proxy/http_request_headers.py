@@ -12,7 +12,6 @@ from sandbox.wire.headers import (
     HOP_BY_HOP_REQUEST,
     header_value,
     set_header,
-    tokens,
 )
 from sandbox.wire.request_id import (
     CLIENT,
@@ -112,8 +111,8 @@ class RequestHeaders:
             removed = removed - {b"connection", b"upgrade"}
         headers = [header for header in head.headers if header[0] not in removed]
         te = marked.get(b"te")
-        if te is not None:
-            if b"trailers" in tokens(te):
+        if te:
+            if b"trailers" in [part.strip(b" \t") for part in te.split(b",")]:
                 set_header(headers, b"te", b"trailers")
             else:
                 headers = [header for header in headers if header[0] != b"te"]
@@ -198,6 +197,8 @@ def last_address(forwarded_for: bytes | None, hops: int) -> str | None:
         return None
     text = parts[-1 - hops].strip(b" \t").decode("latin-1")
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return f"::ffff:{mapped}" if mapped is not None else str(address)

@@ -19,7 +19,8 @@ def upstream_response_headers(stream: HttpStream, head: ResponseHead, service_ti
     headers = head.headers
     marked = head.marked
     if not _REMOVED.isdisjoint(marked):
-        removed = _REMOVED_AT_UPGRADE if stream.is_upgrade and head.status == 101 else _REMOVED
+        is_upgraded = stream.is_upgrade and head.status == 101 and b"upgrade" in marked
+        removed = _REMOVED_AT_UPGRADE if is_upgraded else _REMOVED
         headers = [header for header in headers if header[0] not in removed]
     if b"content-length" in marked and (head.status < 200 or head.status == 204):
         headers = [header for header in headers if header[0] != b"content-length"]

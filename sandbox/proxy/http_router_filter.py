@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from sandbox.match.facts import RequestFacts
 from sandbox.proxy.cluster_manager import LoadBalancerContext
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
-from sandbox.proxy.http_connection_pool import pool_of
+from sandbox.proxy.http2_upstream import Http2ClientStream
+from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_mirrors import send_mirrors
 from sandbox.proxy.http_request_timeouts import RequestTimeouts
 from sandbox.proxy.http_response_headers import upstream_response_headers
@@ -18,19 +19,22 @@ from sandbox.proxy.http_transport import transport_options
 from sandbox.proxy.http_upstream_head import render_request_head
 from sandbox.proxy.tasks import detach
 from sandbox.wire.headers import set_header
+from sandbox.wire.http2_head import request_fields
 from sandbox.wire.http_retries import Reset, RetryState, Verdict
 
 if TYPE_CHECKING:
     from sandbox.proxy.cluster_manager import ClusterRuntime
     from sandbox.proxy.host import Host
+    from sandbox.proxy.http2_upstream import Http2ConnectionPool
     from sandbox.proxy.http_connection_pool import HttpConnectionPool
     from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.proxy.http_upstream import Http1ClientConnection
-    from sandbox.wire.http_message import ResponseHead
+    from sandbox.wire.http_message import Header, ResponseHead
 
 BUFFER_LIMIT = 1024 * 1024
 OVERLOADED = ((b"x-envoy-overloaded", b"true"),)
+_NOT_AFTER_HANDSHAKE = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
 _PLAIN_CONTEXT = LoadBalancerContext()
 _RESETS = {
     FailureKind.REMOTE_CONNECTION_FAILURE: Reset.REMOTE_CONNECTION_FAILURE,
@@ -51,6 +55,7 @@ class RouterFilter:
         "_completed_at",
         "_connection",
         "_context",
+        "_has_informed",
         "_host",
         "_is_done",
         "_is_paused",
@@ -74,8 +79,9 @@ class RouterFilter:
         self._completed_at: float | None = None
         self._body: list[bytes] = []
         self._body_size = 0
-        self._connection: Http1ClientConnection | None = None
-        self._pool: HttpConnectionPool | None = None
+        self._connection: Http1ClientConnection | Http2ClientStream | None = None
+        self._pool: HttpConnectionPool | Http2ConnectionPool | None = None
+        self._has_informed = False
         self._host: Host | None = None
         self._context = _PLAIN_CONTEXT
         self._is_done = False
@@ -203,6 +209,11 @@ class RouterFilter:
             self._is_paused = True
             self.stream.codec.pause_request(True)
 
+    def request_trailers(self, headers: list[Header]) -> None:
+        """Fields after the payload; the end follows."""
+        if not self._is_done and self._connection is not None:
+            self._connection.send_trailers(headers)
+
     def flush_request(self) -> None:
         """Sends what of the request is held."""
         if self._connection is not None:
@@ -261,7 +272,7 @@ class RouterFilter:
         if self._retry is not None:
             self._tried.append(host)
         options = transport_options(self._cluster, stream)
-        pool = pool_of(self._cluster, host, options)
+        pool = pool_of(self._cluster, host, options, is_http2=speaks_http2(self._cluster, stream.info.protocol))
         connection = pool.acquire(self)
         if connection is None:
             self._pool = pool
@@ -272,7 +283,7 @@ class RouterFilter:
         else:
             self._send(connection)
 
-    def on_pool_ready(self, connection: Http1ClientConnection) -> None:
+    def on_pool_ready(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         """See PoolUser."""
         self._pool = None
         info = self.stream.info
@@ -293,7 +304,7 @@ class RouterFilter:
             return
         self._failed(_RESETS[failure.kind], failure)
 
-    def _send(self, connection: Http1ClientConnection) -> None:
+    def _send(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         stream = self.stream
         info = stream.info
         self._connection = connection
@@ -302,18 +313,15 @@ class RouterFilter:
         info.upstream_host = upstream.host.address
         info.upstream_host_name = upstream.host.hostname
         info.upstream_local_address = upstream.local_address
-        info.upstream_protocol = "HTTP/1.1"
+        info.upstream_protocol = "HTTP/2" if connection.is_http2 else "HTTP/1.1"
         if upstream.tls is not None:
             info.upstream_tls_version = upstream.tls.version
             info.upstream_tls_cipher = upstream.tls.cipher
-        is_end = stream.is_request_complete and not self._body_size
-        head, is_chunked = render_request_head(stream, is_end=is_end, keeps_case=stream.manager.keeps_case)
+        is_end = not stream.head.is_chunked and not stream.head.content_length
         info.first_upstream_tx = time.monotonic()
+        size = self._send_head(connection, is_end=is_end)
         if stream.manager.counts_wire:
-            info.upstream_header_bytes_sent = len(head) - head.index(b"\n") - 3
-        connection.send_head(
-            self, head, is_chunked=is_chunked, is_head_method=stream.is_head, is_upgrade=stream.is_upgrade
-        )
+            info.upstream_header_bytes_sent = size
         if self._body_size:
             for data in self._body:
                 connection.send_data(data)
@@ -328,10 +336,25 @@ class RouterFilter:
             connection.flush()
         connection.read_early_bytes()
 
+    def _send_head(self, connection: Http1ClientConnection | Http2ClientStream, *, is_end: bool) -> int:
+        """Writes the head in the connection's protocol; the bytes of its fields as Envoy counts them."""
+        stream = self.stream
+        if isinstance(connection, Http2ClientStream):
+            info = stream.info
+            scheme = stream.head.scheme or b"http"
+            fields = request_fields(stream.head, info.path, info.authority or b"", scheme, stream.headers)
+            return connection.send_request(self, fields, is_end=is_end)
+        head, is_chunked = render_request_head(stream, is_end=is_end, keeps_case=stream.manager.keeps_case)
+        connection.send_head(
+            self, head, is_chunked=is_chunked, is_head_method=stream.is_head, is_upgrade=stream.is_upgrade
+        )
+        return len(head) - head.index(b"\n") - 3
+
     # --- from the upstream ---
 
     def on_upstream_informational(self, head: ResponseHead) -> None:
         """See UpstreamCallbacks."""
+        self._has_informed = True
         self.stream.send_informational(head)
 
     def on_upstream_head(self, head: ResponseHead, is_end: bool) -> None:
@@ -356,19 +379,21 @@ class RouterFilter:
             return
         if self._timeouts is not None:
             self._timeouts.response_started(is_upgrade=stream.is_upgrade and head.status == 101)
-        if stream.is_upgrade and head.status != 101 and 200 <= head.status < 300 and stream.head.method != b"CONNECT":
-            self._drop_connection()
-            stream.local_reply(head.status, b"", "websocket_handshake_unsuccessful")
-            return
         info.response_code_details = "via_upstream"
+        if stream.is_upgrade and 200 <= head.status < 400 and stream.head.method != b"CONNECT":
+            # the client waits for a 101: whatever body there is would mislead it
+            info.response_code_details = "websocket_handshake_unsuccessful"
+            self._drop_connection()
+            head.headers = [header for header in head.headers if header[0] not in _NOT_AFTER_HANDSHAKE]
+            is_end = True
         completed_at = self._completed_at
         service_time = None if completed_at is None else int((now - completed_at) * 1000)
         headers = upstream_response_headers(self.stream, head, service_time)
         for cookie in self._set_cookies or ():
             headers.append((b"set-cookie", cookie))
         names = head.raw if connection.pool.preserve_case else None
-        is_upgraded = stream.is_upgrade and head.status == 101
-        stream.send_head(head.status, headers, is_end=is_end, names=names)
+        is_upgraded = stream.is_upgrade and head.status == 101 and not is_end
+        stream.send_head(head.status, headers, is_end=is_end, is_upgraded=is_upgraded, names=names)
         if is_upgraded:
             stream.codec.enter_tunnel()
         if is_end and not stream.is_ended:
@@ -383,6 +408,11 @@ class RouterFilter:
         """See UpstreamCallbacks."""
         if not self._is_done:
             self.stream.codec.flush()
+
+    def on_upstream_trailers(self, headers: list[Header]) -> None:
+        """See UpstreamCallbacks."""
+        if not self._is_done:
+            self.stream.send_trailers(headers)
 
     def on_upstream_end(self) -> None:
         """See UpstreamCallbacks."""
@@ -442,7 +472,7 @@ class RouterFilter:
         stream.local_reply(
             502 if reset is Reset.PROTOCOL_ERROR else 503,
             body.encode(),
-            f"upstream_reset_before_response_started{{{detail}}}",
+            f"upstream_reset_{'after' if self._has_informed else 'before'}_response_started{{{detail}}}",
             first=OVERLOADED if reset is Reset.OVERFLOW else (),
         )
 

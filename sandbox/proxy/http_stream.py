@@ -41,6 +41,9 @@ class DownstreamCodec(Protocol):
     def write_data(self, data: bytes) -> None:
         """Payload of the response."""
 
+    def write_trailers(self, headers: list[Header]) -> None:
+        """Fields after the payload."""
+
     def write_end(self) -> None:
         """The response is complete."""
 
@@ -193,7 +196,9 @@ class HttpStream:
         info.route_configuration = manager.route_configuration
         virtual_host = manager.virtual_hosts.find(head.host)
         facts = RequestFacts(head.method, path, head.host, head.scheme or b"http", self.headers)
-        route = manager.find_route(virtual_host, facts)
+        # Envoy finds no route for a request whose x-forwarded-proto is empty
+        is_routable = head.marked.get(b"x-forwarded-proto") != b""
+        route = manager.find_route(virtual_host, facts) if is_routable else None
         content_type = head.index.get(b"content-type")
         if content_type is not None:
             self.is_grpc = is_grpc_content(content_type)
@@ -203,6 +208,11 @@ class HttpStream:
             wanted = head.marked.get(b"upgrade", b"").lower()
             if wanted not in manager.upgrades:
                 self.local_reply(403, b"", "upgrade_failed")
+                return
+        for access in manager.access_filters:
+            refusal = access.refusal(self, facts)
+            if refusal is not None:
+                self.local_reply(403, b"RBAC: access denied", refusal)
                 return
         if route is None:
             info.response_flags.append("NR")
@@ -317,6 +327,12 @@ class HttpStream:
         elif self.router is not None:
             self.router.request_data(data)
 
+    def decode_trailers(self, headers: list[Header]) -> None:
+        """Fields after the payload; the end follows."""
+        if not self.is_ended and self.router is not None:
+            self.info.request_trailers = headers
+            self.router.request_trailers(headers)
+
     def decode_end(self) -> None:
         """The request is complete."""
         if self.is_ended:
@@ -426,7 +442,15 @@ class HttpStream:
             head.status, [header for header in head.headers if header[0] not in HOP_BY_HOP_RESPONSE]
         )
 
-    def send_head(self, status: int, headers: list[Header], *, is_end: bool, names: bytes | None = None) -> None:
+    def send_head(
+        self,
+        status: int,
+        headers: list[Header],
+        *,
+        is_end: bool,
+        is_upgraded: bool = False,
+        names: bytes | None = None,
+    ) -> None:
         """The head of the response, still without date, server and framing."""
         codec, manager, info = self.codec, self.manager, self.info
         if self.route is not None and self.route.cors is not None and self.cors_origin is not None:
@@ -437,7 +461,7 @@ class HttpStream:
         self.response_started = True
         if not self.is_request_complete or self.saw_close or manager.node.draining:
             codec.is_draining = True
-        if not (self.is_upgrade and status == 101):
+        if not is_upgraded:
             if codec.is_draining:
                 headers.append((b"connection", b"close"))
             elif codec.is_http1 and not self.head_is_http11:
@@ -458,6 +482,11 @@ class HttpStream:
         if self.timers is not None:
             self.timers.touch()
         self.codec.write_data(data)
+
+    def send_trailers(self, headers: list[Header]) -> None:
+        """Fields after the payload; the end follows. HTTP/1 clients do not get them."""
+        self.info.response_trailers = headers
+        self.codec.write_trailers(headers)
 
     def send_end(self) -> None:
         """The response is complete."""

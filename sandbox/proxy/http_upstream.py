@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
 from sandbox.wire.http1_head import ResponseHeadReader
-from sandbox.wire.http_message import Refusal, ResponseHead
+from sandbox.wire.http_message import Header, Refusal, ResponseHead
 from sandbox.wire.http_retries import Reset
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 _HEADS = ResponseHeadReader()
+FORWARDED_INFORMATIONAL = frozenset({100, 102, 103, 104})
+"""Other 1xx heads are dropped."""
 
 
 class UpstreamCallbacks(Protocol):
@@ -35,6 +37,9 @@ class UpstreamCallbacks(Protocol):
     def on_upstream_flush(self) -> None:
         """All that one read brought has been told."""
 
+    def on_upstream_trailers(self, headers: list[Header]) -> None:
+        """Fields after the payload; the end follows."""
+
     def on_upstream_end(self) -> None:
         """The response is complete; the connection is already released."""
 
@@ -48,6 +53,8 @@ class UpstreamCallbacks(Protocol):
 class Http1ClientConnection(asyncio.Protocol):
     """A pooled connection; at most one request at a time."""
 
+    is_http2 = False
+
     __slots__ = (
         "_body",
         "_buffer",
@@ -56,6 +63,7 @@ class Http1ClientConnection(asyncio.Protocol):
         "_is_chunked_request",
         "_is_head_done",
         "_is_request_done",
+        "_is_tunnel",
         "_is_upgrade",
         "_must_close",
         "idle_since",
@@ -87,6 +95,7 @@ class Http1ClientConnection(asyncio.Protocol):
         self._is_request_done = False
         self._is_chunked_request = False
         self._is_upgrade = False
+        self._is_tunnel = False
         self._expects_no_body = False
         self._must_close = False
 
@@ -177,6 +186,9 @@ class Http1ClientConnection(asyncio.Protocol):
             self.wire_bytes_sent += len(framed)
             self._held.append(framed)
 
+    def send_trailers(self, headers: list[Header]) -> None:
+        """Envoy drops trailers towards HTTP/1 unless told otherwise, and Istio does not tell."""
+
     def end_request(self) -> None:
         """The request is complete; what the upstream already said (before it was asked) is read now."""
         self._is_request_done = True
@@ -203,6 +215,7 @@ class Http1ClientConnection(asyncio.Protocol):
         """The user gives up: the connection is closed, nothing is called back."""
         if self.user is None:
             return
+        self.flush()
         self.user = None
         self._must_close = True
         self.close()
@@ -234,8 +247,9 @@ class Http1ClientConnection(asyncio.Protocol):
                 return
             data = data[head.size :]
             assert self.user is not None
-            if head.status in (100, 102, 103):
-                self.user.on_upstream_informational(head)
+            if 100 <= head.status < 200 and head.status != 101:
+                if head.status in FORWARDED_INFORMATIONAL:
+                    self.user.on_upstream_informational(head)
                 if not data:
                     return
                 continue
@@ -255,6 +269,7 @@ class Http1ClientConnection(asyncio.Protocol):
             self._must_close = True
         body = self._body_of(head)
         self._body = body
+        self._is_tunnel = head.status == 101 and body is not None
         if body is None or body.is_done:
             self._finish(rest)
             user.on_upstream_head(head, True)
@@ -265,7 +280,7 @@ class Http1ClientConnection(asyncio.Protocol):
 
     def _body_of(self, head: ResponseHead) -> BodyReader | None:
         status = head.status
-        if status == 101 and self._is_upgrade:
+        if status == 101 and self._is_upgrade and b"upgrade" in head.marked and b"connection" in head.marked:
             return UntilCloseBody()
         if self._expects_no_body or status < 200 or status in (204, 304):
             return None
@@ -282,7 +297,9 @@ class Http1ClientConnection(asyncio.Protocol):
         assert user is not None
         try:
             payload, rest = body.feed(data)
-        except BodyError:
+        except BodyError as error:
+            if error.payload:
+                user.on_upstream_data(error.payload)
             self._break(Reset.PROTOCOL_ERROR)
             return
         if not body.is_done:
@@ -324,7 +341,7 @@ class Http1ClientConnection(asyncio.Protocol):
             return
         self.pool.release(self)
         if isinstance(self._body, UntilCloseBody) and self._is_head_done:
-            if self._is_upgrade:
+            if self._is_tunnel:
                 user.on_upstream_reset(Reset.CONNECTION_TERMINATION)
             else:
                 user.on_upstream_end()

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 
 from sandbox.wire.http_message import Header
 
-HOP_BY_HOP_REQUEST = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"http2-settings"}
-)
+HOP_BY_HOP_REQUEST = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 HOP_BY_HOP_RESPONSE = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 
 EXTERNAL_REQUEST_REMOVED = frozenset(
@@ -28,6 +26,7 @@ EXTERNAL_REQUEST_REMOVED = frozenset(
         b"x-envoy-ip-tags",
         b"x-envoy-force-trace",
         b"x-envoy-original-url",
+        b"x-envoy-upstream-stream-duration-ms",
     }
 )
 """What ``ConnectionManagerUtility::cleanInternalHeaders`` takes off a request that is not internal."""
@@ -76,42 +75,71 @@ MARKED_RESPONSE = HOP_BY_HOP_RESPONSE | frozenset(
     }
 )
 
-INLINE = MARKED_REQUEST | frozenset(
+_INLINE_BOTH = frozenset(
     {
-        b"user-agent",
         b"content-type",
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"transfer-encoding",
+        b"upgrade",
+        b"via",
+        b"x-request-id",
+        b"cache-control",
+        b"content-encoding",
+        b"x-envoy-decorator-operation",
+        b"x-envoy-attempt-count",
+    }
+)
+INLINE_REQUEST = (
+    MARKED_REQUEST
+    | _INLINE_BOTH
+    | {
+        b"user-agent",
         b"accept",
         b"accept-encoding",
         b"authorization",
-        b"cache-control",
-        b"content-encoding",
-        b"etag",
+        b"if-none-match",
         b"origin",
+        b"pragma",
         b"referer",
-        b"vary",
         b"access-control-request-headers",
         b"access-control-request-method",
+        b"grpc-accept-encoding",
+        b"x-forwarded-host",
+    }
+)
+"""Envoy keeps these of a request in one slot: a repeated one is joined to the first with a comma, no space."""
+
+INLINE_RESPONSE = (
+    MARKED_RESPONSE
+    | _INLINE_BOTH
+    | {
+        b"etag",
+        b"grpc-message",
+        b"location",
+        b"vary",
         b"access-control-allow-origin",
         b"access-control-allow-headers",
         b"access-control-allow-methods",
         b"access-control-allow-credentials",
         b"access-control-expose-headers",
         b"access-control-max-age",
-        b"grpc-accept-encoding",
-        b"x-forwarded-host",
     }
 )
-"""Envoy keeps these in one slot: a repeated one is joined to the first with a comma, no space."""
+"""The same of a response."""
+
+INLINE = INLINE_REQUEST | INLINE_RESPONSE
 
 
-def joined(headers: Iterable[Header]) -> list[Header]:
-    """The same fields with repeated inline ones joined into the first."""
+def joined(headers: Iterable[Header], inline: frozenset[bytes]) -> list[Header]:
+    """The same fields with repeated ones of ``inline`` joined into the first."""
     result: list[Header] = []
     places: dict[bytes, int] = {}
     for name, value in headers:
         place = places.get(name)
         if place is None:
-            if name in INLINE:
+            if name in inline:
                 places[name] = len(result)
             result.append((name, value))
         else:

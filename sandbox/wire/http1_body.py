@@ -12,7 +12,11 @@ _MOST_TRAILER_BYTES = 60 * 1024
 
 
 class BodyError(Exception):
-    """The framing is broken: ``http1.codec_error`` downstream, ``protocol_error`` upstream."""
+    """The framing is broken; ``payload`` is what stood before the fault."""
+
+    def __init__(self, payload: bytes = b"") -> None:
+        super().__init__()
+        self.payload = payload
 
 
 class BodyReader(Protocol):
@@ -71,9 +75,15 @@ class ChunkedBody:
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """See ``BodyReader``; the payloads of several chunks come joined."""
-        data = self._buffer + data if self._buffer else data
-        self._buffer = b""
         payload: list[bytes] = []
+        try:
+            rest = self._feed(self._buffer + data if self._buffer else data, payload)
+        except BodyError as error:
+            raise BodyError(b"".join(payload)) from error
+        return b"".join(payload), rest
+
+    def _feed(self, data: bytes, payload: list[bytes]) -> bytes:
+        self._buffer = b""
         place = 0
         while not self.is_done:
             if self._state == "data":
@@ -91,7 +101,7 @@ class ChunkedBody:
                 break
             self._line(data[place:end])
             place = end + 1
-        return b"".join(payload), data[place:] if self.is_done else b""
+        return data[place:] if self.is_done else b""
 
     def _keep(self, rest: bytes) -> None:
         if len(rest) > _LONGEST_SIZE_LINE or (self._state == "size" and rest and rest[0] not in _HEX):
@@ -104,7 +114,13 @@ class ChunkedBody:
             self._state = "size"
         elif self._state == "size":
             digits = line.partition(b";")[0].strip(b" \t\r")
-            if not digits or len(digits) > 16 or not _HEX.issuperset(digits) or line[0] not in _HEX:
+            if (
+                line[-1:] != b"\r"
+                or not digits
+                or len(digits) > 16
+                or not _HEX.issuperset(digits)
+                or line[0] not in _HEX
+            ):
                 raise BodyError
             self._left = int(digits, 16)
             self._state = "data" if self._left else "trailers"

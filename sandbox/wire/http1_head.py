@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import msgspec
 
-from sandbox.wire.headers import INLINE, MARKED_REQUEST, MARKED_RESPONSE, joined, tokens
+from sandbox.wire.headers import (
+    INLINE_REQUEST,
+    INLINE_RESPONSE,
+    MARKED_REQUEST,
+    MARKED_RESPONSE,
+    joined,
+    tokens,
+)
 from sandbox.wire.http1_target import resolve_target
 from sandbox.wire.http_message import Header, Refusal, RequestHead, ResponseHead
 
@@ -30,6 +37,7 @@ TOO_MANY_HEADERS = Refusal(431, "http1.too_many_headers")
 LOW_VERSION = Refusal(426, "low_version")
 
 _LONGEST_REMEMBERED = 256
+_LONGEST_STATUS = 9
 _MOST_REMEMBERED = 4096
 
 
@@ -109,7 +117,7 @@ def _regular_lines(data: bytes) -> tuple[list[bytes], int] | None:
         if not line:
             return lines, place
         if line[:1] in b" \t" and len(lines) > 1:
-            lines[-1] += b" " + line.strip(b" \t\r")
+            lines[-1] += line
         else:
             lines.append(line)
 
@@ -147,8 +155,6 @@ def read_request_head(data: bytes, limits: HeadLimits = DEFAULT_LIMITS) -> Reque
 
 def _incomplete_request(data: bytes, limits: HeadLimits) -> Refusal | None:
     text = data.lstrip(b"\r\n")
-    if text and text[0] not in _FIRST_LETTERS:
-        return BAD_REQUEST
     if len(data) > limits.max_bytes:
         return HEADERS_TOO_LARGE
     line, end, rest = text.partition(b"\n")
@@ -229,10 +235,12 @@ def _request_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) 
     if len(index) != len(headers):
         if len([name for name, _ in headers if name == b"content-length"]) > 1:
             return BAD_REQUEST
-        headers = joined(headers)
+        headers = joined(headers, INLINE_REQUEST)
         index = dict(headers)
         marked = {name: value for name, value in headers if name in MARKED_REQUEST}
-    head = RequestHead(method, target, marked.get(b"host"), headers, marked, size, None, is_http11, index=index, raw=data[:size])
+    head = RequestHead(
+        method, target, marked.get(b"host"), headers, marked, size, None, is_http11, index=index, raw=data[:size]
+    )
     if not is_http11 and not limits.accept_http10:
         return _framing_refusal(head) or LOW_VERSION
     return _framing_refusal(head) or resolve_target(head, limits.allow_absolute_url) or _without_host(head)
@@ -380,7 +388,7 @@ def _status_line(line: bytes) -> tuple[int, bool] | None:
     """Status and whether the version is 1.1; ``None`` where it is no status line."""
     version, _, rest = line.partition(b" ")
     code = rest.lstrip(b" ").partition(b" ")[0]
-    if not _is_version(version) or not code.isdigit() or len(code) > 3:
+    if not _is_version(version) or not code.isdigit() or len(code) > _LONGEST_STATUS:
         return None
     return int(code), version == b"HTTP/1.1"
 
@@ -402,7 +410,7 @@ def _response_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits)
     if len(dict(headers)) != len(headers):
         if len([name for name, _ in headers if name == b"content-length"]) > 1:
             return PROTOCOL_ERROR
-        headers = joined(headers)
+        headers = joined(headers, INLINE_RESPONSE)
         marked = {name: value for name, value in headers if name in MARKED_RESPONSE}
     head = ResponseHead(first[0], headers, marked, size, first[1], raw=data[:size])
     return _response_framing(head)
@@ -429,7 +437,6 @@ def _response_framing(head: ResponseHead) -> ResponseHead | Refusal:
 __all__ = [
     "BAD_REQUEST",
     "DEFAULT_LIMITS",
-    "INLINE",
     "PROTOCOL_ERROR",
     "HeadLimits",
     "RequestHeadReader",

@@ -26,8 +26,8 @@ def resolve_target(head: RequestHead, allow_absolute_url: bool = True) -> Refusa
     if scheme not in (b"http", b"https"):
         return INVALID_SCHEME
     head.scheme = scheme
-    head.host = authority
-    head.path = path if path[:1] == b"/" else b"/" + path
+    head.host = authority.rpartition(b"@")[2]
+    head.path = b"/" + path if path[:1] in (b"", b"#") else path
     return None
 
 

@@ -37,6 +37,8 @@ class RequestHead(msgspec.Struct):
     """All fields by name."""
     raw: bytes = b""
     """The head as received; the case of names is read from here where it must be kept."""
+    pseudo_order: tuple[bytes, ...] = ()
+    """How an HTTP/2 client ordered its pseudo headers."""
 
 
 class ResponseHead(msgspec.Struct):
