@@ -334,6 +334,10 @@ def test_every_finding_has_a_place_a_path_and_an_object() -> None:
     ("text", "word"),
     [
         ("accessLogFile: /dev/stdout", "valid"),
+        ("access_log_file: /dev/stdout", "valid"),
+        ("accesLogFile: /dev/stdout", "valid"),
+        ("proxyListenPort: '15001'", "valid"),
+        ("outboundTrafficPolicy: {mode: REGISTRY-ONLY}", "error"),
         ("connectTimeout: 2h", "error"),
         ("proxyListenPort: 70000", "error"),
         ("meshMTLS: {ecdhCurves: [P-256]}", "error"),

@@ -47,6 +47,8 @@ class ObjectVerdict:
     """Of both layers; those of the layer ``schema`` do not count for the verdict unless istiod cannot parse them."""
 
 
+_READING: Final = frozenset({"SBX0101", "SBX0102", "SBX0103", "SBX0104", "SBX0105", "SBX0111"})
+"""Codes of what the decoder finds in an object."""
 _RULES: Final[Mapping[str, Callable[[Resource[Any], Findings], None]]] = {
     "AuthorizationPolicy": validate_authorization_policy,
     "DestinationRule": validate_destination_rule,
@@ -115,7 +117,7 @@ def _mesh_verdict(configuration: Configuration) -> ObjectVerdict:
     mesh = configuration.mesh
     validate_mesh_config(mesh, findings)
     ref, span = mesh.origin.resource, mesh.origin.span
-    read = [problem for problem in configuration.problems if problem.resource == ref and problem.layer == "schema"]
+    read = [problem for problem in configuration.problems if problem.resource == ref and problem.code in _READING]
     return ObjectVerdict(
         file=span.file,
         line=span.line,
