@@ -6,12 +6,13 @@ import base64
 import binascii
 import dataclasses
 import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sandbox.config_files import read_texts
 from sandbox.errors import ConfigError
+from sandbox.plan.because import IstioDefault
 from sandbox.yaml_source.problems import Problems
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from sandbox.istio.load import Configuration
     from sandbox.istio.load_cache import LoadCache
     from sandbox.plan import NodePlan
+    from sandbox.plan.because import Because
     from sandbox.settings import Settings
+    from sandbox.yaml_source.span import Origin
 
 DEFAULT_LOG = "/dev/stdout"
 MADE_UP_ADDRESS = "10.244.0.10"
@@ -73,6 +76,7 @@ def _load(settings: Settings, cache: LoadCache | None, logs_by_default: bool, pr
     push = PushContext(configuration, previous.push if previous is not None else None)
     proxy = proxy_of(configuration, settings)
     plan = compile_node(push, proxy)
+    report_refusals(plan, push.problems)
     if push.problems.errors:
         raise ConfigError(push.problems)
     return Loaded(configuration=configuration, plan=plan, proxy=proxy, problems=push.problems, push=push)
@@ -84,9 +88,27 @@ def load_workload(loaded: Loaded, settings: Settings) -> Loaded:
 
     proxy = proxy_of(loaded.configuration, settings)
     plan = compile_node(loaded.push, proxy)
+    report_refusals(plan, loaded.push.problems)
     if loaded.push.problems.errors:
         raise ConfigError(loaded.push.problems)
     return dataclasses.replace(loaded, plan=plan, proxy=proxy)
+
+
+def report_refusals(plan: NodePlan, problems: Problems) -> None:
+    """Reports what Envoy would not take of the plan, where a running mesh would keep the old listener or route."""
+    from sandbox.access_log.refusals import refused_access_logs
+    from sandbox.match.refusals import refused_patterns
+
+    for log, words in refused_access_logs(plan.listeners):
+        problems.report("SBX0551", f"Envoy refuses the access log: {words}", _place(log.because))
+    for route, pattern, words in refused_patterns(plan.route_configurations.values()):
+        problems.report("SBX0552", f"RE2 refuses the regular expression {pattern!r}: {words}", _place(route.because))
+
+
+def _place(because: Sequence[Because]) -> Origin | None:
+    """The last line that is named: the most particular one."""
+    origins = [each.origin.setting if isinstance(each.origin, IstioDefault) else each.origin for each in because]
+    return next((origin for origin in reversed(origins) if origin is not None), None)
 
 
 def read_configuration(settings: Settings, cache: LoadCache | None = None) -> Configuration:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
+import msgspec
+
+from sandbox.proxy.downstream import Redirect
 from sandbox.proxy.host_source import is_address
 from sandbox.proxy.resolver import Answer, NoAnswer, Resolver
+from sandbox.proxy.stream_relay import StreamEnd
 
-Enter = Callable[[socket.socket, tuple[str, int], tuple[str, int], str], None]
-"""Socket, source, destination, the door's name: from here on it is a captured connection."""
-LookUp = Callable[[str, int], Awaitable["str | NoAnswer"]]
-"""A name (or address) and a port → the address that the workload would dial."""
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a connection comes from, and where it was meant to go: (ip, port) both."""
+
+    remote: tuple[str, int]
+    destination: tuple[str, int]
+    door: str
+    redirect: Redirect | None = None
+    stream: StreamEnd | None = None
+    """The connection as a transport, where bytes of it have been read already."""
+
+
+Enter = Callable[[socket.socket, Origin], None]
+"""From here on it is a captured connection."""
 
 
 class WorkloadNames:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
     from sandbox.plan.listener import FilterChain, Listener
     from sandbox.proxy.snapshot import NodeRuntime
     from sandbox.proxy.stream_relay import StreamEnd
+
+
+Redirect = Callable[[bytes, "ServerProtocol"], bool]
+"""Bytes of the next request and who has read them → True: the connection has gone elsewhere."""
+
+
+class ServerProtocol(Protocol):
+    """A protocol that can part with its transport between two requests."""
+
+    connection: DownstreamConnection
+
+    def let_go(self) -> tuple[asyncio.Transport, bytes]:
+        """The transport and the bytes read so far; the protocol is done, its connection finished."""
 
 
 class TlsFacts(msgspec.Struct, frozen=True):
@@ -60,6 +74,7 @@ class DownstreamConnection:
         "on_abort",
         "on_drain",
         "on_finished",
+        "redirect",
         "remote_address",
         "remote_ip",
         "remote_port",
@@ -107,6 +122,8 @@ class DownstreamConnection:
         """Called once when the server drains: finish what is under way, then close."""
         self.on_abort: Callable[[], None] | None = None
         """Closes the connection now, with its log line; called when draining took too long."""
+        self.redirect: Redirect | None = None
+        """Of the explicit proxy: asked before each further request, because the next one may be for another host."""
         self.denial: str | None = None
         """What an authorization filter says at the client's first byte (``rbac_access_denied_matched_policy[…]``)."""
         self.forward_authority: str | None = None

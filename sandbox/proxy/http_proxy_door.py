@@ -11,10 +11,14 @@ import re
 import socket
 from typing import Final
 
+import msgspec
+
 from sandbox.proxy.dns_hosts import split_authority
-from sandbox.proxy.door import Enter, WorkloadNames
+from sandbox.proxy.door import Enter, Origin, WorkloadNames
+from sandbox.proxy.downstream import ServerProtocol
 from sandbox.proxy.peek import MAXIMUM_BYTES, Peek
 from sandbox.proxy.resolver import NoAnswer
+from sandbox.proxy.stream_relay import StreamEnd
 from sandbox.proxy.tasks import detach
 
 log = logging.getLogger("sandbox.proxy")
@@ -26,6 +30,8 @@ REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([^ \r\n]+) H
 ABSOLUTE: Final = re.compile(rb"(?i:http)://([^/?#]*)")
 HOST: Final = re.compile(rb"\n[Hh][Oo][Ss][Tt]:[ \t]*([^\r\n]*?)[ \t]*\r?\n")
 HTTP_PORT: Final = 80
+BAD_REQUEST: Final = b"400 Bad Request"
+BAD_GATEWAY: Final = b"502 Bad Gateway"
 
 
 class HttpProxyDoor:
@@ -78,36 +84,52 @@ class _Visit:
             self._socket.close()
 
     async def _go(self) -> None:
-        line = REQUEST_LINE.match(self._head)
-        if line is None:
-            await self._refuse(b"400 Bad Request", "this is not an HTTP/1.1 request")
+        request = read_request(self._head)
+        if isinstance(request, str):
+            await self._refuse(refusal(BAD_REQUEST, request))
             return
-        is_connect = line[1] == b"CONNECT"
-        authority = line[2] if is_connect else _authority(line[2], self._head)
-        host, port = split_authority(authority.rpartition(b"@")[2].decode("latin-1"), 443 if is_connect else HTTP_PORT)
-        if not host or not 0 < port < 65536:
-            await self._refuse(b"400 Bad Request", "the request names no host")
-            return
-        address = await self._names.look_up(host, port)
+        address = await self._names.look_up(request.host, request.port)
         if isinstance(address, NoAnswer):
-            await self._refuse(b"502 Bad Gateway", f"{host} does not resolve: {address.reason}")
+            await self._refuse(refusal(BAD_GATEWAY, f"{request.host} does not resolve: {address.reason}"))
             return
-        if is_connect:
+        redirect = None
+        if request.is_connect:
             self._socket.recv(len(self._head))
             await self._loop.sock_sendall(self._socket, ESTABLISHED)
-        self._enter(self._socket, self._remote, (address, port), DOOR)
+        else:
+            redirect = Redirector(self._names, self._enter, self._socket, self._remote, request).ask
+        self._enter(self._socket, Origin(self._remote, (address, request.port), DOOR, redirect))
 
-    async def _refuse(self, status: bytes, reason: str) -> None:
+    async def _refuse(self, answer: bytes) -> None:
         """An answer of the door itself: the mesh has not seen this request."""
-        body = f"egress: {reason}\n".encode()
-        head = b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         try:
             self._socket.recv(len(self._head))
-            await self._loop.sock_sendall(self._socket, head % (status, len(body)) + body)
+            await self._loop.sock_sendall(self._socket, answer)
         except OSError as error:
             log.debug("the client did not wait for its answer: %s", error)
         finally:
             self._socket.close()
+
+
+class ProxyRequest(msgspec.Struct, frozen=True):
+    """What a request's head says about its destination."""
+
+    host: str
+    port: int
+    is_connect: bool
+
+
+def read_request(head: bytes) -> ProxyRequest | str:
+    """The destination, or what is wrong with the request."""
+    line = REQUEST_LINE.match(head)
+    if line is None:
+        return "this is not an HTTP/1.1 request"
+    is_connect = line[1] == b"CONNECT"
+    authority = line[2] if is_connect else _authority(line[2], head)
+    host, port = split_authority(authority.rpartition(b"@")[2].decode("latin-1"), 443 if is_connect else HTTP_PORT)
+    if not host or not 0 < port < 65536:
+        return "the request names no host"
+    return ProxyRequest(host, port, is_connect)
 
 
 def _authority(target: bytes, head: bytes) -> bytes:
@@ -116,3 +138,49 @@ def _authority(target: bytes, head: bytes) -> bytes:
         return absolute[1]
     host = HOST.search(head)
     return host[1] if host is not None else b""
+
+
+def refusal(status: bytes, reason: str) -> bytes:
+    """A whole answer that says why; the connection is closed after it."""
+    body = f"egress: {reason}\n".encode()
+    head = b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+class Redirector:
+    """Looks at each further request of a connection: one for another host enters anew, on the same transport."""
+
+    def __init__(
+        self, names: WorkloadNames, enter: Enter, sock: socket.socket, remote: tuple[str, int], request: ProxyRequest
+    ) -> None:
+        self._names = names
+        self._enter = enter
+        self._socket = sock
+        self._remote = remote
+        self._request = request
+
+    def ask(self, data: bytes, protocol: ServerProtocol) -> bool:
+        """True where the connection has been taken away from ``protocol``."""
+        end = HEAD_END.search(data)
+        request = read_request(data[: end.end()]) if end is not None else ""
+        if isinstance(request, str) or request == self._request or request.is_connect:
+            return False  # what cannot be read, or belongs here, is the connection manager's to answer
+        transport, read = protocol.let_go()
+        stream = StreamEnd()
+        transport.pause_reading()
+        transport.set_protocol(stream)
+        stream.transport = transport
+        stream.early = read
+        detach(self._redirect(stream, request), "proxy door")
+        return True
+
+    async def _redirect(self, stream: StreamEnd, request: ProxyRequest) -> None:
+        address = await self._names.look_up(request.host, request.port)
+        if stream.transport is None or stream.is_lost:
+            return
+        if isinstance(address, NoAnswer):
+            stream.transport.write(refusal(BAD_GATEWAY, f"{request.host} does not resolve: {address.reason}"))
+            stream.close()
+            return
+        redirect = Redirector(self._names, self._enter, self._socket, self._remote, request).ask
+        self._enter(self._socket, Origin(self._remote, (address, request.port), DOOR, redirect, stream))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sandbox.plan.http_connection_manager import HttpConnectionManager
     from sandbox.proxy.downstream import DownstreamConnection
     from sandbox.proxy.snapshot import NodeRuntime
+    from sandbox.proxy.stream_relay import StreamEnd
     from sandbox.proxy.tls_context import ServerTls
 
 
@@ -27,7 +28,24 @@ class HttpTerminal:
 
     def take(self, connection: DownstreamConnection) -> None:
         """Adopts the socket; what the inspectors peeked at is still unread."""
+        if connection.stream is not None:
+            self._take_stream(connection, connection.stream)
+            return
         detach(self._adopt(connection), "adopt")
+
+    def _take_stream(self, connection: DownstreamConnection, stream: StreamEnd) -> None:
+        """The connection is a transport already (it comes from another connection manager)."""
+        transport = stream.transport
+        if transport is None or self._tls is not None:
+            stream.close()
+            connection.finished()
+            return
+        protocol = self._runtime.new_protocol(connection)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(stream.early)
+        if not transport.is_closing():
+            transport.resume_reading()
 
     async def _adopt(self, connection: DownstreamConnection) -> None:
         if self._tls is not None:

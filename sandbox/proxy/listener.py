@@ -118,7 +118,11 @@ class ConnectionHandler:
         connection.runtime = node
         connection.listener = listener.plan
         if listener.inspectors:
-            Inspection(connection, listener).start()
+            inspection = Inspection(connection, listener)
+            if connection.stream is None:
+                inspection.start()
+            else:
+                inspection.look_at(connection.stream.early)
         else:
             choose_chain(connection, listener)
 
@@ -150,7 +154,10 @@ def choose_chain(connection: DownstreamConnection, listener: ListenerRuntime) ->
 
 def discard(connection: DownstreamConnection) -> None:
     """Closes; the kernel says RST where bytes are unread, FIN otherwise."""
-    connection.socket.close()
+    if connection.stream is not None:
+        connection.stream.close()
+    else:
+        connection.socket.close()
     connection.finished()
 
 
@@ -180,6 +187,11 @@ class Inspection:
         """Begins to look."""
         self._connection.on_abort = self._connection.on_drain = self._abort
         self._peek.start()
+
+    def look_at(self, data: bytes) -> None:
+        """The same for a connection whose first bytes have been read already: what is undecided stays so."""
+        self._inspect(data)
+        self._ended(True)
 
     def _inspect(self, data: bytes) -> bool | None:
         while self._inspectors:

@@ -6,7 +6,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Final
 
-from sandbox.proxy.door import Enter, WorkloadNames
+from sandbox.proxy.door import Enter, Origin, WorkloadNames
 from sandbox.proxy.resolver import NoAnswer
 from sandbox.proxy.tasks import detach
 
@@ -35,4 +35,4 @@ class MapDoor:
             log.warning("%s does not resolve: %s", self._target.host, address.reason)
             sock.close()
             return
-        self._enter(sock, remote, (address, self._target.port), DOOR)
+        self._enter(sock, Origin(remote, (address, self._target.port), DOOR))

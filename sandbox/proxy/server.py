@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.errors import ListenError
 from sandbox.plan.base import SocketAddress
+from sandbox.proxy.door import Origin
 from sandbox.proxy.listener import ConnectionHandler, discard
 from sandbox.proxy.original_dst import original_destination, plain_address
 from sandbox.settings import HostPort
@@ -155,13 +156,16 @@ class Server:
         listener = snapshot.virtual_outbound if destination == local else snapshot.find(*destination)
         self.handler.dispatch(connection, listener, snapshot.node)
 
-    def enter(self, sock: socket.socket, remote: tuple[str, int], destination: tuple[str, int], door: str) -> None:
+    def enter(self, sock: socket.socket, origin: Origin) -> None:
         """A connection whose destination is known: treated as if it had been captured on its way there."""
         snapshot = self.snapshot
+        destination = origin.destination
         if snapshot is None:
             sock.close()
             return
-        connection = self.handler.admit(sock, remote, destination, door)
+        connection = self.handler.admit(sock, origin.remote, destination, origin.door)
+        connection.redirect = origin.redirect
+        connection.stream = origin.stream
         self.handler.dispatch(connection, snapshot.find(*destination), snapshot.node)
 
     def swap(self, snapshot: Snapshot, *, skip_ports: frozenset[int] = frozenset()) -> None:

@@ -8,7 +8,7 @@ import logging
 import socket
 from typing import Final
 
-from sandbox.proxy.door import Enter, WorkloadNames
+from sandbox.proxy.door import Enter, Origin, WorkloadNames
 from sandbox.proxy.resolver import NoAnswer
 from sandbox.proxy.tasks import detach
 
@@ -48,7 +48,7 @@ class Socks5Door:
         if destination is None:
             sock.close()
         else:
-            self._enter(sock, remote, destination, DOOR)
+            self._enter(sock, Origin(remote, destination, DOOR))
 
     async def _handshake(self, sock: socket.socket) -> tuple[str, int] | None:
         loop = asyncio.get_running_loop()
