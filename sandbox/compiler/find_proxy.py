@@ -205,7 +205,7 @@ def _annotated_settings(workload: Workload, problems: Problems) -> ProxyConfig |
     found = Problems()
     documents = [item for chunk in split_documents(text) for item in parse_documents(source, chunk.text, found)]
     node = documents[0] if documents else None
-    reader = ObjectReader(origin.resource, source, open_fields=False)
+    reader = ObjectReader(origin.resource, source, open_fields=False, has_schema=False)
     settings = None
     if isinstance(node, YamlMapping):
         settings = decode_message(ProxyConfig, node, reader, origin.path)
