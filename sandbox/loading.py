@@ -100,7 +100,7 @@ def report_refusals(plan: NodePlan, problems: Problems) -> None:
     from sandbox.match.refusals import refused_patterns
 
     for log, words in refused_access_logs(plan.listeners):
-        problems.report("SBX0551", f"Envoy refuses the access log: {words}", _place(log.because))
+        problems.report("SBX0551", f"Envoy refuses the access log: {' '.join(words.split())}", _place(log.because))
     for route, pattern, words in refused_patterns(plan.route_configurations.values()):
         problems.report("SBX0552", f"RE2 refuses the regular expression {pattern!r}: {words}", _place(route.because))
 

@@ -76,11 +76,11 @@ def _findings(settings: Settings) -> Sequence[Problem]:
     from sandbox.analysis import analyze
     from sandbox.compiler import compile_node
     from sandbox.compiler.push_context import PushContext
-    from sandbox.loading import proxy_of, read_configuration
+    from sandbox.loading import proxy_of, read_configuration, report_refusals
 
     configuration = read_configuration(settings)
     push = PushContext(configuration)
-    compile_node(push, proxy_of(configuration, settings))
+    report_refusals(compile_node(push, proxy_of(configuration, settings)), push.problems)
     return list(dict.fromkeys([*push.problems, *analyze(configuration)]))
 
 

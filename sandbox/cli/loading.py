@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sandbox.loading import proxy_of, read_configuration
+from sandbox.loading import proxy_of, read_configuration, report_refusals
 from sandbox.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def compile_for(settings: Settings) -> Compiled:
     push = PushContext(configuration)
     proxy = proxy_of(configuration, settings)
     plan = compile_node(push, proxy)
+    report_refusals(plan, push.problems)
     errors = len(push.problems.errors)
     if errors:
         click.echo(f"egress: {errors} error{'s' * (errors != 1)} in the configuration: see egress validate", err=True)

@@ -70,6 +70,8 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0526": Code("warning", "a fault is of a kind that Istio does not implement"),
     "SBX0531": Code("warning", "a telemetry provider does not exist or cannot be used"),
     "SBX0532": Code("warning", "the access log format is not JSON"),
+    "SBX0551": Code("error", "Envoy refuses the format or the filter of an access log"),
+    "SBX0552": Code("error", "RE2 refuses a regular expression"),
     "SBX0601": Code("error", "a capture setting cannot be read"),
     "SBX0541": Code("warning", "a gateway's server conflicts with another one and is ignored"),
     "SBX0542": Code("warning", "a gateway's server has no route, so that nothing listens for it"),
