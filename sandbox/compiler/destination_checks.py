@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from sandbox.compiler.names import MESH_GATEWAY
 from sandbox.istio.destination import Destination
+from sandbox.istio.http_route import HTTPRoute
 from sandbox.istio.resource import Resource
-from sandbox.istio.virtual_service import VirtualService
+from sandbox.istio.virtual_service import TCPRoute, TLSRoute, VirtualService
 
 if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
@@ -23,18 +25,22 @@ def check_destinations(
         key = ("destinations", virtual_service.namespace, virtual_service.name)
         if scope.cache.setdefault(key, proxy) is not proxy:
             continue
-        for destination in destinations_of(virtual_service.spec):
+        for destination in mesh_destinations(virtual_service.spec):
             _check(push, proxy, scope, destination)
 
 
-def destinations_of(spec: VirtualService) -> Iterator[Destination]:
-    """All destinations and mirrors."""
-    for http_rule in spec.http:
+def mesh_destinations(spec: VirtualService) -> Iterator[Destination]:
+    """All destinations and mirrors of rules that are not for gateways only."""
+    for http_rule in filter(_is_for_sidecars, spec.http):
         routed = (item.destination for item in http_rule.route)
         mirrored = (http_rule.mirror, *(item.destination for item in http_rule.mirrors))
         yield from (item for item in (*routed, *mirrored) if item is not None)
-    l4_routes = [item for rule in spec.tls for item in rule.route] + [item for rule in spec.tcp for item in rule.route]
-    yield from (item.destination for item in l4_routes if item.destination is not None)
+    for l4_rule in filter(_is_for_sidecars, (*spec.tls, *spec.tcp)):
+        yield from (item.destination for item in l4_rule.route if item.destination is not None)
+
+
+def _is_for_sidecars(rule: HTTPRoute | TLSRoute | TCPRoute) -> bool:
+    return not rule.match or any(not match.gateways or MESH_GATEWAY in match.gateways for match in rule.match)
 
 
 def _check(push: PushContext, proxy: Proxy, scope: SidecarScope, destination: Destination) -> None:

@@ -55,9 +55,15 @@ def build_http_routes(virtual_service: Resource[VirtualService], context: RouteC
             if route is not None:
                 routes.append(route)
             if match is None or (route is not None and route.match is not None and is_catch_all(route.match)):
-                _report_unreachable(rules[index + 1 :], rule, context)
+                if match is None or not _depends_on_client(match):
+                    _report_unreachable(rules[index + 1 :], rule, context)
                 return tuple(routes)
     return tuple(routes)
+
+
+def _depends_on_client(match: HTTPMatchRequest) -> bool:
+    """Whether the match applies to some ports, gateways or clients only, so that others get past it."""
+    return bool(match.port or match.gateways or match.source_labels or match.source_namespace)
 
 
 def _report_unreachable(rest: tuple[HTTPRoute, ...], catch_all: HTTPRoute, context: RouteContext) -> None:

@@ -113,6 +113,26 @@ def test_nothing_after_a_catch_all_is_made_and_that_is_told() -> None:
     assert world.codes.count("SBX0521") == 1
 
 
+def test_a_catch_all_for_some_clients_only_makes_nothing_unreachable() -> None:
+    world = told(
+        ENTRY,
+        virtual_service(
+            "egress",
+            """
+            hosts: [a.example.com]
+            gateways: [mesh, egress]
+            http:
+            - match: [{gateways: [mesh], port: 80}]
+              route: [{destination: {host: a.example.com}}]
+            - match: [{gateways: [egress], port: 80}]
+              route: [{destination: {host: only.at.the.gateway, subset: v1}}]
+            """,
+        ),
+    )
+    assert len(world.routes_of("80", "a.example.com:80")) == 1
+    assert world.codes == []
+
+
 def test_names_of_rule_and_match_are_joined() -> None:
     http = f"- match: [{{name: m, uri: {{prefix: /a}}}}, {{uri: {{prefix: /b}}}}]\n  name: r\n  {TO_A}"
     assert [route.name for route in routes(http)] == ["r.m", "r"]
