@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sandbox.access_log.format import compile_access_log
+from sandbox.access_log.format import LogEnvironment, compile_access_log
 from sandbox.access_log.stream_info import StreamInfo
 from sandbox.match.filter_chain_table import FilterChainTable
 from sandbox.match.listener_table import ListenerTable
@@ -89,6 +90,7 @@ class NodeRuntime:
             plan.clusters, ClusterEnvironment(self.loop, self.resolver, self.random, self.secrets)
         )
         self._loggers: dict[tuple[int, ...], StreamLogger] = {}
+        self._log_environment = log_environment(plan.workload)
 
     def stream_logger(self, access_logs: Sequence[AccessLog]) -> StreamLogger:
         """Compiles the access logs (the same ones compile once); what is no file log is exported, not written."""
@@ -99,11 +101,18 @@ class NodeRuntime:
         logs = []
         for each in access_logs:
             if isinstance(each.typed_config, FileAccessLog):
-                compiled = compile_access_log(each)
+                compiled = compile_access_log(each, self._log_environment)
                 if compiled is not None:
                     logs.append((compiled.line, self.surroundings.sink.writer(compiled.path)))
         logger = self._loggers[key] = StreamLogger(logs, self.surroundings.subscribers)
         return logger
+
+
+def log_environment(workload: str) -> LogEnvironment:
+    """What ``%HOSTNAME%`` and ``%ENVIRONMENT(X)%`` print: as in the workload's pod, else as in our own process."""
+    namespace, _, name = workload.rpartition("/")
+    in_pod = {"HOSTNAME": name, "POD_NAME": name, "POD_NAMESPACE": namespace}
+    return LogEnvironment(hostname=name, variables={**os.environ, **in_pod})
 
 
 class Snapshot:
