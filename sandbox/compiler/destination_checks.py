@@ -35,8 +35,9 @@ def mesh_destinations(spec: VirtualService) -> Iterator[Destination]:
         routed = (item.destination for item in http_rule.route)
         mirrored = (http_rule.mirror, *(item.destination for item in http_rule.mirrors))
         yield from (item for item in (*routed, *mirrored) if item is not None)
-    for l4_rule in filter(_is_for_sidecars, (*spec.tls, *spec.tcp)):
-        yield from (item.destination for item in l4_rule.route if item.destination is not None)
+    tls = [item for rule in spec.tls if _is_for_sidecars(rule) for item in rule.route]
+    tcp = [item for rule in spec.tcp if _is_for_sidecars(rule) for item in rule.route]
+    yield from (item.destination for item in tls + tcp if item.destination is not None)
 
 
 def _is_for_sidecars(rule: HTTPRoute | TLSRoute | TCPRoute) -> bool:
