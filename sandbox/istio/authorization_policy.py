@@ -14,7 +14,10 @@ AuthorizationAction = Literal["ALLOW", "DENY", "AUDIT", "CUSTOM"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationProvider(Message):
-    """``istio.security.v1beta1.AuthorizationPolicy.ExtensionProvider``."""
+    """The external authorizer of a CUSTOM policy, by its name in the mesh configuration.
+
+    ``istio.security.v1beta1.AuthorizationPolicy.ExtensionProvider``
+    """
 
     name: str = ""
 
@@ -50,7 +53,7 @@ class Source(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class From(Message):
-    """``istio.security.v1beta1.Rule.From``."""
+    """``istio.security.v1beta1.Rule.From``: one source; several are alternatives."""
 
     source: Source | None = None
 
@@ -71,7 +74,7 @@ class Operation(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class To(Message):
-    """``istio.security.v1beta1.Rule.To``."""
+    """``istio.security.v1beta1.Rule.To``: one operation; several are alternatives."""
 
     operation: Operation | None = None
 

@@ -12,7 +12,7 @@ from sandbox.istio.scalars import Int32, UInt32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionKeepalive(Message):
-    """``istio.networking.v1alpha3.ConnectionPoolSettings.HTTPSettings.ConnectionKeepalive``."""
+    """``istio.networking.v1alpha3.ConnectionPoolSettings.HTTPSettings.ConnectionKeepalive``: HTTP/2 pings."""
 
     interval: timedelta | None = None
     timeout: timedelta | None = None
@@ -24,7 +24,7 @@ H2UpgradePolicy = Literal["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPSettings(Message):
-    """``istio.networking.v1alpha3.ConnectionPoolSettings.HTTPSettings``."""
+    """``istio.networking.v1alpha3.ConnectionPoolSettings.HTTPSettings``: limits and timeouts of HTTP connections."""
 
     http1_max_pending_requests: Int32 = 0
     http2_max_requests: Int32 = 0
@@ -39,7 +39,10 @@ class HTTPSettings(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpKeepalive(Message):
-    """``istio.networking.v1alpha3.ConnectionPoolSettings.TCPSettings.TcpKeepalive``."""
+    """SO_KEEPALIVE; zero probes means the system's number.
+
+    ``istio.networking.v1alpha3.ConnectionPoolSettings.TCPSettings.TcpKeepalive``
+    """
 
     probes: UInt32 = 0
     time: timedelta | None = None
@@ -48,7 +51,7 @@ class TcpKeepalive(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TCPSettings(Message):
-    """``istio.networking.v1alpha3.ConnectionPoolSettings.TCPSettings``."""
+    """``istio.networking.v1alpha3.ConnectionPoolSettings.TCPSettings``: limits and timeouts of connections."""
 
     max_connections: Int32 = 0
     connect_timeout: timedelta | None = None

@@ -30,7 +30,7 @@ ApplyTo = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.ClusterMatch``."""
+    """``istio.networking.v1alpha3.EnvoyFilter.ClusterMatch``: a cluster by service, subset and port."""
 
     port_number: UInt32 = 0
     service: str = ""
@@ -40,14 +40,17 @@ class ClusterMatch(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubFilterMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch.SubFilterMatch``."""
+    """A filter inside a network filter, by name.
+
+    ``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch.SubFilterMatch``
+    """
 
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch.FilterMatch``."""
+    """``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch.FilterMatch``: a network filter by name."""
 
     name: str = ""
     sub_filter: SubFilterMatch | None = None
@@ -55,7 +58,10 @@ class FilterMatch(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterChainMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch.FilterChainMatch``."""
+    """A filter chain by name, SNI, protocols or port.
+
+    ``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch.FilterChainMatch``
+    """
 
     name: str = ""
     sni: str = ""
@@ -68,7 +74,7 @@ class FilterChainMatch(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch``."""
+    """``istio.networking.v1alpha3.EnvoyFilter.ListenerMatch``: a listener by port and filter chain."""
 
     port_number: UInt32 = 0
     port_name: str = ""
@@ -83,7 +89,7 @@ PatchContext = Literal["ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.ProxyMatch``."""
+    """``istio.networking.v1alpha3.EnvoyFilter.ProxyMatch``: proxies by version and metadata."""
 
     proxy_version: str = ""
     metadata: Mapping[str, str] = EMPTY
@@ -95,7 +101,7 @@ RouteAction = Literal["ANY", "ROUTE", "REDIRECT", "DIRECT_RESPONSE"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.RouteConfigurationMatch.RouteMatch``."""
+    """``istio.networking.v1alpha3.EnvoyFilter.RouteConfigurationMatch.RouteMatch``: a route by name and action."""
 
     name: str = ""
     action: RouteAction = "ANY"
@@ -103,7 +109,10 @@ class RouteMatch(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualHostMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.RouteConfigurationMatch.VirtualHostMatch``."""
+    """A virtual host by name, domain or route.
+
+    ``istio.networking.v1alpha3.EnvoyFilter.RouteConfigurationMatch.VirtualHostMatch``
+    """
 
     name: str = ""
     domain_name: str = ""
@@ -112,7 +121,10 @@ class VirtualHostMatch(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteConfigurationMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.RouteConfigurationMatch``."""
+    """A route configuration by port, gateway or name.
+
+    ``istio.networking.v1alpha3.EnvoyFilter.RouteConfigurationMatch``
+    """
 
     port_number: UInt32 = 0
     port_name: str = ""
@@ -123,14 +135,17 @@ class RouteConfigurationMatch(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaypointSubFilterMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch.FilterMatch.SubFilterMatch``."""
+    """A filter inside that filter, by name.
+
+    ``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch.FilterMatch.SubFilterMatch``
+    """
 
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaypointFilterMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch.FilterMatch``."""
+    """``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch.FilterMatch``: a filter of a waypoint, by name."""
 
     name: str = ""
     sub_filter: WaypointSubFilterMatch | None = None
@@ -138,14 +153,14 @@ class WaypointFilterMatch(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaypointRouteMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch.RouteMatch``."""
+    """``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch.RouteMatch``: a route of a waypoint, by name."""
 
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaypointMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch``."""
+    """``istio.networking.v1alpha3.EnvoyFilter.WaypointMatch``: something of a waypoint proxy."""
 
     port_number: UInt32 = 0
     route: WaypointRouteMatch | None = None
@@ -154,7 +169,7 @@ class WaypointMatch(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyConfigObjectMatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.EnvoyConfigObjectMatch``."""
+    """``istio.networking.v1alpha3.EnvoyFilter.EnvoyConfigObjectMatch``: which objects a patch is for."""
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("listener", "route_configuration", "cluster", "waypoint"),)
 
@@ -185,7 +200,7 @@ PatchOperation = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.Patch``."""
+    """``istio.networking.v1alpha3.EnvoyFilter.Patch``: what is done to a matching object."""
 
     operation: PatchOperation = "INVALID"
     value: Mapping[str, object] | None = None
@@ -194,7 +209,7 @@ class Patch(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyConfigObjectPatch(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter.EnvoyConfigObjectPatch``."""
+    """``istio.networking.v1alpha3.EnvoyFilter.EnvoyConfigObjectPatch``: one patch with its match."""
 
     apply_to: ApplyTo = "INVALID"
     match: EnvoyConfigObjectMatch | None = None

@@ -28,7 +28,10 @@ from sandbox.istio.tracing_providers import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyExternalAuthorizationRequestBody(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyExternalAuthorizationRequestBody``."""
+    """How much of a request's body an authorizer sees.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyExternalAuthorizationRequestBody``
+    """
 
     max_request_bytes: UInt32 = 0
     allow_partial_message: bool = False
@@ -37,7 +40,10 @@ class EnvoyExternalAuthorizationRequestBody(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyExternalAuthorizationGrpcProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyExternalAuthorizationGrpcProvider``."""
+    """An authorizer asked by gRPC.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyExternalAuthorizationGrpcProvider``
+    """
 
     service: str = ""
     port: UInt32 = 0
@@ -50,7 +56,10 @@ class EnvoyExternalAuthorizationGrpcProvider(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyExternalAuthorizationHttpProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyExternalAuthorizationHttpProvider``."""
+    """An authorizer asked by HTTP.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyExternalAuthorizationHttpProvider``
+    """
 
     service: str = ""
     port: UInt32 = 0
@@ -70,12 +79,12 @@ class EnvoyExternalAuthorizationHttpProvider(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrometheusMetricsProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.PrometheusMetricsProvider``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.PrometheusMetricsProvider``: metrics for Prometheus."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SDSProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.SDSProvider``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.SDSProvider``: a server of secrets."""
 
     name: str = ""
     service: str = ""
@@ -84,7 +93,10 @@ class SDSProvider(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtensionProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider``."""
+    """A named provider of logs, traces, metrics or authorization.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider``
+    """
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (
         (

@@ -13,7 +13,10 @@ from sandbox.istio.scalars import UInt32, UInt64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPCookieAttribute(Message):
-    """``istio.networking.v1alpha3.LoadBalancerSettings.ConsistentHashLB.HTTPCookie.Attribute``."""
+    """An attribute of a made cookie, as SameSite.
+
+    ``istio.networking.v1alpha3.LoadBalancerSettings.ConsistentHashLB.HTTPCookie.Attribute``
+    """
 
     name: str = ""
     value: str = ""
@@ -21,7 +24,10 @@ class HTTPCookieAttribute(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPCookie(Message):
-    """``istio.networking.v1alpha3.LoadBalancerSettings.ConsistentHashLB.HTTPCookie``."""
+    """The cookie whose value is hashed, made if missing.
+
+    ``istio.networking.v1alpha3.LoadBalancerSettings.ConsistentHashLB.HTTPCookie``
+    """
 
     name: str = ""
     path: str = ""
@@ -31,14 +37,20 @@ class HTTPCookie(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MagLev(Message):
-    """``istio.networking.v1alpha3.LoadBalancerSettings.ConsistentHashLB.MagLev``."""
+    """The Maglev table; its size is a prime.
+
+    ``istio.networking.v1alpha3.LoadBalancerSettings.ConsistentHashLB.MagLev``
+    """
 
     table_size: UInt64 = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RingHash(Message):
-    """``istio.networking.v1alpha3.LoadBalancerSettings.ConsistentHashLB.RingHash``."""
+    """The hash ring and its least size.
+
+    ``istio.networking.v1alpha3.LoadBalancerSettings.ConsistentHashLB.RingHash``
+    """
 
     minimum_ring_size: UInt64 = 0
 
@@ -67,7 +79,10 @@ SimpleLB = Literal["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalityDistribute(Message):
-    """``istio.networking.v1alpha3.LocalityLoadBalancerSetting.Distribute``."""
+    """Shares in percent from one locality to others.
+
+    ``istio.networking.v1alpha3.LocalityLoadBalancerSetting.Distribute``
+    """
 
     from_: str = ""
     to: Mapping[str, UInt32] = EMPTY
@@ -75,7 +90,7 @@ class LocalityDistribute(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalityFailover(Message):
-    """``istio.networking.v1alpha3.LocalityLoadBalancerSetting.Failover``."""
+    """``istio.networking.v1alpha3.LocalityLoadBalancerSetting.Failover``: the region that takes over from another."""
 
     from_: str = ""
     to: str = ""
@@ -102,7 +117,7 @@ class WarmupConfiguration(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneAwareFailover(Message):
-    """``istio.networking.v1alpha3.ZoneAwareLoadBalancerSetting.Failover``."""
+    """``istio.networking.v1alpha3.ZoneAwareLoadBalancerSetting.Failover``: the region that takes over from another."""
 
     from_: str = ""
     to: str = ""

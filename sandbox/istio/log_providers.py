@@ -12,7 +12,10 @@ from sandbox.istio.scalars import UInt32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyFileLogFormat(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyFileAccessLogProvider.LogFormat``."""
+    """One text, or labels that make a JSON object.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyFileAccessLogProvider.LogFormat``
+    """
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "labels"),)
 
@@ -22,7 +25,10 @@ class EnvoyFileLogFormat(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyFileAccessLogProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyFileAccessLogProvider``."""
+    """An access log written to a file.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyFileAccessLogProvider``
+    """
 
     path: str = ""
     log_format: EnvoyFileLogFormat | None = None
@@ -31,7 +37,10 @@ class EnvoyFileAccessLogProvider(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyHttpGrpcV3LogProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyHttpGrpcV3LogProvider``."""
+    """An access log of HTTP requests sent by gRPC.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyHttpGrpcV3LogProvider``
+    """
 
     service: str = ""
     port: UInt32 = 0
@@ -44,7 +53,10 @@ class EnvoyHttpGrpcV3LogProvider(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyTcpGrpcV3LogProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyTcpGrpcV3LogProvider``."""
+    """An access log of connections sent by gRPC.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyTcpGrpcV3LogProvider``
+    """
 
     service: str = ""
     port: UInt32 = 0
@@ -54,7 +66,10 @@ class EnvoyTcpGrpcV3LogProvider(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTelemetryLogFormat(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyOpenTelemetryLogProvider.LogFormat``."""
+    """The body's text and the attributes.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyOpenTelemetryLogProvider.LogFormat``
+    """
 
     text: str = ""
     labels: Mapping[str, object] | None = None
@@ -62,7 +77,10 @@ class OpenTelemetryLogFormat(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyOpenTelemetryLogProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyOpenTelemetryLogProvider``."""
+    """An access log sent as OpenTelemetry records.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.EnvoyOpenTelemetryLogProvider``
+    """
 
     service: str = ""
     port: UInt32 = 0

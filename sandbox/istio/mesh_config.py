@@ -25,7 +25,7 @@ from sandbox.istio.scalars import Int32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate(Message):
-    """``istio.mesh.v1alpha1.Certificate``."""
+    """``istio.mesh.v1alpha1.Certificate``: a certificate that istiod makes for DNS names."""
 
     secret_name: str = ""
     dns_names: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ Resource = Literal["SERVICE_REGISTRY"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigSource(Message):
-    """``istio.mesh.v1alpha1.ConfigSource``."""
+    """``istio.mesh.v1alpha1.ConfigSource``: where istiod reads configuration."""
 
     address: str = ""
     tls_settings: ClientTLSSettings | None = None
@@ -50,7 +50,7 @@ AccessLogEncoding = Literal["TEXT", "JSON"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CA(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.CA``."""
+    """``istio.mesh.v1alpha1.MeshConfig.CA``: an external certificate authority."""
 
     address: str = ""
     tls_settings: ClientTLSSettings | None = None
@@ -60,7 +60,7 @@ class CA(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateData(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.CertificateData``."""
+    """``istio.mesh.v1alpha1.MeshConfig.CertificateData``: a trusted certificate, as text or by address."""
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("pem", "spiffe_bundle_url"),)
 
@@ -72,7 +72,7 @@ class CertificateData(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultProviders(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.DefaultProviders``."""
+    """``istio.mesh.v1alpha1.MeshConfig.DefaultProviders``: the providers Telemetry uses where it names none."""
 
     tracing: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class DefaultProviders(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultTrafficPolicy(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.DefaultTrafficPolicy``."""
+    """``istio.mesh.v1alpha1.MeshConfig.DefaultTrafficPolicy``: limits where no DestinationRule sets them."""
 
     connection_pool: ConnectionPoolSettings | None = None
     outlier_detection: OutlierDetection | None = None
@@ -99,7 +99,7 @@ NormalizationType = Literal["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyPathNormalization(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ProxyPathNormalization``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ProxyPathNormalization``: how request paths are cleaned before matching."""
 
     normalization: NormalizationType = "DEFAULT"
 
@@ -110,7 +110,7 @@ MeshTLSProtocol = Literal["TLS_AUTO", "TLSV1_2", "TLSV1_3"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSConfig(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.TLSConfig``."""
+    """``istio.mesh.v1alpha1.MeshConfig.TLSConfig``: versions, ciphers and curves."""
 
     min_protocol_version: MeshTLSProtocol = "TLS_AUTO"
     ecdh_curves: tuple[str, ...] = ()

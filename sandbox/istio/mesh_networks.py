@@ -12,7 +12,10 @@ from sandbox.istio.scalars import UInt32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IstioNetworkGateway(Message):
-    """``istio.mesh.v1alpha1.Network.IstioNetworkGateway``."""
+    """An address or a service through which a network is reached.
+
+    ``istio.mesh.v1alpha1.Network.IstioNetworkGateway``
+    """
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("registry_service_name", "address"),)
 
@@ -24,7 +27,7 @@ class IstioNetworkGateway(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkEndpoints(Message):
-    """``istio.mesh.v1alpha1.Network.NetworkEndpoints``."""
+    """``istio.mesh.v1alpha1.Network.NetworkEndpoints``: endpoints of a network, by address range or registry."""
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("from_cidr", "from_registry"),)
 
@@ -34,7 +37,7 @@ class NetworkEndpoints(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network(Message):
-    """``istio.mesh.v1alpha1.Network``."""
+    """``istio.mesh.v1alpha1.Network``: endpoints and gateways of a network."""
 
     endpoints: tuple[NetworkEndpoints, ...] = ()
     gateways: tuple[IstioNetworkGateway, ...] = ()
@@ -42,6 +45,6 @@ class Network(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshNetworks(Message):
-    """``istio.mesh.v1alpha1.MeshNetworks``."""
+    """``istio.mesh.v1alpha1.MeshNetworks``: networks by name."""
 
     networks: Mapping[str, Network] = EMPTY

@@ -11,14 +11,14 @@ from sandbox.istio.message import EMPTY, Message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettingsSettings(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ServiceSettings.Settings``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ServiceSettings.Settings``: whether the hosts stay within their cluster."""
 
     cluster_local: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ServiceSettings``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ServiceSettings``: settings for some hosts."""
 
     settings: ServiceSettingsSettings | None = None
     hosts: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class ServiceSettings(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSelectorRequirement(Message):
-    """``istio.mesh.v1alpha1.LabelSelectorRequirement``."""
+    """``istio.mesh.v1alpha1.LabelSelectorRequirement``: a label, an operator and values."""
 
     key: str = ""
     operator: str = ""
@@ -35,7 +35,7 @@ class LabelSelectorRequirement(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSelector(Message):
-    """``istio.mesh.v1alpha1.LabelSelector``."""
+    """``istio.mesh.v1alpha1.LabelSelector``: labels that must be there, and conditions on labels."""
 
     matchLabels: Mapping[str, str] = EMPTY
     matchExpressions: tuple[LabelSelectorRequirement, ...] = ()
@@ -47,7 +47,7 @@ Scope = Literal["LOCAL", "GLOBAL"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceScopeConfigs(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ServiceScopeConfigs``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ServiceScopeConfigs``: which services other clusters see."""
 
     namespace_selector: LabelSelector | None = None
     services_selector: LabelSelector | None = None
@@ -56,7 +56,7 @@ class ServiceScopeConfigs(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisibilityMatchRule(Message):
-    """``istio.mesh.v1alpha1.ServiceEntryVisibility.MatchRule``."""
+    """``istio.mesh.v1alpha1.ServiceEntryVisibility.MatchRule``: namespaces a policy is for."""
 
     namespace_selector: LabelSelector | None = None
 
@@ -67,7 +67,7 @@ Visibility = Literal["VISIBILITY_UNSPECIFIED", "NONE", "NAMESPACE", "PUBLIC"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisibilityPolicy(Message):
-    """``istio.mesh.v1alpha1.ServiceEntryVisibility.Policy``."""
+    """``istio.mesh.v1alpha1.ServiceEntryVisibility.Policy``: a visibility for the namespaces that match."""
 
     visibility: Visibility = "VISIBILITY_UNSPECIFIED"
     matching_rules: tuple[VisibilityMatchRule, ...] = ()
@@ -75,7 +75,7 @@ class VisibilityPolicy(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceEntryVisibility(Message):
-    """``istio.mesh.v1alpha1.ServiceEntryVisibility``."""
+    """``istio.mesh.v1alpha1.ServiceEntryVisibility``: who sees whose ServiceEntries."""
 
     default_visibility: Visibility = "VISIBILITY_UNSPECIFIED"
     apply_to_sidecars: bool = False

@@ -14,7 +14,7 @@ OutboundTrafficMode = Literal["REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_D
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundTrafficPolicy(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.OutboundTrafficPolicy``."""
+    """``istio.mesh.v1alpha1.MeshConfig.OutboundTrafficPolicy``: what happens to destinations outside the registry."""
 
     mode: OutboundTrafficMode = "REGISTRY_ONLY"
     tls: ClientTLSSettings | None = None
@@ -26,6 +26,6 @@ InboundTrafficMode = Literal["PASSTHROUGH", "LOCALHOST"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundTrafficPolicy(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.InboundTrafficPolicy``."""
+    """``istio.mesh.v1alpha1.MeshConfig.InboundTrafficPolicy``: how inbound connections reach the application."""
 
     mode: InboundTrafficMode = "PASSTHROUGH"

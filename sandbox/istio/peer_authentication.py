@@ -16,7 +16,7 @@ MutualTLSMode = Literal["UNSET", "DISABLE", "PERMISSIVE", "STRICT"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MutualTLS(Message):
-    """``istio.security.v1beta1.PeerAuthentication.MutualTLS``."""
+    """``istio.security.v1beta1.PeerAuthentication.MutualTLS``: whether clients must use mutual TLS."""
 
     mode: MutualTLSMode = "UNSET"
 

@@ -11,7 +11,7 @@ from sandbox.istio.message import Message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpHeader(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.HttpHeader``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.HttpHeader``: a header sent with each export."""
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("value", "env_name"),)
 
@@ -22,7 +22,7 @@ class HttpHeader(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpService(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.HttpService``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.HttpService``: an export by HTTP."""
 
     path: str = ""
     timeout: timedelta | None = None
@@ -31,7 +31,7 @@ class HttpService(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrpcService(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.GrpcService``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.GrpcService``: an export by gRPC."""
 
     timeout: timedelta | None = None
     initial_metadata: tuple[HttpHeader, ...] = ()

@@ -20,7 +20,7 @@ from sandbox.istio.workload_proxy_config import ProxyImage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SDS(Message):
-    """``istio.mesh.v1alpha1.SDS``."""
+    """``istio.mesh.v1alpha1.SDS``: paths of a server of secrets."""
 
     enabled: bool = False
     k8s_sa_jwt_path: str = ""
@@ -28,12 +28,12 @@ class SDS(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyProtocolConfiguration(Message):
-    """``istio.mesh.v1alpha1.Topology.ProxyProtocolConfiguration``."""
+    """``istio.mesh.v1alpha1.Topology.ProxyProtocolConfiguration``: the proxy in front sends the PROXY protocol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology(Message):
-    """``istio.mesh.v1alpha1.Topology``."""
+    """``istio.mesh.v1alpha1.Topology``: proxies in front of this one, and what is believed of them."""
 
     num_trusted_proxies: UInt32 = 0
     forward_client_cert_details: ForwardClientCertDetails = "UNDEFINED"
@@ -42,7 +42,7 @@ class Topology(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CryptoMb(Message):
-    """``istio.mesh.v1alpha1.PrivateKeyProvider.CryptoMb``."""
+    """``istio.mesh.v1alpha1.PrivateKeyProvider.CryptoMb``: private keys by vector instructions."""
 
     poll_delay: timedelta | None = None
     fallback: bool | None = None
@@ -50,7 +50,7 @@ class CryptoMb(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QAT(Message):
-    """``istio.mesh.v1alpha1.PrivateKeyProvider.QAT``."""
+    """``istio.mesh.v1alpha1.PrivateKeyProvider.QAT``: private keys by QuickAssist."""
 
     poll_delay: timedelta | None = None
     fallback: bool | None = None
@@ -58,7 +58,7 @@ class QAT(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateKeyProvider(Message):
-    """``istio.mesh.v1alpha1.PrivateKeyProvider``."""
+    """``istio.mesh.v1alpha1.PrivateKeyProvider``: hardware that handles private keys."""
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("cryptomb", "qat"),)
 
@@ -75,7 +75,7 @@ InboundInterceptionMode = Literal["REDIRECT", "TPROXY", "NONE"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyStatsMatcher(Message):
-    """``istio.mesh.v1alpha1.ProxyConfig.ProxyStatsMatcher``."""
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyStatsMatcher``: which statistics are kept."""
 
     inclusion_prefixes: tuple[str, ...] = ()
     inclusion_suffixes: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ TracingServiceName = Literal["APP_LABEL_AND_NAMESPACE", "CANONICAL_NAME_ONLY", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteService(Message):
-    """``istio.mesh.v1alpha1.RemoteService``."""
+    """``istio.mesh.v1alpha1.RemoteService``: an address with its TLS and keep-alive."""
 
     address: str = ""
     tls_settings: ClientTLSSettings | None = None

@@ -32,7 +32,7 @@ ConnectionProfile = Literal["SIDECAR", "EDGE"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSettings(Message):
-    """``istio.mesh.v1alpha1.ProxyConfig.ConnectionSettings``."""
+    """``istio.mesh.v1alpha1.ProxyConfig.ConnectionSettings``: limits and timeouts of downstream connections."""
 
     profile: ConnectionProfile = "SIDECAR"
     listener_per_connection_buffer_limit_bytes: Int32 | None = None

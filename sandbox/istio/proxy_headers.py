@@ -15,14 +15,14 @@ ForwardClientCertDetails = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptCountHeader(Message):
-    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.AttemptCount``."""
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.AttemptCount``: x-envoy-attempt-count."""
 
     disabled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyDebugHeaders(Message):
-    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.EnvoyDebugHeaders``."""
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.EnvoyDebugHeaders``: x-envoy-decorator-operation and its like."""
 
     disabled: bool | None = None
 
@@ -33,21 +33,21 @@ MetadataExchangeMode = Literal["UNDEFINED", "IN_MESH"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataExchangeHeaders(Message):
-    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.MetadataExchangeHeaders``."""
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.MetadataExchangeHeaders``: x-envoy-peer-metadata."""
 
     mode: MetadataExchangeMode = "UNDEFINED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestIdHeader(Message):
-    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.RequestId``."""
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.RequestId``: x-request-id."""
 
     disabled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerHeader(Message):
-    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.Server``."""
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.Server``: the header server, and its value."""
 
     disabled: bool | None = None
     value: str = ""
@@ -55,7 +55,10 @@ class ServerHeader(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetCurrentClientCertDetails(Message):
-    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.SetCurrentClientCertDetails``."""
+    """What x-forwarded-client-cert says.
+
+    ``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.SetCurrentClientCertDetails``
+    """
 
     subject: bool | None = None
     cert: bool | None = None
@@ -66,21 +69,21 @@ class SetCurrentClientCertDetails(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XForwardedHost(Message):
-    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.XForwardedHost``."""
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.XForwardedHost``: x-forwarded-host."""
 
     enabled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XForwardedPort(Message):
-    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.XForwardedPort``."""
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders.XForwardedPort``: x-forwarded-port."""
 
     enabled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyHeaders(Message):
-    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders``."""
+    """``istio.mesh.v1alpha1.ProxyConfig.ProxyHeaders``: headers the proxy adds, each of which can be switched off."""
 
     forwarded_client_cert: ForwardClientCertDetails = "UNDEFINED"
     set_current_client_cert_details: SetCurrentClientCertDetails | None = None

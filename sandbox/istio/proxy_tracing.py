@@ -13,7 +13,7 @@ from sandbox.istio.scalars import Int64, UInt32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentTag(Message):
-    """``istio.mesh.v1alpha1.Tracing.Environment``."""
+    """``istio.mesh.v1alpha1.Tracing.Environment``: an environment variable of the proxy."""
 
     name: str = ""
     default_value: str = ""
@@ -21,14 +21,14 @@ class EnvironmentTag(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiteralTag(Message):
-    """``istio.mesh.v1alpha1.Tracing.Literal``."""
+    """``istio.mesh.v1alpha1.Tracing.Literal``: a fixed value."""
 
     value: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestHeaderTag(Message):
-    """``istio.mesh.v1alpha1.Tracing.RequestHeader``."""
+    """``istio.mesh.v1alpha1.Tracing.RequestHeader``: a request header."""
 
     name: str = ""
     default_value: str = ""
@@ -36,7 +36,7 @@ class RequestHeaderTag(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomTag(Message):
-    """``istio.mesh.v1alpha1.Tracing.CustomTag``."""
+    """``istio.mesh.v1alpha1.Tracing.CustomTag``: where the value of a tag comes from."""
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("literal", "environment", "header"),)
 
@@ -47,14 +47,14 @@ class CustomTag(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Datadog(Message):
-    """``istio.mesh.v1alpha1.Tracing.Datadog``."""
+    """``istio.mesh.v1alpha1.Tracing.Datadog``: the address of a Datadog agent."""
 
     address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lightstep(Message):
-    """``istio.mesh.v1alpha1.Tracing.Lightstep``."""
+    """``istio.mesh.v1alpha1.Tracing.Lightstep``: address and token of Lightstep."""
 
     address: str = ""
     access_token: str = ""
@@ -66,7 +66,7 @@ TraceContext = Literal["UNSPECIFIED", "W3C_TRACE_CONTEXT", "GRPC_BIN", "CLOUD_TR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenCensusAgent(Message):
-    """``istio.mesh.v1alpha1.Tracing.OpenCensusAgent``."""
+    """``istio.mesh.v1alpha1.Tracing.OpenCensusAgent``: address and formats of an OpenCensus agent."""
 
     address: str = ""
     context: tuple[TraceContext, ...] = ()
@@ -74,7 +74,7 @@ class OpenCensusAgent(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stackdriver(Message):
-    """``istio.mesh.v1alpha1.Tracing.Stackdriver``."""
+    """``istio.mesh.v1alpha1.Tracing.Stackdriver``: limits of spans for Google Cloud."""
 
     debug: bool = False
     max_number_of_attributes: Int64 | None = None
@@ -84,14 +84,14 @@ class Stackdriver(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zipkin(Message):
-    """``istio.mesh.v1alpha1.Tracing.Zipkin``."""
+    """``istio.mesh.v1alpha1.Tracing.Zipkin``: the address of a Zipkin collector."""
 
     address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracing(Message):
-    """``istio.mesh.v1alpha1.Tracing``."""
+    """``istio.mesh.v1alpha1.Tracing``: where spans go, and how many."""
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (
         ("zipkin", "lightstep", "datadog", "stackdriver", "open_census_agent"),

@@ -15,7 +15,7 @@ JWTRequirement = Literal["OPTIONAL", "REQUIRED"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimToHeader(Message):
-    """``istio.security.v1beta1.ClaimToHeader``."""
+    """``istio.security.v1beta1.ClaimToHeader``: a claim of the token copied into a request header."""
 
     header: str = ""
     claim: str = ""
@@ -23,7 +23,7 @@ class ClaimToHeader(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JWTHeader(Message):
-    """``istio.security.v1beta1.JWTHeader``."""
+    """``istio.security.v1beta1.JWTHeader``: a header that carries the token, and the text before it."""
 
     name: str = ""
     prefix: str = ""

@@ -19,7 +19,7 @@ class WorkloadSelector(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortSelector(Message):
-    """``istio.type.v1beta1.PortSelector``."""
+    """``istio.type.v1beta1.PortSelector``: a port by number."""
 
     number: UInt32 = 0
 

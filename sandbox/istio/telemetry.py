@@ -24,14 +24,14 @@ WorkloadMode = Literal["CLIENT_AND_SERVER", "CLIENT", "SERVER"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSelector(Message):
-    """``istio.telemetry.v1alpha1.AccessLogging.LogSelector``."""
+    """``istio.telemetry.v1alpha1.AccessLogging.LogSelector``: clients, servers or both."""
 
     mode: WorkloadMode = "CLIENT_AND_SERVER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderRef(Message):
-    """``istio.telemetry.v1alpha1.ProviderRef``."""
+    """``istio.telemetry.v1alpha1.ProviderRef``: an extension provider by name."""
 
     name: str = ""
 
@@ -64,7 +64,7 @@ IstioMetric = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSelector(Message):
-    """``istio.telemetry.v1alpha1.MetricSelector``."""
+    """``istio.telemetry.v1alpha1.MetricSelector``: a metric of Istio, or one by its own name."""
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("metric", "custom_metric"),)
 
@@ -79,7 +79,7 @@ TagOperation = Literal["UPSERT", "REMOVE"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagOverride(Message):
-    """``istio.telemetry.v1alpha1.MetricsOverrides.TagOverride``."""
+    """``istio.telemetry.v1alpha1.MetricsOverrides.TagOverride``: a tag set or removed."""
 
     operation: TagOperation = "UPSERT"
     value: str = ""
@@ -87,7 +87,7 @@ class TagOverride(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsOverrides(Message):
-    """``istio.telemetry.v1alpha1.MetricsOverrides``."""
+    """``istio.telemetry.v1alpha1.MetricsOverrides``: changes to the metrics that match."""
 
     match: MetricSelector | None = None
     disabled: bool | None = None
@@ -96,7 +96,7 @@ class MetricsOverrides(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics(Message):
-    """``istio.telemetry.v1alpha1.Metrics``."""
+    """``istio.telemetry.v1alpha1.Metrics``: metrics sent to some providers."""
 
     providers: tuple[ProviderRef, ...] = ()
     overrides: tuple[MetricsOverrides, ...] = ()
@@ -105,7 +105,7 @@ class Metrics(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentTag(Message):
-    """``istio.telemetry.v1alpha1.Tracing.Environment``."""
+    """``istio.telemetry.v1alpha1.Tracing.Environment``: an environment variable of the proxy."""
 
     name: str = ""
     default_value: str = ""
@@ -113,21 +113,21 @@ class EnvironmentTag(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatterTag(Message):
-    """``istio.telemetry.v1alpha1.Tracing.Formatter``."""
+    """``istio.telemetry.v1alpha1.Tracing.Formatter``: a text with access log operators."""
 
     value: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiteralTag(Message):
-    """``istio.telemetry.v1alpha1.Tracing.Literal``."""
+    """``istio.telemetry.v1alpha1.Tracing.Literal``: a fixed value."""
 
     value: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestHeaderTag(Message):
-    """``istio.telemetry.v1alpha1.Tracing.RequestHeader``."""
+    """``istio.telemetry.v1alpha1.Tracing.RequestHeader``: a request header."""
 
     name: str = ""
     default_value: str = ""
@@ -135,7 +135,7 @@ class RequestHeaderTag(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomTag(Message):
-    """``istio.telemetry.v1alpha1.Tracing.CustomTag``."""
+    """``istio.telemetry.v1alpha1.Tracing.CustomTag``: where the value of a tag comes from."""
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("literal", "environment", "header", "formatter"),)
 
@@ -147,14 +147,14 @@ class CustomTag(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracingSelector(Message):
-    """``istio.telemetry.v1alpha1.Tracing.TracingSelector``."""
+    """``istio.telemetry.v1alpha1.Tracing.TracingSelector``: clients, servers or both."""
 
     mode: WorkloadMode = "CLIENT_AND_SERVER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracing(Message):
-    """``istio.telemetry.v1alpha1.Tracing``."""
+    """``istio.telemetry.v1alpha1.Tracing``: sampling and tags of spans."""
 
     match: TracingSelector | None = None
     providers: tuple[ProviderRef, ...] = ()

@@ -17,7 +17,7 @@ TraceContextOption = Literal["USE_B3", "USE_B3_WITH_W3C_PROPAGATION"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZipkinTracingProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.ZipkinTracingProvider``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.ZipkinTracingProvider``: spans in Zipkin's format."""
 
     service: str = ""
     port: UInt32 = 0
@@ -31,7 +31,7 @@ class ZipkinTracingProvider(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightstepTracingProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.LightstepTracingProvider``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.LightstepTracingProvider``: spans for Lightstep."""
 
     service: str = ""
     port: UInt32 = 0
@@ -41,7 +41,7 @@ class LightstepTracingProvider(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatadogTracingProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.DatadogTracingProvider``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.DatadogTracingProvider``: spans for Datadog."""
 
     service: str = ""
     port: UInt32 = 0
@@ -50,7 +50,7 @@ class DatadogTracingProvider(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkyWalkingTracingProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.SkyWalkingTracingProvider``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.SkyWalkingTracingProvider``: spans for SkyWalking."""
 
     service: str = ""
     port: UInt32 = 0
@@ -59,14 +59,17 @@ class SkyWalkingTracingProvider(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackdriverLogging(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.StackdriverProvider.Logging``."""
+    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.StackdriverProvider.Logging``: labels of the log entries."""
 
     labels: Mapping[str, str] = EMPTY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackdriverProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.StackdriverProvider``."""
+    """Logs, metrics and spans for Google Cloud.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.StackdriverProvider``
+    """
 
     debug: bool = False
     max_number_of_attributes: Int64 | None = None
@@ -82,7 +85,10 @@ TraceContext = Literal["UNSPECIFIED", "W3C_TRACE_CONTEXT", "GRPC_BIN", "CLOUD_TR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenCensusAgentTracingProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.OpenCensusAgentTracingProvider``."""
+    """Spans for an OpenCensus agent.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.OpenCensusAgentTracingProvider``
+    """
 
     service: str = ""
     port: UInt32 = 0
@@ -92,7 +98,10 @@ class OpenCensusAgentTracingProvider(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynatraceApi(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.OpenTelemetryTracingProvider.DynatraceSampler.DynatraceApi``."""
+    """Where Dynatrace is asked.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.OpenTelemetryTracingProvider.DynatraceSampler.DynatraceApi``
+    """
 
     service: str = ""
     port: UInt32 = 0
@@ -101,7 +110,10 @@ class DynatraceApi(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynatraceSampler(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.OpenTelemetryTracingProvider.DynatraceSampler``."""
+    """Sampling as Dynatrace decides.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.OpenTelemetryTracingProvider.DynatraceSampler``
+    """
 
     tenant: str = ""
     cluster_id: Int32 = 0
@@ -111,17 +123,26 @@ class DynatraceSampler(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynatraceResourceDetector(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.ResourceDetectors.DynatraceResourceDetector``."""
+    """Facts from Dynatrace's files.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.ResourceDetectors.DynatraceResourceDetector``
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentResourceDetector(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.ResourceDetectors.EnvironmentResourceDetector``."""
+    """Facts from the environment.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.ResourceDetectors.EnvironmentResourceDetector``
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceDetectors(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.ResourceDetectors``."""
+    """Which facts about the process go with spans.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.ResourceDetectors``
+    """
 
     environment: EnvironmentResourceDetector | None = None
     dynatrace: DynatraceResourceDetector | None = None
@@ -133,7 +154,10 @@ ServiceAttributeEnrichment = Literal["ISTIO_CANONICAL", "OTEL_SEMANTIC_CONVENTIO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTelemetryTracingProvider(Message):
-    """``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.OpenTelemetryTracingProvider``."""
+    """Spans for an OpenTelemetry collector.
+
+    ``istio.mesh.v1alpha1.MeshConfig.ExtensionProvider.OpenTelemetryTracingProvider``
+    """
 
     service: str = ""
     port: UInt32 = 0

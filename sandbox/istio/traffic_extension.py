@@ -14,7 +14,7 @@ from sandbox.istio.wasm_plugin import FailStrategy, PluginType, PullPolicy, VmCo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LuaConfig(Message):
-    """``istio.extensions.v1alpha1.LuaConfig``."""
+    """``istio.extensions.v1alpha1.LuaConfig``: Lua code run for each request."""
 
     inline_code: str = ""
 
@@ -25,7 +25,7 @@ ExecutionPhase = Literal["UNSPECIFIED", "AUTHN", "AUTHZ", "STATS"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficSelector(Message):
-    """``istio.extensions.v1alpha1.TrafficSelector``."""
+    """``istio.extensions.v1alpha1.TrafficSelector``: a direction and ports."""
 
     mode: WorkloadMode = "UNDEFINED"
     ports: tuple[PortSelector, ...] = ()
@@ -33,7 +33,7 @@ class TrafficSelector(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WasmConfig(Message):
-    """``istio.extensions.v1alpha1.WasmConfig``."""
+    """``istio.extensions.v1alpha1.WasmConfig``: a WebAssembly module and its settings."""
 
     url: str = ""
     sha256: str = ""
@@ -49,7 +49,7 @@ class WasmConfig(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficExtension(Message):
-    """``istio.extensions.v1alpha1.TrafficExtension``."""
+    """``istio.extensions.v1alpha1.TrafficExtension``: code in the proxy, not emulated."""
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("wasm", "lua"),)
 

@@ -28,7 +28,7 @@ EnvValueSource = Literal["INLINE", "HOST"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvVar(Message):
-    """``istio.extensions.v1alpha1.EnvVar``."""
+    """``istio.extensions.v1alpha1.EnvVar``: an environment variable of the module."""
 
     name: str = ""
     value_from: EnvValueSource = "INLINE"
@@ -37,14 +37,14 @@ class EnvVar(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VmConfig(Message):
-    """``istio.extensions.v1alpha1.VmConfig``."""
+    """``istio.extensions.v1alpha1.VmConfig``: the environment of the virtual machine."""
 
     env: tuple[EnvVar, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficSelector(Message):
-    """``istio.extensions.v1alpha1.WasmPlugin.TrafficSelector``."""
+    """``istio.extensions.v1alpha1.WasmPlugin.TrafficSelector``: a direction and ports."""
 
     mode: WorkloadMode = "UNDEFINED"
     ports: tuple[PortSelector, ...] = ()
@@ -52,7 +52,7 @@ class TrafficSelector(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WasmPlugin(Message):
-    """``istio.extensions.v1alpha1.WasmPlugin``."""
+    """``istio.extensions.v1alpha1.WasmPlugin``: a WebAssembly module in the proxy, not emulated."""
 
     selector: WorkloadSelector | None = None
     targetRef: PolicyTargetReference | None = None

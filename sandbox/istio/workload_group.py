@@ -13,14 +13,14 @@ from sandbox.istio.workload_entry import WorkloadEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecHealthCheckConfig(Message):
-    """``istio.networking.v1alpha3.ExecHealthCheckConfig``."""
+    """``istio.networking.v1alpha3.ExecHealthCheckConfig``: a probe by a command."""
 
     command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrpcHealthCheckConfig(Message):
-    """``istio.networking.v1alpha3.GrpcHealthCheckConfig``."""
+    """``istio.networking.v1alpha3.GrpcHealthCheckConfig``: a probe by gRPC."""
 
     port: UInt32 = 0
     service: str = ""
@@ -28,7 +28,7 @@ class GrpcHealthCheckConfig(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPHeader(Message):
-    """``istio.networking.v1alpha3.HTTPHeader``."""
+    """``istio.networking.v1alpha3.HTTPHeader``: a header that a probe sends."""
 
     name: str = ""
     value: str = ""
@@ -36,7 +36,7 @@ class HTTPHeader(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPHealthCheckConfig(Message):
-    """``istio.networking.v1alpha3.HTTPHealthCheckConfig``."""
+    """``istio.networking.v1alpha3.HTTPHealthCheckConfig``: a probe by an HTTP request."""
 
     path: str = ""
     port: UInt32 = 0
@@ -47,7 +47,7 @@ class HTTPHealthCheckConfig(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TCPHealthCheckConfig(Message):
-    """``istio.networking.v1alpha3.TCPHealthCheckConfig``."""
+    """``istio.networking.v1alpha3.TCPHealthCheckConfig``: a probe by a connection."""
 
     host: str = ""
     port: UInt32 = 0
@@ -55,7 +55,7 @@ class TCPHealthCheckConfig(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadinessProbe(Message):
-    """``istio.networking.v1alpha3.ReadinessProbe``."""
+    """``istio.networking.v1alpha3.ReadinessProbe``: how the health of a workload is found out, times in seconds."""
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("http_get", "tcp_socket", "exec", "grpc"),)
 
@@ -72,7 +72,7 @@ class ReadinessProbe(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadGroupMeta(Message):
-    """``istio.networking.v1alpha3.WorkloadGroup.ObjectMeta``."""
+    """``istio.networking.v1alpha3.WorkloadGroup.ObjectMeta``: labels and annotations of the entries to come."""
 
     labels: Mapping[str, str] = EMPTY
     annotations: Mapping[str, str] = EMPTY

@@ -12,14 +12,14 @@ from sandbox.istio.selector import WorkloadSelector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyImage(Message):
-    """``istio.networking.v1beta1.ProxyImage``."""
+    """``istio.networking.v1beta1.ProxyImage``: which flavour of the proxy's image."""
 
     image_type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyConfig(Message):
-    """``istio.networking.v1beta1.ProxyConfig``."""
+    """``istio.networking.v1beta1.ProxyConfig``: concurrency, environment and image of selected proxies."""
 
     selector: WorkloadSelector | None = None
     concurrency: Int32 | None = None
