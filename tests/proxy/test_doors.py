@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 from proxy_world import Client, Upstream, World, run, serving, static_cluster, surroundings_of, to_cluster
 
-from sandbox.plan.base import SocketAddress
+from sandbox.plan.base import Extension, SocketAddress
 from sandbox.plan.cluster import Cluster
+from sandbox.plan.http_connection_manager import Http1ProtocolOptions, HttpConnectionManager
 from sandbox.plan.listener import Filter, FilterChain, Listener
+from sandbox.plan.route import Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost
 from sandbox.proxy.door import WorkloadNames
 from sandbox.proxy.http_proxy_door import HttpProxyDoor
 from sandbox.proxy.map_door import MapDoor
@@ -22,9 +24,9 @@ from sandbox.settings import HostPort, ResolveOverride
 ANYWHERE = HostPort("127.0.0.1", 0)
 
 
-def virtual_outbound() -> Listener:
+def virtual_outbound(terminal: Extension) -> Listener:
     """Everything goes where it was meant to go."""
-    chain = FilterChain(filters=(Filter(typed_config=to_cluster("PassthroughCluster")),))
+    chain = FilterChain(filters=(Filter(typed_config=terminal),))
     return Listener(
         name="virtualOutbound",
         address=SocketAddress(address="0.0.0.0", port_value=15001),
@@ -35,13 +37,18 @@ def virtual_outbound() -> Listener:
 
 
 @contextlib.asynccontextmanager
-async def doors(upstream: Upstream) -> AsyncIterator[tuple[World, WorkloadNames]]:
+async def doors(upstream: Upstream, terminal: Extension | None = None) -> AsyncIterator[tuple[World, WorkloadNames]]:
     """A sandbox in which ``known.example`` is the upstream."""
     override = ResolveOverride("known.example", 80, "127.80.0.1", None)
     elsewhere = ResolveOverride("moved.example", 80, "127.80.0.2", upstream.port)
     around = surroundings_of(Resolver((override, elsewhere), system=SystemNames(hosts={"here": ("127.0.0.1",)})))
     passthrough = Cluster(name="PassthroughCluster", type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED")
-    async with serving((virtual_outbound(),), passthrough, static_cluster("x"), surroundings=around) as world:
+    async with serving(
+        (virtual_outbound(terminal or to_cluster("PassthroughCluster")),),
+        passthrough,
+        static_cluster("x"),
+        surroundings=around,
+    ) as world:
         yield world, WorkloadNames(lambda: around.resolver, lambda _name: None)
 
 
@@ -155,5 +162,39 @@ def test_a_map_leads_to_its_target_even_where_an_override_moves_the_port() -> No
             server.close()
             info = await world.ended.get()
         assert info.downstream_local_address == f"127.0.0.1:{upstream.port}"
+
+    run(test)
+
+
+def test_the_next_request_of_a_connection_may_be_for_another_host() -> None:
+    async def test() -> None:
+        manager = HttpConnectionManager(
+            stat_prefix="http",
+            http_protocol_options=Http1ProtocolOptions(allow_absolute_url=True),
+            route_config=RouteConfiguration(
+                virtual_hosts=(
+                    VirtualHost(
+                        name="any",
+                        domains=("*",),
+                        routes=(Route(match=RouteMatch(prefix="/"), action=RouteAction(cluster="PassthroughCluster")),),
+                    ),
+                )
+            ),
+        )
+        upstreams = (Upstream(), Upstream())
+        async with doors(upstreams[0], manager) as (world, names):
+            client = await opened(world, HttpProxyDoor(names, world.server.enter))
+            for upstream in (*upstreams, upstreams[0]):
+                await client.send(f"GET http://here:{upstream.port}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+                server = await upstream.accept()
+                assert (await server.receive(15)).startswith(b"GET /x HTTP/1.1")
+                await server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                server.close()
+                answer = b""
+                while b"\r\n\r\n" not in answer:
+                    answer += await client.receive(1)
+                assert answer.startswith(b"HTTP/1.1 200 OK")
+            await client.send(b"GET http://nowhere.example/ HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert (await client.receive(1000)).startswith(b"HTTP/1.1 502 Bad Gateway")
 
     run(test)
