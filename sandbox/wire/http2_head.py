@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sandbox.wire.headers import MARKED_REQUEST, MARKED_RESPONSE, joined
+from sandbox.wire.headers import INLINE_REQUEST, INLINE_RESPONSE, MARKED_REQUEST, MARKED_RESPONSE, joined
 from sandbox.wire.http_message import Header, RequestHead, ResponseHead
 
 INVALID_FIELD = "http2.invalid.header.field"
@@ -52,7 +52,7 @@ def read_request_head(headers: list[Header], *, is_end: bool) -> RequestHead:
     elif path is None or b":scheme" not in pseudo or not (path.startswith(b"/") or path == b"*"):
         raise InvalidHead(VIOLATION)
     cookies = [value for name, value in fields if name == b"cookie"]
-    fields = joined([field for field in fields if field[0] not in (b"host", b"cookie")])
+    fields = joined([field for field in fields if field[0] not in (b"host", b"cookie")], INLINE_REQUEST)
     if cookies:
         fields.append((b"cookie", b"; ".join(cookies)))
     index = dict(fields)
@@ -106,7 +106,7 @@ def read_response_head(headers: list[Header], *, is_end: bool) -> ResponseHead:
     status = pseudo.get(b":status", b"")
     if pseudo.keys() != {b":status"} or not (len(status) == 3 and status.isdigit()):
         raise InvalidHead(VIOLATION)
-    fields = joined(fields)
+    fields = joined(fields, INLINE_RESPONSE)
     length = dict(fields).get(b"content-length", b"")
     return ResponseHead(
         status=int(status),
