@@ -116,8 +116,13 @@ def _service(builder: ListenerBuilder, route: RouteDestination) -> Service | Non
 
 def _terminal(builder: ListenerBuilder, proxy: TcpProxy, protocol: Protocol) -> tuple[Filter, ...]:
     terminal = Filter(name=TCP_PROXY, typed_config=proxy)
-    if protocol is Protocol.MONGO and builder.push.features.enable_mongo_filter:
+    features = builder.push.features
+    if protocol is Protocol.MONGO and features.enable_mongo_filter:
         return Filter(name=MONGO_PROXY, typed_config=MongoProxy(stat_prefix=proxy.stat_prefix)), terminal
+    not_emulated = {Protocol.REDIS: features.enable_redis_filter, Protocol.MYSQL: features.enable_mysql_filter}
+    if not_emulated.get(protocol):
+        message = f"istiod's {protocol.value} filter is switched on but not emulated: bytes are passed on as they are"
+        builder.push.problems.report("SBX0201", message, None)
     return (terminal,)
 
 

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import pytest
+
+from .nodes import addresses, compiled, manifest
+
+KUBERNETES_SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  clusterIP: 10.96.0.7
+  selector: {app: web}
+  ports: [{name: http-web, port: 80, targetPort: 8080}]
+"""
+
+
+def _slice(ready: str, more: str = "") -> str:
+    return f"""\
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: web-1, namespace: shop, labels: {{kubernetes.io/service-name: web}}}}
+addressType: IPv4
+endpoints:
+- addresses: [10.244.1.5]
+  conditions: {{{ready}}}
+{more}
+ports: [{{name: http-web, port: 8080}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("resolution", "more", "kind"),
+    [
+        ("NONE", "", "ORIGINAL_DST"),
+        ("STATIC", "endpoints: [{address: 10.1.1.1}]", "EDS"),
+        ("DNS", "", "STRICT_DNS"),
+        ("DNS_ROUND_ROBIN", "", "LOGICAL_DNS"),
+    ],
+)
+def test_the_resolution_decides_the_type_of_the_cluster(resolution: str, more: str, kind: str) -> None:
+    spec = f"hosts: [a.example]\nports: [{{number: 80, name: http, protocol: HTTP}}]\nresolution: {resolution}\n{more}"
+
+    assert compiled(manifest("ServiceEntry", "a", spec)).cluster("outbound|80||a.example").type == kind
+
+
+def test_an_endpoint_port_comes_from_the_endpoint_then_the_target_port_then_the_number() -> None:
+    spec = """
+        hosts: [a.example]
+        ports:
+        - {number: 80, name: http, protocol: HTTP, targetPort: 8080}
+        - {number: 81, name: plain, protocol: HTTP}
+        resolution: STATIC
+        endpoints:
+        - {address: 10.1.1.1, ports: {http: 9000}}
+        - {address: 10.1.1.2}
+        - {address: "unix:///run/a.sock"}
+    """
+    node = compiled(manifest("ServiceEntry", "a", spec))
+
+    assert addresses(node.cluster("outbound|80||a.example")) == ["10.1.1.1:9000", "10.1.1.2:8080", "/run/a.sock"]
+    assert addresses(node.cluster("outbound|81||a.example")) == ["10.1.1.1:81", "10.1.1.2:81", "/run/a.sock"]
+
+
+def test_entries_of_one_host_and_namespace_add_up_their_endpoints() -> None:
+    spec = """
+        hosts: [a.example]
+        ports: [{{number: 80, name: http, protocol: HTTP}}]
+        resolution: STATIC
+        endpoints: [{{address: {address}}}]
+    """
+    node = compiled(
+        manifest("ServiceEntry", "one", spec.format(address="10.1.1.1")),
+        manifest("ServiceEntry", "two", spec.format(address="10.1.1.2")),
+    )
+
+    assert addresses(node.cluster("outbound|80||a.example")) == ["10.1.1.1:80", "10.1.1.2:80"]
+
+
+def test_entries_of_one_host_that_differ_in_resolution_do_not_add_up_and_it_is_told() -> None:
+    ports = "ports: [{{number: {0}, name: p{0}, protocol: HTTP}}]"
+    node = compiled(
+        manifest("ServiceEntry", "one", f"hosts: [a.example]\nresolution: DNS\n{ports.format(80)}"),
+        manifest("ServiceEntry", "two", f"hosts: [a.example]\nresolution: NONE\n{ports.format(81)}"),
+    )
+
+    assert node.outbound() == ["outbound|80||a.example"]
+    assert "SBX0404" in node.codes
+
+
+def test_a_selector_picks_ready_pods_and_workload_entries_of_its_namespace() -> None:
+    entry = """
+        hosts: [a.example]
+        ports: [{number: 80, name: http, protocol: HTTP}]
+        resolution: STATIC
+        workloadSelector: {labels: {app: vm}}
+    """
+    pod = """\
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: vm-pod, namespace: default, labels: {app: vm}}
+        spec: {containers: [{name: app}]}
+        status: {podIP: 10.244.0.3, conditions: [{type: Ready, status: "True"}]}
+    """
+    node = compiled(
+        manifest("ServiceEntry", "a", entry),
+        manifest("WorkloadEntry", "vm", "address: 10.9.9.9\nlabels: {app: vm}"),
+        manifest("WorkloadEntry", "named", "address: vm.example\nlabels: {app: vm}"),
+        manifest("WorkloadEntry", "elsewhere", "address: 10.9.9.8\nlabels: {app: vm}", namespace="shop"),
+        pod,
+    )
+
+    assert addresses(node.cluster("outbound|80||a.example")) == ["10.244.0.3:80", "10.9.9.9:80"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ("ready: true", ["10.244.1.5:8080"]),
+        ("", ["10.244.1.5:8080"]),
+        ("ready: false, terminating: false", ["10.244.1.5:8080"]),
+        ("ready: false, terminating: true", []),
+    ],
+    ids=["ready", "nothing said", "not ready is told as unhealthy", "ending"],
+)
+def test_endpoint_slices_give_kubernetes_services_their_endpoints(conditions: str, expected: list[str]) -> None:
+    cluster = compiled(KUBERNETES_SERVICE, _slice(conditions)).cluster("outbound|80||web.shop.svc.cluster.local")
+
+    assert addresses(cluster) == expected
+
+
+def test_an_endpoint_of_a_pod_that_nobody_knows_is_left_out() -> None:
+    reference = "  targetRef: {kind: Pod, name: gone, namespace: shop}"
+    cluster = compiled(KUBERNETES_SERVICE, _slice("ready: true", reference)).cluster(
+        "outbound|80||web.shop.svc.cluster.local"
+    )
+
+    assert addresses(cluster) == []
+
+
+@pytest.mark.parametrize(
+    ("export_to", "seen"),
+    [
+        ("", True),
+        ("exportTo: ['*']", True),
+        ("exportTo: [default]", True),
+        ("exportTo: [.]", False),
+        ("exportTo: ['~']", False),
+    ],
+)
+def test_export_to_decides_which_namespaces_see_an_entry(export_to: str, seen: bool) -> None:
+    spec = f"hosts: [a.example]\nports: [{{number: 80, name: http, protocol: HTTP}}]\nresolution: DNS\n{export_to}"
+    node = compiled(manifest("ServiceEntry", "a", spec, namespace="shop"))
+
+    assert ("outbound|80||a.example" in node.plan.clusters) is seen
+
+
+def test_every_host_without_addresses_gets_one_of_each_family_in_the_order_of_the_documents() -> None:
+    spec = "hosts: [{hosts}]\nports: [{{number: 80, name: http, protocol: HTTP}}]\nresolution: {resolution}"
+    node = compiled(
+        manifest("ServiceEntry", "z", spec.format(hosts="b.example, a.example", resolution="DNS")),
+        manifest("ServiceEntry", "none", spec.format(hosts="n.example", resolution="NONE")),
+        manifest("ServiceEntry", "a", spec.format(hosts="c.example", resolution="DNS")),
+    )
+    found = {
+        service.host: (service.auto_allocated_ipv4, service.auto_allocated_ipv6) for service in node.push.services()
+    }
+
+    assert found == {
+        "b.example": ("240.240.0.1", "2001:2::1"),
+        "a.example": ("240.240.0.2", "2001:2::2"),
+        "c.example": ("240.240.0.3", "2001:2::3"),
+        "n.example": ("", ""),
+    }
