@@ -20,6 +20,7 @@ from sandbox.istio.resource import Resource
 from sandbox.istio.sidecar import IstioEgressListener, Sidecar
 from sandbox.istio.virtual_service import VirtualService
 from sandbox.plan.because import IstioDefault
+from sandbox.yaml_source.problems import Problems
 
 if TYPE_CHECKING:
     from sandbox.compiler.push_context import PushContext
@@ -32,7 +33,7 @@ ALL_PORTS = 0
 
 def gateway_scope(push: PushContext, namespace: str) -> SidecarScope:
     """What gateways of a namespace see: all that is exported to it, without listeners of their own."""
-    merged = _MergedServices()
+    merged = _MergedServices(push.problems)
     for service in push.registry.exported_to(namespace):
         merged.add(service)
     listener = EgressListener(listener=None, virtual_services=push.virtual_services.for_gateway(namespace, "mesh"))
@@ -52,7 +53,7 @@ def sidecar_scope(push: PushContext, sidecar: Resource[Sidecar] | None, namespac
         egress_listeners=listeners,
         outbound_policy=_outbound_policy(push, sidecar),
     )
-    merged = _MergedServices()
+    merged = _MergedServices(push.problems)
     for listener in listeners:
         for service in listener.services:
             merged.add(service)
@@ -197,8 +198,9 @@ def _destination_service(push: PushContext, host: str, namespace: str) -> Servic
 class _MergedServices:
     """One service for each host; services of the same kind add their ports (``appendSidecarServices``)."""
 
-    def __init__(self) -> None:
+    def __init__(self, problems: Problems) -> None:
         self.by_host: dict[str, Service] = {}
+        self._problems = problems
 
     def add(self, service: Service) -> None:
         existing = self.by_host.setdefault(service.host, service)
@@ -232,6 +234,19 @@ class _MergedServices:
         added = tuple(port for port in ports if port.number not in known)
         if added and _mergeable(existing, service):
             self.by_host[existing.host] = replace(existing, ports=existing.ports + added)
+        elif added:
+            self._report_ignored(existing, service, added)
+
+    def _report_ignored(self, existing: Service, service: Service, ports: tuple[ServicePort, ...]) -> None:
+        numbers = ", ".join(str(port.number) for port in ports)
+        older = existing.origin.resource if existing.origin is not None else f"{existing.namespace}/{existing.name}"
+        self._problems.report(
+            "SBX0404",
+            f"{service.host} has no clusters for port {numbers}: {older} has this host, too, and comes first",
+            ports[0].origin,
+            hint="objects for one host add up only with the same namespace, resolution, labels and exportTo",
+            severity="warning",
+        )
 
 
 def _mergeable(one: Service, other: Service) -> bool:

@@ -81,7 +81,7 @@ def test_of_two_rules_for_one_host_the_older_policy_counts_subsets_add_up_and_bo
         manifest("DestinationRule", "early", _timeout(1, more=subset.format("v1"))),
     )
 
-    assert node.outbound() == [f"outbound|80|{name}|a.example.com" for name in ("", "v1", "v2")]
+    assert node.outbound() == [f"outbound|80|{name}|a.example.com" for name in ("v1", "v2", "")]
     assert _chosen(node) == 1
     assert "SBX0414" in node.codes
 

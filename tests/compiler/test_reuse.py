@@ -40,7 +40,8 @@ def test_a_new_rule_a_new_mesh_and_new_endpoints_make_clusters_again() -> None:
     more = manifest(
         "ServiceEntry",
         "more",
-        "hosts: [one.example]\nresolution: DNS\nports: [{number: 80, name: p80, protocol: HTTP}]\nendpoints: [{address: b.example}]",
+        "hosts: [one.example]\nresolution: DNS\nports: [{number: 80, name: p80, protocol: HTTP}]\n"
+        "endpoints: [{address: b.example}]",
     )
     assert compiled(entry, more, cache=cache, previous=before).cluster(name) != before.cluster(name)
 
