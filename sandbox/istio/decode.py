@@ -18,7 +18,6 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeVar, Union, get_ar
 from sandbox.istio import decode_scalars
 from sandbox.istio.decode_scalars import Convert
 from sandbox.istio.emulation import NOT_EMULATED, WITHOUT_EFFECT
-from sandbox.istio.kubernetes import JSON_NAMES
 from sandbox.istio.message import Message
 from sandbox.istio.read_object import LEFT_OUT, NotEmulated, ObjectReader, Spot, shown, spot_path
 from sandbox.istio.scalars import IntegerRange
@@ -83,6 +82,8 @@ def decode_message(message_type: type[MessageT], node: YamlMapping, reader: Obje
             continue
         if not known.canonical or known.not_emulated:
             _remark(shape, known, reader, Spot(node, key, path))
+            if not known.canonical and node.get(camel_case(key)) is not None:
+                continue
         if value.__class__ is not known.fast_type:
             value = known.convert(value, reader, Spot(node, key, path))
             if value is LEFT_OUT:
@@ -103,7 +104,7 @@ def shape_of(message_type: type[Message]) -> Shape:
             continue
         convert, fast_type = _converter(hints[field.name])
         proto_name = field.name.rstrip("_")
-        json_name = JSON_NAMES.get(proto_name, camel_case(proto_name))
+        json_name = camel_case(proto_name)
         not_emulated = f"{message_type.__name__}.{field.name}" in _MENTIONED
         by_key[json_name] = _Field(field.name, convert, fast_type, True, not_emulated)
         in_schema = f"{message_type.__name__}.{field.name}" in _SNAKE_CASE_IN_SCHEMA

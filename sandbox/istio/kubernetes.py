@@ -7,22 +7,11 @@ itself as ``Resource.spec``; a status that Istio reads is ``Resource.status``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Literal
 
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.resource import ObjectMeta
-
-JSON_NAMES: Final = {
-    "cluster_ip": "clusterIP",
-    "cluster_ips": "clusterIPs",
-    "external_ips": "externalIPs",
-    "pod_ip": "podIP",
-    "pod_ips": "podIPs",
-    "host_ip": "hostIP",
-    "pod_cidr": "podCIDR",
-}
-"""Fields whose JSON name has an abbreviation in capitals."""
 
 IntOrString = int | str
 

@@ -7,9 +7,22 @@ from typing import Final
 from sandbox.yaml_source.nodes import Source, YamlMapping, YamlSequence
 from sandbox.yaml_source.span import Origin, ResourceRef, Span
 
+_ABBREVIATED: Final = {
+    "cluster_ip": "clusterIP",
+    "cluster_ips": "clusterIPs",
+    "external_ips": "externalIPs",
+    "pod_ip": "podIP",
+    "pod_ips": "podIPs",
+    "host_ip": "hostIP",
+    "pod_cidr": "podCIDR",
+}
+"""Fields of Kubernetes whose JSON name has an abbreviation in capitals."""
+
 
 def camel_case(name: str) -> str:
-    """The protobuf JSON spelling of a field: ``export_to`` is ``exportTo``."""
+    """The JSON spelling of a field: ``export_to`` is ``exportTo``."""
+    if name in _ABBREVIATED:
+        return _ABBREVIATED[name]
     head, *rest = name.split("_")
     return head + "".join(word[:1].upper() + word[1:] for word in rest)
 
@@ -78,11 +91,8 @@ class Place:
     def key(self, name: str) -> str:
         """The key under which a field was written, or would be."""
         proto_name = name.rstrip("_")
-        for spelling in (camel_case(proto_name), proto_name):
-            if spelling in self.node:
-                return spelling
-        plain = proto_name.replace("_", "").lower()
-        return next((key for key in self.node if key.lower() == plain), camel_case(proto_name))
+        spelling = camel_case(proto_name)
+        return proto_name if proto_name in self.node and spelling not in self.node else spelling
 
     def field_origin(self, name: str, *keys: int | str) -> Origin:
         """Where a field (``http``), or an item in it (``http``, 2), was written; else what is around it."""

@@ -82,6 +82,18 @@ def test_snake_case_is_read_and_mentioned() -> None:
     assert [(each.code, each.severity, each.hint) for each in problems] == [("SBX0101", "warning", "write exportTo")]
 
 
+def test_of_two_spellings_the_one_in_camel_case_counts() -> None:
+    for spec in ("exportTo: [a]\nexport_to: [b]", "export_to: [b]\nexportTo: [a]"):
+        assert decode("ServiceEntry", spec)[0].export_to == ("a",)
+
+
+def test_a_misspelt_field_is_not_written() -> None:
+    spec, _ = decode("ServiceEntry", "Resolution: DNS")
+
+    assert not spec.written("resolution")
+    assert spec.resolution == "NONE"
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "code", "path", "line", "column", "hint"),
     [

@@ -8,6 +8,9 @@ from sandbox.yaml_source.codes import CODES
 from sandbox.yaml_source.problems import Problems, did_you_mean, render
 from sandbox.yaml_source.span import Origin, ResourceRef, Span
 
+CAPITALISED = ("YAML", "VirtualService", "Envoy", "RE2")
+"""Proper names with which a sentence may begin."""
+
 
 @pytest.mark.parametrize(
     ("word", "known", "meant"),
@@ -63,5 +66,6 @@ def test_every_code_has_a_sentence_in_lower_case_without_a_full_stop() -> None:
     for code, (severity, sentence) in CODES.items():
         assert severity in ("error", "warning", "info"), code
         assert sentence, code
-        assert sentence[0].islower() or sentence.split()[0] in ("YAML", "VirtualService"), code
+        first = sentence.split()[0]
+        assert first[0].islower() or first in CAPITALISED, code
         assert not sentence.endswith("."), code
