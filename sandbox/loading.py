@@ -40,6 +40,8 @@ class Loaded:
     problems: Problems
     push: PushContext
     """The indices that other workloads of the same configuration compile from."""
+    logs_by_default: bool = False
+    """Nobody has configured a mesh: the access log is on, as it is not in Istio."""
 
 
 def load(
@@ -70,7 +72,8 @@ def _load(settings: Settings, cache: LoadCache | None, logs_by_default: bool, pr
     configuration = read_configuration(settings, cache)
     if configuration.problems.errors:
         raise ConfigError(configuration.problems)
-    if logs_by_default and not configuration.mesh_given and not configuration.resources("Telemetry"):
+    logs_by_default = logs_by_default and not configuration.mesh_given and not configuration.resources("Telemetry")
+    if logs_by_default:
         mesh = dataclasses.replace(configuration.mesh, access_log_file=DEFAULT_LOG)
         configuration = dataclasses.replace(configuration, mesh=mesh)
     push = PushContext(configuration, previous.push if previous is not None else None)
@@ -79,7 +82,14 @@ def _load(settings: Settings, cache: LoadCache | None, logs_by_default: bool, pr
     report_refusals(plan, push.problems)
     if push.problems.errors:
         raise ConfigError(push.problems)
-    return Loaded(configuration=configuration, plan=plan, proxy=proxy, problems=push.problems, push=push)
+    return Loaded(
+        configuration=configuration,
+        plan=plan,
+        proxy=proxy,
+        problems=push.problems,
+        push=push,
+        logs_by_default=logs_by_default,
+    )
 
 
 def load_workload(loaded: Loaded, settings: Settings) -> Loaded:
@@ -95,10 +105,13 @@ def load_workload(loaded: Loaded, settings: Settings) -> Loaded:
 
 
 def report_refusals(plan: NodePlan, problems: Problems) -> None:
-    """Reports what Envoy would not take of the plan, where a running mesh would keep the old listener or route."""
+    """Reports what Envoy would not take of the plan, where a running mesh would keep the old resource."""
     from sandbox.access_log.refusals import refused_access_logs
     from sandbox.match.refusals import refused_patterns
+    from sandbox.plan.acceptance import refusals
 
+    for refusal in refusals(plan):
+        problems.report("SBX0553", str(refusal), _place(refusal.because))
     for log, words in refused_access_logs(plan.listeners):
         problems.report("SBX0551", f"Envoy refuses the access log: {' '.join(words.split())}", _place(log.because))
     for route, pattern, words in refused_patterns(plan.route_configurations.values()):
