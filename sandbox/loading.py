@@ -8,7 +8,7 @@ import dataclasses
 import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sandbox.config_files import read_texts
 from sandbox.errors import ConfigError
@@ -147,7 +147,7 @@ def proxy_of(configuration: Configuration, settings: Settings) -> Proxy:
     node_type: Literal["sidecar", "router"] = "router" if settings.node_type == "router" else "sidecar"
     workload = settings.workload or only_workload(configuration) or f"{settings.namespace}/{DEFAULT_WORKLOAD}"
     proxy = find_proxy(configuration, workload, node_type) or _made_up(configuration, workload, node_type)
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if settings.labels:
         changes["labels"] = {**proxy.labels, **settings.labels}
     if settings.service_account is not None:
