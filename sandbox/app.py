@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.errors import ConfigError, ListenError, SandboxError
 from sandbox.loading import Loaded, load, secrets_of
+from sandbox.plan.acceptance import in_force
 from sandbox.proxy.access_log_sink import AccessLogSink
 from sandbox.proxy.door import WorkloadNames
 from sandbox.proxy.http_proxy_door import HttpProxyDoor
@@ -215,7 +216,7 @@ class Sandbox:
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:
         namespace = loaded.proxy.namespace
         self._surroundings.secrets = SecretStore(secrets_of(loaded.configuration), namespace, identity_of(os.environ))
-        return Snapshot(loaded.plan, self._surroundings)
+        return Snapshot(in_force(loaded.plan), self._surroundings)
 
     def _take(self, loaded: Loaded, snapshot: Snapshot) -> None:
         self.server.swap(snapshot, skip_ports=self._own_ports())

@@ -18,6 +18,7 @@ from sandbox.errors import ConfigError
 from sandbox.loading import Loaded, load_workload
 from sandbox.match.capture_rules import Packet, build_rules, decide
 from sandbox.match.name_lookup import NameLookup
+from sandbox.plan.acceptance import in_force
 from sandbox.plan.name_table import NameEntry, NameTable
 from sandbox.proxy.snapshot import Snapshot, Surroundings
 from sandbox.proxy.system_names import read_system_names
@@ -177,7 +178,7 @@ class CapturedWorkloads:
 
     def new_snapshot(self, loaded: Loaded) -> Snapshot:
         """The runtimes of a plan."""
-        return Snapshot(loaded.plan, self._surroundings)
+        return Snapshot(in_force(loaded.plan), self._surroundings)
 
     def connect_target(self, address: str, port: int) -> tuple[str, int]:
         """Where an address really is (the embedded internet may use another port)."""

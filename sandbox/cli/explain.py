@@ -82,6 +82,7 @@ def explain(
 def _walk(compiled: Compiled, call: Call) -> Walk:
     from sandbox.explain.address_steps import DnsView
     from sandbox.explain.walk import explain as walk
+    from sandbox.plan.acceptance import in_force
 
     proxy = compiled.proxy
     dns = DnsView(
@@ -89,7 +90,7 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
         namespace=proxy.namespace,
         domain=proxy.dns_domain.removeprefix(f"{proxy.namespace}."),
     )
-    return walk(compiled.plan, call, capture_rules=_capture_rules(compiled, call), dns=dns)
+    return walk(in_force(compiled.plan), call, capture_rules=_capture_rules(compiled, call), dns=dns)
 
 
 def _capture_rules(compiled: Compiled, call: Call) -> tuple[CaptureRule, ...]:

@@ -33,6 +33,7 @@ def envoy(**options: Any) -> None:
     from sandbox.cli.export_secrets import secrets_for
     from sandbox.cli.loading import compile_for
     from sandbox.envoy_config.bootstrap import bootstrap
+    from sandbox.plan.acceptance import in_force
 
     compiled = compile_for(settings)
-    click.echo(json.dumps(bootstrap(compiled.plan, secrets_for(compiled)), indent=1))
+    click.echo(json.dumps(bootstrap(in_force(compiled.plan), secrets_for(compiled)), indent=1))

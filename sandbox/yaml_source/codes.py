@@ -72,6 +72,7 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0532": Code("warning", "the access log format is not JSON"),
     "SBX0551": Code("error", "Envoy refuses the format or the filter of an access log"),
     "SBX0552": Code("error", "RE2 refuses a regular expression"),
+    "SBX0553": Code("warning", "Envoy refuses a resource that istiod makes of this, and works on without it"),
     "SBX0601": Code("error", "a capture setting cannot be read"),
     "SBX0541": Code("warning", "a gateway's server conflicts with another one and is ignored"),
     "SBX0542": Code("warning", "a gateway's server has no route, so that nothing listens for it"),
