@@ -30,7 +30,6 @@ NOT_EMULATED: Final[Mapping[str, str]] = {
     "MeshConfig.proxy_inbound_listen_port": _INBOUND,
     "MeshConfig.inbound_cluster_stat_name": _STATISTICS,
     "MeshConfig.outbound_cluster_stat_name": _STATISTICS,
-    "MeshConfig.enable_tracing": _TRACING,
     "ProxyConfig.tracing": _TRACING,
     "ProxyConfig.extra_stat_tags": _STATISTICS,
     "ProxyConfig.proxy_stats_matcher": _STATISTICS,

@@ -57,7 +57,16 @@ def read_config_map(document: YamlMapping, ref: ResourceRef, source: Source, tex
     if not isinstance(node, YamlMapping):
         return MeshSettings(ref=mesh_ref, mesh=MeshConfig(), problems=tuple(problems))
     read = read_bare(node, inner, mesh_ref)
+    _report_networks(data, source, problems)
     return replace(read, problems=(*problems, *read.problems))
+
+
+def _report_networks(data: YamlMapping, source: Source, problems: Problems) -> None:
+    """The key beside ``mesh``; an installation without several networks writes ``networks: {}``."""
+    networks = data.get("meshNetworks")
+    if isinstance(networks, str) and "".join(networks.split()) not in ("", "networks:{}"):
+        span = source.span(*data.key_line_column("meshNetworks"))
+        problems.at("SBX0201", "meshNetworks is not emulated: there is one network here", span, layer="sandbox")
 
 
 def _is_mesh_config_map(ref: ResourceRef) -> bool:

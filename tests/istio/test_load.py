@@ -254,6 +254,14 @@ spec:
     assert configuration.domain_suffix == "corp.local"
 
 
+def test_networks_beside_the_mesh_configuration_are_mentioned() -> None:
+    none = load(CONFIG_MAP + '  meshNetworks: "networks: {}"\n')
+    some = load(CONFIG_MAP + '  meshNetworks: "networks: {a: {}}"\n')
+
+    assert not len(none.problems)
+    assert [(problem.code, str(problem.span)) for problem in some.problems] == [("SBX0201", "a.yaml:11")]
+
+
 def test_settings_written_twice_are_mentioned_and_add_up() -> None:
     configuration = load("accessLogFile: /a\nenableTracing: false", "accessLogFile: /b")
 
