@@ -76,12 +76,14 @@ def _findings(settings: Settings) -> Sequence[Problem]:
     from sandbox.analysis import analyze
     from sandbox.compiler import compile_node
     from sandbox.compiler.push_context import PushContext
+    from sandbox.istio.validate import validate_configuration
     from sandbox.loading import proxy_of, read_configuration, report_refusals
 
     configuration = read_configuration(settings)
+    validated = [problem for verdict in validate_configuration(configuration) for problem in verdict.problems]
     push = PushContext(configuration)
     report_refusals(compile_node(push, proxy_of(configuration, settings)), push.problems)
-    return list(dict.fromkeys([*push.problems, *analyze(configuration)]))
+    return list(dict.fromkeys([*configuration.problems, *validated, *push.problems, *analyze(configuration)]))
 
 
 def _print(problems: Sequence[Problem], output: str) -> None:

@@ -39,7 +39,7 @@ def compile_for(settings: Settings) -> Compiled:
     proxy = proxy_of(configuration, settings)
     plan = compile_node(push, proxy)
     report_refusals(plan, push.problems)
-    errors = len(push.problems.errors)
+    errors = len({*configuration.problems.errors, *push.problems.errors})
     if errors:
         click.echo(f"egress: {errors} error{'s' * (errors != 1)} in the configuration: see egress validate", err=True)
     return Compiled(configuration, proxy, plan)

@@ -63,7 +63,7 @@ def print_problems(problems: Iterable[Problem], *, to_stderr: bool = False, leas
     stream = sys.stderr if to_stderr else sys.stdout
     shown = [problem for problem in problems if SEVERITIES.index(problem.severity) <= SEVERITIES.index(least)]
     texts = FileTexts()
-    for problem in sorted(shown, key=_order):
+    for problem in sorted(shown, key=place_order):
         click.echo(_told(problem, texts, stream), err=to_stderr)
 
 
@@ -102,7 +102,8 @@ def github_annotation(problem: Problem) -> str:
     return f"::{level}{place}{',' if place else ' '}title={problem.code}::{escaped}"
 
 
-def _order(problem: Problem) -> tuple[str, int, int]:
+def place_order(problem: Problem) -> tuple[str, int, int]:
+    """By file, line and column; what has no place comes first."""
     span = problem.span
     return (span.file, span.line, span.column) if span else ("", 0, 0)
 
@@ -119,4 +120,4 @@ def _told(problem: Problem, texts: FileTexts, stream: IO[str]) -> str:
 
 def as_records(problems: Iterable[Problem]) -> list[Mapping[str, object]]:
     """All problems as records, by file and line."""
-    return [record(problem) for problem in sorted(problems, key=_order)]
+    return [record(problem) for problem in sorted(problems, key=place_order)]

@@ -120,6 +120,16 @@ def _when_ready(sandbox: Sandbox) -> None:
 
 
 def _say_ready(sandbox: Sandbox) -> None:
+    if sandbox.loaded is not None:
+        found = {*sandbox.loaded.configuration.problems, *sandbox.loaded.problems}
+        warnings = sum(1 for problem in found if problem.severity == "warning")
+        if warnings:
+            click.echo(
+                f"egress: {warnings} warning{'s' * (warnings != 1)} about the configuration: see egress check", err=True
+            )
+        configuration = sandbox.loaded.configuration
+        if not configuration.mesh_given and not configuration.resources("Telemetry"):
+            click.echo("egress: no mesh configuration is given: the access log is on, as it is not in Istio", err=True)
     doors = ", ".join(f"{name} {where}" for name, where in sandbox.addresses.items())
     plan = sandbox.loaded.plan if sandbox.loaded else None
     who = f"{plan.node_type} of {plan.workload}" if plan else "proxy"

@@ -39,20 +39,20 @@ def validate(files: tuple[str, ...], mesh: str | None, namespace: str, output: s
     """
     settings = settings_for(files=files, mesh=mesh, namespace=namespace)
     # Imported here: --help needs none of the rules.
-    from sandbox.cli.problem_report import github_annotation, print_problems, summary
+    from sandbox.cli.problem_report import github_annotation, place_order, print_problems, summary
     from sandbox.istio.validate import validate_configuration
     from sandbox.loading import read_configuration
 
     configuration = read_configuration(settings)
     verdicts = validate_configuration(configuration)
-    told = {problem for verdict in verdicts for problem in verdict.problems}
+    told = dict.fromkeys(problem for verdict in verdicts for problem in verdict.problems)
     others = [problem for problem in configuration.problems if problem not in told]
     problems = [*told, *others]
     match output:
         case "text":
             print_problems(problems, least="warning" if quiet else "info")
         case "github":
-            for problem in problems:
+            for problem in sorted(problems, key=place_order):
                 click.echo(github_annotation(problem))
         case _:
             _print_records([*map(_record, verdicts), *_records_without_object(others)], output)

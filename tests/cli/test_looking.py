@@ -1,0 +1,137 @@
+"""The commands that only look at a configuration: config, explain, check, export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from sandbox.cli.main import egress
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+QUICKSTART = ("-f", str(CONFIGS / "quickstart"))
+BLOCKED_BY_MISTAKE = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: lost}
+spec:
+  hosts: [a.example.com]
+  gateways: [nowhere]
+  http:
+  - route: [{destination: {host: a.example.com}}]
+"""
+
+
+def run(*arguments: str, text: str | None = None) -> Result:
+    return CliRunner().invoke(egress, arguments, input=text, standalone_mode=False, catch_exceptions=False)
+
+
+def test_a_config_dump_has_all_sections() -> None:
+    dump = json.loads(run("config", "dump", *QUICKSTART).stdout)
+
+    kinds = [section["@type"].rpartition(".")[2] for section in dump["configs"]]
+    assert kinds == [
+        "BootstrapConfigDump",
+        "ClustersConfigDump",
+        "EndpointsConfigDump",
+        "ListenersConfigDump",
+        "RoutesConfigDump",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "heading"),
+    [
+        ("listeners", "ADDRESSES PORT"),
+        ("routes", "NAME     VHOST NAME"),
+        ("clusters", "SERVICE FQDN"),
+        ("endpoints", "NAME"),
+    ],
+)
+def test_tables_have_istioctls_headings(what: str, heading: str) -> None:
+    assert run("config", what, *QUICKSTART).stdout.startswith(heading)
+
+
+def test_tables_also_come_whole() -> None:
+    as_json = json.loads(run("config", "clusters", *QUICKSTART, "-o", "json").stdout)
+    as_yaml = yaml.safe_load(run("config", "clusters", *QUICKSTART, "-o", "yaml").stdout)
+
+    assert as_json == as_yaml
+    assert "outbound|80||httpbin.org" in [cluster["name"] for cluster in as_json]
+
+
+def test_names_are_those_of_hosts_with_addresses() -> None:
+    names = json.loads(run("config", "names", *QUICKSTART).stdout)
+
+    assert names == {"frontend.default.svc.cluster.local": ["10.96.0.80"]}
+
+
+def test_an_explanation_is_text_or_json() -> None:
+    text = run("explain", "http://httpbin.org/status/500", *QUICKSTART).stdout
+    walk = json.loads(run("explain", "http://httpbin.org/status/500", *QUICKSTART, "-o", "json").stdout)
+
+    assert "response_code 403" in text
+    assert walk["outcome"]["status"] == 403
+    assert walk["outcome"]["route"] == "forbidden"
+
+
+def test_headers_and_method_take_part() -> None:
+    walk = json.loads(
+        run("explain", "http://httpbin.org/get", *QUICKSTART, "-X", "post", "-H", "a: b", "-o", "json").stdout
+    )
+
+    assert walk["call"] == "POST http://httpbin.org/get"
+
+
+def test_a_call_that_is_none_is_a_mistake_of_usage() -> None:
+    ended = CliRunner().invoke(egress, ["explain", "httpbin.org", *QUICKSTART])
+
+    assert ended.exit_code == 2  # click's own; main() makes it 64
+    assert "names no port" in ended.stderr
+
+
+def test_check_finds_what_no_single_object_shows() -> None:
+    ended = run("check", "-f", "-", text=BLOCKED_BY_MISTAKE)
+
+    assert ended.return_value == 79
+    assert "IST0101" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        pytest.param((), 79, id="an error"),
+        pytest.param(("-S", "IST0101"), 0, id="suppressed"),
+    ],
+)
+def test_the_threshold_decides_the_exit_status(options: tuple[str, ...], code: int) -> None:
+    assert run("check", "-f", "-", *options, text=BLOCKED_BY_MISTAKE).return_value == code
+
+
+def test_a_check_reads_as_istioctls_or_as_data() -> None:
+    log = run("check", "-f", "-", "-o", "log", text=BLOCKED_BY_MISTAKE).stdout
+    records = json.loads(run("check", "-f", "-", "-o", "json", text=BLOCKED_BY_MISTAKE).stdout)
+
+    assert "Error [IST0101] (VirtualService lost.default <stdin>:6) referenced gateway not found" in log
+    assert records[0]["code"] == "IST0101"
+
+
+def test_an_exported_bootstrap_is_static(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EGRESS_CERTS", str(tmp_path))
+
+    bootstrap = json.loads(run("export", "envoy", *QUICKSTART).stdout)
+
+    resources = bootstrap["static_resources"]
+    assert {cluster["type"] for cluster in resources["clusters"]} == {"STATIC", "STRICT_DNS", "ORIGINAL_DST"}
+    assert "rds" not in json.dumps(resources["listeners"])
+    assert {secret["name"] for secret in resources["secrets"]} == {"ROOTCA", "default"}
+
+
+def test_errors_in_the_configuration_are_counted_and_left_out() -> None:
+    ended = run("config", "clusters", "-f", "-", text=BLOCKED_BY_MISTAKE.replace("hosts:", "hots:"))
+
+    assert "in the configuration: see egress validate" in ended.stderr
+    assert ended.stdout.startswith("SERVICE FQDN")
