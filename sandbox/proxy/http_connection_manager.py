@@ -16,7 +16,8 @@ from sandbox.proxy.http_downstream import Http1ServerConnection
 from sandbox.proxy.http_request_headers import RequestHeaders
 from sandbox.proxy.http_router import RouteOwner, RouteRuntime, seconds
 from sandbox.wire.headers import set_header
-from sandbox.wire.http1_head import HeadLimits, RequestHeadReader
+from sandbox.wire.http1_lines import HeadLimits
+from sandbox.wire.http1_request import RequestHeadReader
 from sandbox.wire.http_path import PathRules
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The HTTP/1 side of a client's connection: reads requests one after the other, writes responses, decides when to close."""
+"""The HTTP/1 side of a client's connection: one request after the other, and when to close."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from sandbox.proxy.http_stream import HttpStream
 from sandbox.proxy.http_upstream_head import original_names, render_headers
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
-from sandbox.wire.http1_head import BAD_REQUEST
+from sandbox.wire.http1_lines import BAD_REQUEST
 from sandbox.wire.http_message import Header, Refusal, RequestHead
 from sandbox.wire.http_status import STATUS_LINES, status_line
 

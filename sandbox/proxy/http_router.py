@@ -157,7 +157,9 @@ class RouteRuntime:
         self.auto_host_rewrite = bool(action.auto_host_rewrite)
         self.mirrors = tuple(Mirror(mirror, owner.clusters) for mirror in action.request_mirror_policies)
         self.hash_policy = compile_hash_policy(action.hash_policy)
-        self.hash_cookies = tuple(policy for policy in action.hash_policy if policy.cookie is not None and policy.cookie.ttl is not None)  # fmt: skip
+        self.hash_cookies = tuple(
+            policy for policy in action.hash_policy if policy.cookie is not None and policy.cookie.ttl is not None
+        )
         weights = action.weighted_clusters.clusters if action.weighted_clusters is not None else ()
         if weights:
             self.weighted = tuple(
@@ -236,11 +238,11 @@ def retry_rules(policy: RetryPolicy | None) -> RetryRules | None:
 
 def hash_cookie(policies: tuple[HashPolicy, ...], client: str, local: str) -> list[tuple[bytes, bytes, bytes]]:
     """Cookies that the proxy makes: name, value, ``set-cookie`` text."""
-    made = []
-    for policy in policies:
-        if policy.cookie is not None:
-            made.append((policy.cookie.name.encode(), *made_cookie(policy.cookie, client, local)))
-    return made
+    return [
+        (policy.cookie.name.encode(), *made_cookie(policy.cookie, client, local))
+        for policy in policies
+        if policy.cookie is not None
+    ]
 
 
 def _body(source: DataSource | None) -> bytes:

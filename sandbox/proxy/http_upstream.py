@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Protocol, cast
 
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
-from sandbox.wire.http1_head import ResponseHeadReader
+from sandbox.wire.http1_response import ResponseHeadReader
 from sandbox.wire.http_message import Header, Refusal, ResponseHead
 from sandbox.wire.http_retries import Reset
 

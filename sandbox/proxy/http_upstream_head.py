@@ -26,7 +26,7 @@ def render_request_head(stream: HttpStream, *, is_end: bool, keeps_case: bool) -
             is_chunked = True
             framing = b"transfer-encoding: chunked\r\n"
     names = original_names(stream.head.raw) if keeps_case else None
-    target = info.path if info.path is not None else info.authority
+    target = info.path if info.path is not None else info.authority or b""
     return (
         b"%b %b HTTP/1.1\r\n%b%b%b\r\n"
         % (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sandbox.wire.http1_head import TOKEN
+from sandbox.wire.http1_lines import TOKEN
 
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _LONGEST_SIZE_LINE = 16 * 1024

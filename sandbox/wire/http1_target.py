@@ -1,4 +1,4 @@
-"""The target of a request: origin-form, absolute-form, authority-form, ``*`` (RFC 9112 section 3.2, as Envoy reads it)."""
+"""The target of a request: origin-form, absolute-form, authority-form, ``*`` (RFC 9112 section 3.2, read by Envoy)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``x-request-id``: a version 4 UUID whose 15th character tells whether the request is traced (Envoy's UUID extension)."""
+"""``x-request-id``: a UUID whose 15th character tells whether the request is traced (Envoy's UUID extension)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,111 @@
+"""The lines of an HTTP/1 head, as Envoy's codec (Balsa) takes them: line ends, folding, characters, limits."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sandbox.wire.http_message import Header, Refusal
+
+TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+NOT_CONTROL = bytes(b for b in range(256) if (b >= 0x20 and b != 0x7F) or b in b"\t\r\n")
+
+BAD_REQUEST = Refusal(400, "http1.codec_error")
+INVALID_CHARACTERS = Refusal(400, "http1.invalid_characters")
+HEADERS_TOO_LARGE = Refusal(431, "http1.headers_too_large")
+TOO_MANY_HEADERS = Refusal(431, "http1.too_many_headers")
+LOW_VERSION = Refusal(426, "low_version")
+
+_LONGEST_REMEMBERED = 256
+_MOST_REMEMBERED = 4096
+
+
+class HeadLimits(msgspec.Struct, frozen=True):
+    """What a listener or cluster says about heads."""
+
+    max_bytes: int = 60 * 1024
+    max_count: int = 100
+    underscores: str = "ALLOW"
+    """``ALLOW``, ``REJECT_REQUEST`` or ``DROP_HEADER``."""
+    accept_http10: bool = False
+    allow_absolute_url: bool = True
+
+
+DEFAULT_LIMITS = HeadLimits()
+
+
+class OddLine(Exception):
+    """A line that only the slow way understands."""
+
+
+class RefusedHead(Exception):
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+
+class LineMemory:
+    """Header lines already found good, so that a line seen before costs one look-up."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self) -> None:
+        self._lines: dict[bytes, Header] = {}
+
+    def read(self, line: bytes) -> Header:
+        """The field of one line (no line end); raises where it is odd or refused."""
+        header = self._lines.get(line)
+        if header is None:
+            header = _parse_line(line)
+            if len(line) <= _LONGEST_REMEMBERED:
+                if len(self._lines) >= _MOST_REMEMBERED:
+                    self._lines.clear()
+                self._lines[line] = header
+        return header
+
+
+def _parse_line(line: bytes) -> Header:
+    name, colon, value = line.partition(b":")
+    if line[:1] in b" \t\n" or b"\n" in line:
+        raise OddLine
+    if line.translate(None, NOT_CONTROL):
+        raise RefusedHead(INVALID_CHARACTERS)
+    if not colon or not name or name.translate(None, TOKEN):
+        raise RefusedHead(BAD_REQUEST)
+    if b"\r" in value:
+        value = value.replace(b"\r", b"")
+    return name.lower(), value.strip(b" \t")
+
+
+def regular_lines(data: bytes) -> tuple[list[bytes], int] | None:
+    """The lines of a head and the place of its end, whatever line ends it has; folded lines are unfolded."""
+    lines: list[bytes] = []
+    place = len(data) - len(data.lstrip(b"\r\n"))
+    while True:
+        end = data.find(b"\n", place)
+        if end < 0:
+            return None
+        line = data[place:end]
+        line = line[:-1] if line.endswith(b"\r") else line
+        place = end + 1
+        if not line:
+            return lines, place
+        if line[:1] in b" \t" and len(lines) > 1:
+            lines[-1] += line
+        else:
+            lines.append(line)
+
+
+def lines_of(data: bytes) -> tuple[list[bytes], int, bool] | None:
+    """Lines, size of the head, and whether the fast way is enough."""
+    end = data.find(b"\r\n\r\n")
+    if end > 0:
+        lines = data[:end].split(b"\r\n")
+        if data.count(b"\n", 0, end) == len(lines) - 1 and data[0] not in b"\r\n":
+            return lines, end + 4, True
+    regular = regular_lines(data)
+    return None if regular is None else (*regular, False)
+
+
+def is_version(version: bytes) -> bool:
+    """Whether it is ``HTTP/`` and two digits with a point between."""
+    return version[:5] == b"HTTP/" and len(version) == 8 and version[6:7] == b"." and version[5:8:2].isdigit()

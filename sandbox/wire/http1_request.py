@@ -1,0 +1,230 @@
+"""Reads the heads of HTTP/1 requests exactly as Envoy's codec does: what it takes, and what it says of the rest.
+
+The fast way splits a head at its line ends and remembers header lines it has seen; anything unusual (bare LF, folded
+lines, leading empty lines) is first brought into that form. ``None`` means that the head is not complete yet.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+
+from sandbox.wire.headers import INLINE_REQUEST, MARKED_REQUEST, joined, tokens
+from sandbox.wire.http1_lines import (
+    BAD_REQUEST,
+    DEFAULT_LIMITS,
+    HEADERS_TOO_LARGE,
+    INVALID_CHARACTERS,
+    LOW_VERSION,
+    NOT_CONTROL,
+    TOO_MANY_HEADERS,
+    HeadLimits,
+    LineMemory,
+    OddLine,
+    RefusedHead,
+    is_version,
+    lines_of,
+    regular_lines,
+)
+from sandbox.wire.http1_target import resolve_target
+from sandbox.wire.http_message import Header, Refusal, RequestHead
+
+METHODS = frozenset(
+    b"ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE MSEARCH NOTIFY "
+    b"OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNLINK UNLOCK "
+    b"UNSUBSCRIBE".split()
+)
+_FIRST_LETTERS = frozenset(method[0] for method in METHODS)
+_URL = bytes(range(0x21, 0x7F))
+_HOST = bytes(range(0x30, 0x3A)) + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B)) + b"!$%&'()*+,-.:;=@[]_~"
+
+_REQUEST_LINES = LineMemory()
+_LONGEST_HEAD_REMEMBERED = 1024
+_MOST_HEADS_REMEMBERED = 1024
+
+
+def read_request_head(data: bytes, limits: HeadLimits = DEFAULT_LIMITS) -> RequestHead | Refusal | None:
+    """The head at the beginning of ``data`` (which may hold more behind it), why it is refused, or ``None``."""
+    found = lines_of(data)
+    if found is None or found[1] > limits.max_bytes:
+        return _incomplete_request(data, limits)
+    lines, size, _ = found
+    try:
+        try:
+            return _request_of(data, lines, size, limits)
+        except OddLine:
+            regular = regular_lines(data)
+            if regular is None:
+                return _incomplete_request(data, limits)
+            return _request_of(data, regular[0], regular[1], limits)
+    except RefusedHead as refused:
+        return refused.refusal
+    except OddLine:
+        return BAD_REQUEST
+
+
+def _incomplete_request(data: bytes, limits: HeadLimits) -> Refusal | None:
+    text = data.lstrip(b"\r\n")
+    if len(data) > limits.max_bytes:
+        return HEADERS_TOO_LARGE
+    line, end, rest = text.partition(b"\n")
+    if end:
+        # an error in what is already complete is not kept waiting for the rest
+        try:
+            _request_line(line.rstrip(b"\r"))
+            for header in rest.split(b"\r\n")[:-1]:
+                _REQUEST_LINES.read(header)
+        except RefusedHead as refused:
+            return refused.refusal
+        except OddLine:
+            pass
+    return None
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes, bool]:
+    """Method, target, and whether the version is 1.1."""
+    if line[0] not in _FIRST_LETTERS:
+        raise RefusedHead(BAD_REQUEST)
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        parts = line.split(None, 2)
+    if line.translate(None, NOT_CONTROL):
+        raise RefusedHead(INVALID_CHARACTERS)
+    method = parts[0] if parts else b""
+    if method not in METHODS or len(parts) < 2:
+        raise RefusedHead(BAD_REQUEST)
+    target = parts[1]
+    if not _is_url_valid(target, method == b"CONNECT"):
+        raise RefusedHead(BAD_REQUEST)
+    version = parts[2] if len(parts) == 3 else b""
+    if version == b"HTTP/1.1":
+        return method, target, True
+    version = version.strip()
+    if version and not is_version(version):
+        raise RefusedHead(BAD_REQUEST)
+    return method, target, version == b"HTTP/1.1"
+
+
+def _is_url_valid(url: bytes, is_connect: bool) -> bool:
+    if not url:
+        return False
+    if url[0] in b"/*":
+        return not url.translate(None, _URL)
+    if not is_connect:
+        scheme, separator, url = url.partition(b"://")
+        if not separator or not scheme[:1].isalpha() or scheme.translate(None, b"+-.").isalnum() is False:
+            return False
+    split = min((place for mark in (b"/", b"?") if (place := url.find(mark)) >= 0), default=len(url))
+    host, path = url[:split], url[split:]
+    return not host.translate(None, _HOST) and b"@@" not in host and not path.translate(None, _URL)
+
+
+def _request_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) -> RequestHead | Refusal:
+    if not lines:
+        return BAD_REQUEST
+    method, target, is_http11 = _request_line(lines[0])
+    headers: list[Header] = []
+    marked: dict[bytes, bytes] = {}
+    read = _REQUEST_LINES.read
+    for line in lines[1:]:
+        header = read(line)
+        headers.append(header)
+        if header[0] in MARKED_REQUEST:
+            marked[header[0]] = header[1]
+    if len(headers) > limits.max_count:
+        return TOO_MANY_HEADERS
+    if limits.underscores != "ALLOW" and any(b"_" in name for name, _ in headers):
+        if limits.underscores == "REJECT_REQUEST":
+            return Refusal(400, "http1.unexpected_underscore")
+        headers = [header for header in headers if b"_" not in header[0]]
+    index = dict(headers)
+    if len(index) != len(headers):
+        if len([name for name, _ in headers if name == b"content-length"]) > 1:
+            return BAD_REQUEST
+        headers = joined(headers, INLINE_REQUEST)
+        index = dict(headers)
+        marked = {name: value for name, value in headers if name in MARKED_REQUEST}
+    head = RequestHead(
+        method, target, marked.get(b"host"), headers, marked, size, None, is_http11, index=index, raw=data[:size]
+    )
+    if not is_http11 and not limits.accept_http10:
+        return _framing_refusal(head) or LOW_VERSION
+    return _framing_refusal(head) or resolve_target(head, limits.allow_absolute_url) or _without_host(head)
+
+
+def _framing_refusal(head: RequestHead) -> Refusal | None:
+    marked = head.marked
+    length = marked.get(b"content-length")
+    if length is not None:
+        if not length.isdigit() or int(length) >= 1 << 64:
+            return BAD_REQUEST
+        head.content_length = int(length)
+    coding = marked.get(b"transfer-encoding")
+    if coding is not None:
+        if length is not None:
+            return Refusal(400, "http1.content_length_and_chunked_not_allowed")
+        if coding.lower() != b"chunked" or head.method == b"CONNECT":
+            return Refusal(501, "http1.invalid_transfer_encoding")
+        head.is_chunked = True
+    if b"connection" in marked:
+        return _sanitize_connection(head)
+    return None
+
+
+_KEPT_TOKENS = frozenset({b"close", b"keep-alive", b"upgrade", b"http2-settings"})
+_NEVER_NOMINATED = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+_MOST_NOMINATED = 10
+
+
+def _sanitize_connection(head: RequestHead) -> Refusal | None:
+    """Takes away the fields that Connection names (Envoy's ``Utility::sanitizeConnectionHeader``)."""
+    members = tokens(head.marked[b"connection"])
+    if len(members) >= _MOST_NOMINATED or any(name in _NEVER_NOMINATED or name[:1] == b":" for name in members):
+        return Refusal(400, "http1.connection_header_rejected")
+    gone = {name for name in members if name not in _KEPT_TOKENS and name != b"te"}
+    if gone:
+        head.headers = [header for header in head.headers if header[0] not in gone]
+        for name in gone & head.marked.keys():
+            del head.marked[name]
+        if b"host" in gone:
+            head.host = None
+        if b"content-length" in gone:
+            # the codec has already framed the body by it
+            head.headers = [header for header in head.headers if header[0] != b"content-length"]
+    return None
+
+
+def _without_host(head: RequestHead) -> RequestHead | Refusal:
+    """Host leaves the list of fields; an authority with characters that none may have is refused."""
+    host = head.host
+    if b"host" in head.marked:
+        head.headers = [header for header in head.headers if header[0] != b"host"]
+        del head.marked[b"host"]
+    if host is not None and host.translate(None, _HOST):
+        return Refusal(400, "http.invalid_authority")
+    return head
+
+
+class RequestHeadReader:
+    """``read_request_head`` that remembers whole heads: clients repeat themselves, byte for byte."""
+
+    __slots__ = ("_heads", "limits")
+
+    def __init__(self, limits: HeadLimits = DEFAULT_LIMITS) -> None:
+        self.limits = limits
+        self._heads: dict[bytes, RequestHead] = {}
+
+    def read(self, data: bytes) -> RequestHead | Refusal | None:
+        """See ``read_request_head``; the head is the caller's own, ``marked`` and ``index`` are not to be changed."""
+        end = data.find(b"\r\n\r\n") + 4
+        raw = data if len(data) == end else data[:end]
+        known = self._heads.get(raw)
+        if known is None:
+            found = read_request_head(data, self.limits)
+            if not isinstance(found, RequestHead) or found.size != end or end > _LONGEST_HEAD_REMEMBERED:
+                return found
+            if len(self._heads) >= _MOST_HEADS_REMEMBERED:
+                self._heads.clear()
+            self._heads[raw] = known = found
+        head: RequestHead = copy(known)
+        head.headers = known.headers.copy()
+        return head

@@ -1,0 +1,126 @@
+"""Reads the heads of HTTP/1 responses as Envoy's codec does; whatever it refuses is a protocol error."""
+
+from __future__ import annotations
+
+from copy import copy
+
+from sandbox.wire.headers import INLINE_RESPONSE, MARKED_RESPONSE, joined
+from sandbox.wire.http1_lines import (
+    DEFAULT_LIMITS,
+    HeadLimits,
+    LineMemory,
+    OddLine,
+    RefusedHead,
+    is_version,
+    lines_of,
+    regular_lines,
+)
+from sandbox.wire.http_message import Header, Refusal, ResponseHead
+
+PROTOCOL_ERROR = Refusal(502, "protocol_error")
+_RESPONSE_LINES = LineMemory()
+_LONGEST_STATUS = 9
+_LONGEST_HEAD_REMEMBERED = 1024
+_MOST_HEADS_REMEMBERED = 1024
+
+
+class ResponseHeadReader:
+    """The same for responses."""
+
+    __slots__ = ("_heads",)
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, ResponseHead] = {}
+
+    def read(self, data: bytes) -> ResponseHead | Refusal | None:
+        """See ``read_response_head``."""
+        end = data.find(b"\r\n\r\n") + 4
+        raw = data[:end]
+        known = self._heads.get(raw)
+        if known is None:
+            found = read_response_head(data)
+            if not isinstance(found, ResponseHead) or found.size != end or end > _LONGEST_HEAD_REMEMBERED:
+                return found
+            if len(self._heads) >= _MOST_HEADS_REMEMBERED:
+                self._heads.clear()
+            self._heads[raw] = known = found
+        head: ResponseHead = copy(known)
+        head.headers = known.headers.copy()
+        return head
+
+
+def read_response_head(
+    data: bytes, limits: HeadLimits = DEFAULT_LIMITS, *, at_end: bool = False
+) -> ResponseHead | Refusal | None:
+    """The response head at the beginning of ``data``, a refusal, or ``None`` where it is not complete."""
+    if not data.startswith(b"HTTP/"[: len(data)]):
+        return PROTOCOL_ERROR
+    found = lines_of(data)
+    if found is None:
+        return PROTOCOL_ERROR if at_end or len(data) > limits.max_bytes or _is_status_line_bad(data) else None
+    lines, size, _ = found
+    if size > limits.max_bytes:
+        return PROTOCOL_ERROR
+    try:
+        try:
+            return _response_of(data, lines, size, limits)
+        except OddLine:
+            regular = regular_lines(data)
+            return None if regular is None else _response_of(data, regular[0], regular[1], limits)
+    except (RefusedHead, OddLine):
+        return PROTOCOL_ERROR
+
+
+def _is_status_line_bad(data: bytes) -> bool:
+    line, end, _ = data.partition(b"\n")
+    return bool(end) and _status_line(line.rstrip(b"\r")) is None
+
+
+def _status_line(line: bytes) -> tuple[int, bool] | None:
+    """Status and whether the version is 1.1; ``None`` where it is no status line."""
+    version, _, rest = line.partition(b" ")
+    code = rest.lstrip(b" ").partition(b" ")[0]
+    if not is_version(version) or not code.isdigit() or len(code) > _LONGEST_STATUS:
+        return None
+    return int(code), version == b"HTTP/1.1"
+
+
+def _response_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) -> ResponseHead | Refusal:
+    first = _status_line(lines[0])
+    if first is None:
+        return PROTOCOL_ERROR
+    headers: list[Header] = []
+    marked: dict[bytes, bytes] = {}
+    read = _RESPONSE_LINES.read
+    for line in lines[1:]:
+        header = read(line)
+        headers.append(header)
+        if header[0] in MARKED_RESPONSE:
+            marked[header[0]] = header[1]
+    if len(headers) > limits.max_count:
+        return PROTOCOL_ERROR
+    if len(dict(headers)) != len(headers):
+        if len([name for name, _ in headers if name == b"content-length"]) > 1:
+            return PROTOCOL_ERROR
+        headers = joined(headers, INLINE_RESPONSE)
+        marked = {name: value for name, value in headers if name in MARKED_RESPONSE}
+    head = ResponseHead(first[0], headers, marked, size, first[1], raw=data[:size])
+    return _response_framing(head)
+
+
+def _response_framing(head: ResponseHead) -> ResponseHead | Refusal:
+    length = head.marked.get(b"content-length")
+    if length is not None:
+        if not length.isdigit() or int(length) >= 1 << 64:
+            return PROTOCOL_ERROR
+        head.content_length = int(length)
+    coding = head.marked.get(b"transfer-encoding")
+    if coding is not None:
+        if length is not None or coding.lower() != b"chunked":
+            return PROTOCOL_ERROR
+        head.is_chunked = True
+    if head.status < 200 or head.status == 204:
+        if head.content_length or head.is_chunked:
+            return PROTOCOL_ERROR
+        head.content_length = 0
+    return head
