@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/tls.go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler import network_filters
@@ -98,7 +98,7 @@ def _tls_chains(request: TcpChainRequest) -> tuple[ChainOptions, ...]:
             )
     if chains:
         return tuple(chains.values())
-    return (replace(_default_chain(request), sni_hosts=_default_sni(request)),)
+    return (_default_chain(request, _default_sni(request)),)
 
 
 def _tls_matches(request: TcpChainRequest) -> Iterator[tuple[VirtualServiceResource, TLSMatchAttributes, TLSRoute]]:
@@ -161,7 +161,7 @@ def _terminal_reason(rule: TCPRoute, applying: Iterable[L4MatchAttributes], port
     return next((match.origin for match in applying if not match.destination_subnets or not port), None)
 
 
-def _default_chain(request: TcpChainRequest) -> ChainOptions:
+def _default_chain(request: TcpChainRequest, sni_hosts: tuple[str, ...] = ()) -> ChainOptions:
     """To the service's cluster; its only port counts, else the listener's."""
     service, builder = request.service, request.builder
     number = service.ports[0].number if len(service.ports) == 1 else request.port.number
@@ -178,4 +178,4 @@ def _default_chain(request: TcpChainRequest) -> ChainOptions:
         because=because,
     )
     filters = network_filters.build_single(builder, target, request.port)
-    return ChainOptions(destination_cidrs=request.cidrs, filters=filters, because=because)
+    return ChainOptions(sni_hosts=sni_hosts, destination_cidrs=request.cidrs, filters=filters, because=because)

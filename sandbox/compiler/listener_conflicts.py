@@ -134,7 +134,7 @@ def _report_shadowed(
     entry: ListenerEntry, chain: ChainOptions, older: ChainOptions, service: Service, problems: Problems
 ) -> None:
     where, winner = _line(chain), _line(older)
-    if winner is not None and winner == where:
+    if winner is not None and winner is where:
         return
     problems.report(
         "SBX0501",

@@ -6,8 +6,8 @@ Source: Istio pilot/pkg/networking/core/listener.go (``buildSidecarOutboundListe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import field
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sandbox.compiler import http_connection_manager
 from sandbox.compiler.filter_chains import ChainOptions, TcpChainRequest, build_tcp_chains
@@ -54,7 +54,7 @@ def build_sidecar_listeners(push: PushContext, proxy: Proxy, scope: SidecarScope
     if not push.mesh.proxy_listen_port:
         return ()
     builder = new_listener_builder(push, proxy, scope)
-    outbound = _OutboundListeners(builder)
+    outbound = _OutboundListeners(builder, UNSPECIFIED_IP if proxy.supports_ipv4 else UNSPECIFIED_IPV6)
     for egress in scope.egress_listeners:
         outbound.add_egress_listener(egress)
     fallback = catch_all_filters(builder)
@@ -65,8 +65,7 @@ def build_sidecar_listeners(push: PushContext, proxy: Proxy, scope: SidecarScope
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class _Request(NamedTuple):
     """One service port that wants a listener."""
 
     service: Service
@@ -74,10 +73,10 @@ class _Request:
     binds: tuple[str, ...]
     """Empty while the service's address decides."""
     bind_to_port: bool
-    cidrs: tuple[str, ...] = ()
-    pod_cidrs: bool = False
     virtual_services: VirtualServicesByHost
     because: tuple[Because, ...]
+    cidrs: tuple[str, ...] = ()
+    pod_cidrs: bool = False
 
     @property
     def bind(self) -> str:
@@ -89,12 +88,9 @@ class _OutboundListeners:
     """The listeners found so far, by address and port."""
 
     builder: ListenerBuilder
+    wildcard: str
+    """The address that stands for all of the proxy's main family."""
     entries: dict[ListenerKey, ListenerEntry] = field(default_factory=dict)
-
-    @property
-    def wildcard(self) -> str:
-        """The address that stands for all of the proxy's main family."""
-        return UNSPECIFIED_IP if self.builder.proxy.supports_ipv4 else UNSPECIFIED_IPV6
 
     @property
     def local_host(self) -> str:
@@ -148,7 +144,7 @@ class _OutboundListeners:
         template = self._template(egress, egress.services[0], ServicePort(number=0))
         for service in egress.services:
             for port in service.ports:
-                request = replace(template, service=service, port=port)
+                request = template._replace(service=service, port=port)
                 if self._can_bind(request):
                     yield from self._by_endpoint(request)
 
@@ -174,9 +170,9 @@ class _OutboundListeners:
             if not all(map(is_ip_address, addresses)) or addresses[:1] == proxy.ip_addresses[:1]:
                 continue
             if one_listener:
-                yield replace(request, binds=(self.wildcard,), cidrs=addresses, pod_cidrs=True)
+                yield request._replace(binds=(self.wildcard,), cidrs=addresses, pod_cidrs=True)
             else:
-                yield replace(request, binds=addresses)
+                yield request._replace(binds=addresses)
 
     def _can_bind(self, request: _Request) -> bool:
         """Whether the port is free for services; what is not so is told (semantics 1.4)."""
@@ -248,15 +244,15 @@ class _OutboundListeners:
         if request.binds:
             return request
         if kind == "HTTP":
-            return replace(request, binds=(self.wildcard,))
+            return request._replace(binds=(self.wildcard,))
         service, proxy = request.service, self.builder.proxy
         address = service.address_for(proxy)
         extra = service.extra_addresses_for(proxy)
         if address == UNSPECIFIED_IP and service.registry is Registry.EXTERNAL and not proxy.supports_ipv4:
             address = UNSPECIFIED_IPV6
         if "/" in address:
-            return replace(request, binds=(self.wildcard,), cidrs=(address, *extra))
-        return replace(request, binds=(address, *extra))
+            return request._replace(binds=(self.wildcard,), cidrs=(address, *extra))
+        return request._replace(binds=(address, *extra))
 
     def _chains(self, request: _Request, kind: str, conflict: Conflict) -> tuple[ChainOptions, ...]:
         if kind == "HTTP":

@@ -6,8 +6,7 @@ Source: Istio pilot/pkg/networking/core/networkfilter.go and tunnelingconfig/app
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.compiler.authorization import build_authorization
 from sandbox.compiler.dynamic_dns import is_dynamic_wildcard, service_cache
@@ -60,8 +59,8 @@ def build_single(
     builder: ListenerBuilder, target: ClusterTarget, port: ServicePort, before: Iterable[Filter] = ()
 ) -> tuple[Filter, ...]:
     """The filters of a chain with one destination; ``before`` are a gateway's authorization filters."""
-    proxy = replace(
-        _tcp_proxy(builder, target.rule, target.subset, tunnel=target.tunnel),
+    proxy = TcpProxy(
+        **_settings(builder, target.rule, target.subset, tunnel=target.tunnel),
         stat_prefix=target.cluster,
         cluster=target.cluster,
         because=(*target.because, *_because(target.rule)),
@@ -101,8 +100,8 @@ def build_routed(
         for route, service in zip(routes, services, strict=True)
         if route.weight > 0
     )
-    proxy = replace(
-        _tcp_proxy(builder, rule, ""),
+    proxy = TcpProxy(
+        **_settings(builder, rule, ""),
         stat_prefix=f"{virtual_service.name}.{virtual_service.namespace}",
         weighted_clusters=TcpWeightedClusters(clusters=weights),
         because=(*because, *_because(rule)),
@@ -126,18 +125,23 @@ def _terminal(builder: ListenerBuilder, proxy: TcpProxy, protocol: Protocol) -> 
     return (terminal,)
 
 
-def _tcp_proxy(builder: ListenerBuilder, rule: DestinationRule | None, subset: str, *, tunnel: bool = True) -> TcpProxy:
+def _settings(
+    builder: ListenerBuilder, rule: DestinationRule | None, subset: str, *, tunnel: bool = True
+) -> dict[str, Any]:
     """Timeouts, hash and tunnel; the timeouts are read from the rule's top-level policy only."""
-    policy = (rule.traffic_policy if rule is not None else None) or _NO_POLICY
+    common = {"idle_timeout": builder.proxy.metadata.idle_timeout, "access_log": builder.access_logs.tcp}
+    if rule is None:
+        return common
+    policy = rule.traffic_policy or _NO_POLICY
     tcp = policy.connection_pool.tcp if policy.connection_pool is not None else None
-    idle = tcp.idle_timeout if tcp is not None else None
-    return TcpProxy(
-        idle_timeout=builder.proxy.metadata.idle_timeout if idle is None else idle,
-        max_downstream_connection_duration=tcp.max_connection_duration if tcp is not None else None,
-        hash_policy=_SOURCE_IP if _hashes_source(rule, subset) else (),
-        tunneling_config=_tunnel(rule, subset) if tunnel else None,
-        access_log=builder.access_logs.tcp,
-    )
+    if tcp is not None and tcp.idle_timeout is not None:
+        common["idle_timeout"] = tcp.idle_timeout
+    return {
+        **common,
+        "max_downstream_connection_duration": tcp.max_connection_duration if tcp is not None else None,
+        "hash_policy": _SOURCE_IP if _hashes_source(rule, subset) else (),
+        "tunneling_config": _tunnel(rule, subset) if tunnel else None,
+    }
 
 
 def _policies(rule: DestinationRule, subset: str) -> tuple[TrafficPolicy, TrafficPolicy | None]:
@@ -146,9 +150,7 @@ def _policies(rule: DestinationRule, subset: str) -> tuple[TrafficPolicy, Traffi
     return rule.traffic_policy or _NO_POLICY, found.traffic_policy if found is not None else None
 
 
-def _hashes_source(rule: DestinationRule | None, subset: str) -> bool:
-    if rule is None:
-        return False
+def _hashes_source(rule: DestinationRule, subset: str) -> bool:
     top, inner = _policies(rule, subset)
     balancer = top.load_balancer
     if inner is not None and inner.load_balancer is not None:
@@ -158,9 +160,7 @@ def _hashes_source(rule: DestinationRule | None, subset: str) -> bool:
     )
 
 
-def _tunnel(rule: DestinationRule | None, subset: str) -> TunnelingConfig | None:
-    if rule is None:
-        return None
+def _tunnel(rule: DestinationRule, subset: str) -> TunnelingConfig | None:
     top, inner = _policies(rule, subset)
     policy = inner if subset else top
     settings = policy.tunnel if policy is not None else None
