@@ -190,6 +190,7 @@ class Http2ServerConnection(asyncio.Protocol):
                 if self._is_dead:
                     break
         except Http2Error:
+            self._is_receiving = False
             self._protocol_error()
         except Exception:
             log.exception("connection %d: fault while reading", self.connection.connection_id)

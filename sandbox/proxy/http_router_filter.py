@@ -272,13 +272,16 @@ class RouterFilter:
         if self._retry is not None:
             self._tried.append(host)
         options = transport_options(self._cluster, stream)
-        pool = pool_of(self._cluster, host, options, is_http2=speaks_http2(self._cluster, stream.info.protocol))
+        is_http2 = speaks_http2(self._cluster, stream.info.protocol)
+        pool = pool_of(self._cluster, host, options, is_http2=is_http2)
         connection = pool.acquire(self)
         if connection is None:
             self._pool = pool
             stream.info.upstream_host = host.address
             stream.info.upstream_host_name = host.hostname
         elif isinstance(connection, UpstreamFailure):
+            if is_http2:
+                stream.info.upstream_host = host.address
             self._failed(Reset.OVERFLOW, connection)
         else:
             self._send(connection)

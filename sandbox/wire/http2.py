@@ -11,7 +11,9 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
-from hyperframe.frame import SettingsFrame, WindowUpdateFrame
+from hpack.exceptions import HPACKError
+from hyperframe.exceptions import HyperframeError
+from hyperframe.frame import Frame, SettingsFrame, WindowUpdateFrame
 
 from sandbox.wire.http_message import Header
 
@@ -23,12 +25,13 @@ DEFAULT_CONCURRENT_STREAMS = 1024
 INITIAL_WINDOW = 65535
 DECODED_HEADERS_LIMIT = 1024 * 1024
 """Of the decoder alone; the proxy's own limit is lower and ends one stream, not the connection."""
-_DATA, _HEADERS = 0, 1
+_DATA, _HEADERS, _SETTINGS, _CONTINUATION = 0, 1, 4, 9
 _REPAY_BYTES = 1024 * 1024
 
 NO_ERROR = int(h2.errors.ErrorCodes.NO_ERROR)
 INTERNAL_ERROR = int(h2.errors.ErrorCodes.INTERNAL_ERROR)
 REFUSED_STREAM = int(h2.errors.ErrorCodes.REFUSED_STREAM)
+PROTOCOL_ERROR = int(h2.errors.ErrorCodes.PROTOCOL_ERROR)
 CANCEL = int(h2.errors.ErrorCodes.CANCEL)
 
 Event = h2.events.Event
@@ -83,11 +86,13 @@ class Http2Codec:
         )
         self._buffer = b""
         self._needs_preface = not is_client
+        self._has_settings = False
         self._window_is_open = False
         self._waiting: dict[int, deque[tuple[bytes, bool]]] = {}
         """Payload that the peer's windows do not let through yet, and whether the stream ends with it."""
         self._abandoned: set[int] = set()
         self._owed = 0
+        self._passed_over = b""
         self._output: list[bytes] = []
         self._initiate()
 
@@ -118,14 +123,14 @@ class Http2Codec:
         """Events of each complete frame, before the next frame is looked at. Raises ``Http2Error``."""
         self._buffer += data
         while self._buffer:
-            frame = self._next_frame()
-            if frame is None:
-                return
             try:
+                frame = self._next_frame()
+                if frame is None:
+                    return
                 events = self._h2.receive_data(frame)
-            except (h2.exceptions.ProtocolError, ValueError, KeyError) as error:
+            except (h2.exceptions.H2Error, HyperframeError, HPACKError, ValueError, KeyError) as error:
                 raise Http2Error(str(error)) from None
-            if not self._window_is_open and len(frame) > FRAME_HEAD_BYTES and not self._needs_preface:
+            if not self._window_is_open and self._has_settings:
                 self._open_window()  # after the acknowledgement of the peer's settings
             yield from events
 
@@ -139,20 +144,35 @@ class Http2Codec:
             return self._take(len(PREFACE))
         while len(self._buffer) >= FRAME_HEAD_BYTES:
             length = int.from_bytes(self._buffer[:3], "big")
+            if not self._has_settings and self._buffer[3] != _SETTINGS:
+                self._h2.close_connection(PROTOCOL_ERROR, b"SETTINGS expected")
+                raise Http2Error("SETTINGS expected")
+            self._has_settings = True
             if length > self._h2.max_inbound_frame_size:
                 raise Http2Error("frame too large")
             if len(self._buffer) < FRAME_HEAD_BYTES + length:
                 return None
             frame = self._take(FRAME_HEAD_BYTES + length)
-            if frame[3] == _DATA and int.from_bytes(frame[5:9], "big") in self._abandoned:
-                self._repay(length)
-                continue
-            return frame
+            if int.from_bytes(frame[5:9], "big") not in self._abandoned:
+                return frame
+            self._pass_over(frame)
         return None
 
     def _take(self, size: int) -> bytes:
         taken, self._buffer = self._buffer[:size], self._buffer[size:]
         return taken
+
+    def _pass_over(self, frame: bytes) -> None:
+        """A frame of a stream that we have reset: only what it does to the whole connection matters."""
+        if frame[3] == _DATA:
+            self._repay(len(frame) - FRAME_HEAD_BYTES)
+        elif frame[3] in (_HEADERS, _CONTINUATION):
+            parsed, _ = Frame.parse_frame_header(memoryview(frame[:FRAME_HEAD_BYTES]))
+            parsed.parse_body(memoryview(frame[FRAME_HEAD_BYTES:]))
+            self._passed_over += bytes(getattr(parsed, "data", b""))
+            if "END_HEADERS" in parsed.flags:
+                block, self._passed_over = self._passed_over, b""
+                self._h2.decoder.decode(block)
 
     def _repay(self, size: int) -> None:
         """Payload of a stream that we have reset still counts against the connection's window."""

@@ -56,6 +56,7 @@ def read_request_head(headers: list[Header], *, is_end: bool) -> RequestHead:
     if cookies:
         fields.append((b"cookie", b"; ".join(cookies)))
     index = dict(fields)
+    content_length = _content_length(index, is_end=is_end)
     return RequestHead(
         method=method,
         path=path,
@@ -64,7 +65,8 @@ def read_request_head(headers: list[Header], *, is_end: bool) -> RequestHead:
         marked={name: value for name, value in fields if name in MARKED_REQUEST},
         size=0,
         scheme=pseudo.get(b":scheme"),
-        content_length=_content_length(index, is_end=is_end),
+        content_length=content_length,
+        is_chunked=not is_end and content_length is None,
         index=index,
         pseudo_order=tuple(name for name, _ in headers if name in DEFAULT_ORDER),
     )
