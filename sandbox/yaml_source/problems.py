@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Literal
+from typing import Final, Literal
 
 from sandbox.frozen_dataclass import dataclass
 from sandbox.yaml_source.codes import CODES, Severity
 from sandbox.yaml_source.span import Origin, ResourceRef, Span
 
+_LONGEST_WORD: Final = 64
+"""No word of the API is longer; comparing takes time with the square of the length."""
 Layer = Literal["yaml", "schema", "istiod", "sandbox"]
 """Who minds: the YAML reader, the API server's schema, istiod's validation, or only this emulation."""
 
@@ -104,6 +106,8 @@ class Problems:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The known word nearest to a misspelt one, or the empty text if none is near."""
+    if len(word) > _LONGEST_WORD:
+        return ""
     candidates = {name.lower(): name for name in known}
     plain = word.lower().replace("-", "_")
     for spelling in (plain, plain.replace("_", "")):

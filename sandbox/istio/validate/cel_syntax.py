@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 _TOKEN: Final = re.compile(
-    r"""\s*(?://[^\n]*\s*)*(?:
+    r"""(?:
       (?P<number>0x[0-9a-fA-F]+u?|(?:\d+\.\d+|\.\d+|\d+(?=[eE]))(?:[eE][+-]?\d+)?|\d+u?)
     | (?P<string>(?:[bB][rR]?|[rR][bB]?)?(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''
         |"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
@@ -18,6 +18,7 @@ _TOKEN: Final = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+_SPACE: Final = re.compile(r"(?:\s|//[^\n]*(?:\n|\Z))*")
 _RELATIONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
 _OPERATORS: Final = _RELATIONS | {"||", "&&", "+", "-", "*", "/", "%", "!", "?", ":"}
 _RESERVED: Final = frozenset(
@@ -48,12 +49,16 @@ def cel_fault(expression: str) -> str | None:
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
-    tokens, position = [], 0
-    end = len(re.sub(r"(?:\s|//[^\n]*(?:\n|\Z))*\Z", "", text)) if text.strip() else 0
-    while position < end:
+    tokens: list[tuple[str, str]] = []
+    position = 0
+    while True:
+        space = _SPACE.match(text, position)
+        position = space.end() if space is not None else position
+        if position == len(text):
+            break
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
-            raise _NotCelError(f"unexpected {text[position:].strip()[:10]!r}")
+            raise _NotCelError(f"unexpected {text[position : position + 10]!r}")
         _check_literal(match.lastgroup, match[match.lastgroup])
         tokens.append((match.lastgroup, match[match.lastgroup]))
         position = match.end()

@@ -16,6 +16,7 @@ _LABEL: Final = re.compile(_LABEL_FORMAT)
 _WILDCARD_LABEL: Final = re.compile(rf"\*|(?:\*|\*-)?{_LABEL_FORMAT}")
 _QUALIFIED_NAME: Final = "(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_KEY: Final = re.compile(rf"({_LABEL_FORMAT}(?:\.{_LABEL_FORMAT})*/)?({_QUALIFIED_NAME})")
+_LONGEST_LABEL_KEY: Final = 253 + 1 + 63
 _LABEL_VALUE: Final = re.compile(rf"(?:{_QUALIFIED_NAME})?")
 _ATOI: Final = re.compile(r"[-+]?[0-9]+")
 _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
@@ -155,7 +156,7 @@ def label_faults(labels: Mapping[str, str]) -> dict[str, str]:
     """Labels as Kubernetes takes them: the broken keys, each with its sentence."""
     faults: dict[str, str] = {}
     for key, value in labels.items():
-        match = _LABEL_KEY.fullmatch(key)
+        match = _LABEL_KEY.fullmatch(key) if len(key) <= _LONGEST_LABEL_KEY else None
         if match is None:
             faults[key] = f"invalid tag key: {key!r}"
         elif match[1] and len(match[1]) > 254:
