@@ -134,8 +134,8 @@ def _report_shadowed(
     entry: ListenerEntry, chain: ChainOptions, older: ChainOptions, service: Service, problems: Problems
 ) -> None:
     where, winner = _line(chain), _line(older)
-    if winner is not None and winner is where:
-        return
+    if winner is where or (chain.filters == older.filters and winner == where):
+        return  # one route of a VirtualService, found through several services
     problems.report(
         "SBX0501",
         f"on {entry.name} an older service already takes what {service.host} should: connections go to the older one",
