@@ -10,6 +10,7 @@ from sandbox.compiler.find_proxy import find_proxy
 from sandbox.compiler.gateway_listeners import build_gateway_listeners
 from sandbox.compiler.gateway_ports import merged_gateways
 from sandbox.compiler.gateway_routes import build_gateway_routes
+from sandbox.compiler.gateway_services import gateway_services
 from sandbox.compiler.listeners import build_sidecar_listeners
 from sandbox.compiler.name_tables import build_name_table
 from sandbox.compiler.outbound_policy import is_allow_any_dynamic_dns
@@ -54,7 +55,7 @@ def _listeners_and_routes(
 
 
 def _sidecar_clusters(push: PushContext, proxy: Proxy, scope: SidecarScope) -> dict[str, Cluster]:
-    clusters = ClusterBuilder(push, proxy, scope).outbound()
+    clusters = ClusterBuilder(push, proxy, scope).outbound(scope.services)
     special = [black_hole_cluster(push), passthrough_cluster(push, proxy)]
     if is_allow_any_dynamic_dns(proxy, scope):
         special.append(allow_any_dynamic_dns_cluster(push, proxy, scope))
@@ -74,8 +75,9 @@ def _compile_gateway(push: PushContext, proxy: Proxy) -> NodePlan:
 
 
 def _gateway_clusters(push: PushContext, proxy: Proxy) -> dict[str, Cluster]:
-    builder = ClusterBuilder(push, proxy, push.sidecar_scope(proxy))
-    clusters = builder.outbound()
+    scope = push.sidecar_scope(proxy)
+    builder = ClusterBuilder(push, proxy, scope)
+    clusters = builder.outbound(gateway_services(push, proxy, scope))
     black_hole = black_hole_cluster(push)
     clusters.setdefault(black_hole.name, black_hole)
     if _passes_tls_on(push, proxy):

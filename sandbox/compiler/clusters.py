@@ -5,7 +5,7 @@ Source: Istio pilot/pkg/networking/core/cluster.go, cluster_builder.go; section 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -102,11 +102,11 @@ class ClusterBuilder:
             proxy.metadata.tls_client_root_cert,
         )
 
-    def outbound(self) -> dict[str, Cluster]:
-        """All clusters of visible services, by name; of several with one name the first counts."""
+    def outbound(self, services: Iterable[Service]) -> dict[str, Cluster]:
+        """All clusters of services, by name; of several with one name the first counts."""
         clusters: dict[str, Cluster] = {}
         cache, registry = self._push.cluster_cache, self._push.registry
-        for service in self._scope.services:
+        for service in services:
             if service.resolution is Resolution.ALIAS:
                 continue
             rule = self._scope.destination_rule(self._proxy, service.host)

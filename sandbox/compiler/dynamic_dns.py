@@ -28,8 +28,7 @@ def lookup_family(push: PushContext, proxy: Proxy) -> str:
     """Which addresses are looked up, by the proxy's own."""
     if proxy.supports_ipv6 and not proxy.supports_ipv4:
         return "V6_ONLY"
-    dual_stack = push.features.texts.get("ISTIO_DUAL_STACK", "") == "true"
-    return "ALL" if proxy.supports_ipv6 and dual_stack else "V4_ONLY"
+    return "ALL" if proxy.supports_ipv6 and push.features.dual_stack else "V4_ONLY"
 
 
 def service_cache(push: PushContext, proxy: Proxy, service: Service) -> DnsCacheConfig:

@@ -54,6 +54,7 @@ class KubernetesEndpoints:
     def __init__(
         self, configuration: Configuration, reader: WorkloadReader, workloads: Mapping[str, list[WorkloadInstance]]
     ) -> None:
+        """``workloads``: what selectors of Services may pick besides pods, by namespace."""
         self._reader = reader
         self._workloads = workloads
         pods = configuration.resources("Pod")

@@ -44,8 +44,6 @@ class Features:
     auto_send_unhealthy_endpoints: bool = _flag("PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS", True)
     enable_service_entry_select_pods: bool = _flag("PILOT_ENABLE_SERVICEENTRY_SELECT_PODS", True)
     enable_k8s_select_workload_entries: bool = _flag("PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES", True)
-    enable_wildcard_host_service_entries_for_tls: bool = _flag("ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", False)
-    enable_alpn_filter: bool = _flag("PILOT_ENABLE_ALPN_FILTER", True)
     disable_mx_alpn: bool = _flag("PILOT_DISABLE_MX_ALPN", False)
     texts: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Flags that are no booleans, by their environment variable."""

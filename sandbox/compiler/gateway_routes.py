@@ -97,7 +97,8 @@ class _Builder:
                 self._add(entry, service, hosts, routes)
             if entry.redirects_to_https:
                 _add_redirects(entry, hosts)
-        virtual_hosts = [self._virtual_host(host) for host in _collapse(hosts)] or [_black_hole(servers[0])]
+        kept = _collapse(hosts) if self.push.features.enable_route_collapse else hosts.values()
+        virtual_hosts = [self._virtual_host(host) for host in kept] or [_black_hole(servers[0])]
         return RouteConfiguration(
             name=name,
             virtual_hosts=tuple(sorted(virtual_hosts, key=lambda host: host.name)),

@@ -14,6 +14,7 @@ from sandbox.compiler.peer_authentications import PeerAuthentications
 from sandbox.compiler.proxy import Proxy
 from sandbox.compiler.service_registry import ServiceRegistry
 from sandbox.compiler.services import Service, ServiceEndpoint
+from sandbox.compiler.setting_checks import check_settings
 from sandbox.compiler.sidecar_imports import gateway_scope, sidecar_scope
 from sandbox.compiler.sidecar_scope import SidecarScope
 from sandbox.compiler.virtual_services import build_virtual_service_index
@@ -38,6 +39,7 @@ class PushContext:
         self.domain: str = configuration.domain_suffix
         self.features: Features = features_of(configuration.pilot_env)
         self.problems = Problems()
+        check_settings(configuration, self.problems)
         with collection_paused():
             self.registry: ServiceRegistry = ServiceRegistry(
                 configuration, self.features, previous.registry if previous else None

@@ -71,7 +71,9 @@ class ServiceRegistry:
         annotations = {
             namespace.name: namespace.metadata.annotations for namespace in configuration.resources("Namespace")
         }
-        services = list(self._kubernetes_services(KubernetesEndpoints(configuration, reader, workloads), annotations))
+        selectable = workloads if self._features.enable_k8s_select_workload_entries else {}
+        endpoints = KubernetesEndpoints(configuration, reader, selectable)
+        services = list(self._kubernetes_services(endpoints, annotations))
         entries = configuration.resources("ServiceEntry")
         visibility = namespace_visibility(
             configuration.mesh.service_entry_visibility,

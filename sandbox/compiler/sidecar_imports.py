@@ -163,17 +163,18 @@ def _destinations_of(
 ) -> Iterator[tuple[str, frozenset[int]]]:
     for virtual_service in virtual_services:
         ports: dict[str, set[int]] = {}
-        for destination in _destinations(virtual_service.spec, namespace):
+        for destination in destinations(virtual_service.spec, namespace):
             number = destination.port.number if destination.port is not None else ALL_PORTS
             ports.setdefault(destination.host, set()).add(number)
         for host, numbers in ports.items():
             yield host, frozenset(numbers)
 
 
-def _destinations(spec: VirtualService, namespace: str) -> Iterator[Destination]:
+def destinations(spec: VirtualService, namespace: str) -> Iterator[Destination]:
+    """Where a VirtualService may send clients of a namespace (empty: any clients) to, mirrors included."""
     for rule in spec.http:
         sources = [match.source_namespace for match in rule.match if match.source_namespace]
-        if sources and namespace not in sources:
+        if namespace and sources and namespace not in sources:
             continue
         mirrors = [mirror.destination for mirror in rule.mirrors]
         yield from filter(None, (*(route.destination for route in rule.route), rule.mirror, *mirrors))
