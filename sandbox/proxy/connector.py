@@ -44,9 +44,15 @@ class Connector:
             return
         self._socket = sock
         if code in IN_PROGRESS:
+            # A peer on this machine has answered by now; asking once more is cheaper than a round of the loop.
+            code = sock.connect_ex(target)
+            if code and code not in (errno.EISCONN, errno.EALREADY):
+                self._handle = self._loop.call_soon(self._fail, "delayed", code)
+                return
+        if code == errno.EALREADY:
             self._timer = self._loop.call_later(cluster.connect_timeout, self._timed_out)
             self._loop.add_writer(sock.fileno(), self._writable)
-        elif code:
+        elif code and code != errno.EISCONN:
             self._handle = self._loop.call_soon(self._fail, "immediate", code)
         else:
             self._handle = self._loop.call_soon(self._succeed)

@@ -96,4 +96,14 @@ class Peek:
 
     def _end(self, *, enough: bool) -> None:
         self.stop()
-        self._on_end(enough)
+        on_end, self._on_end, self._look = self._on_end, _ended, _refuse  # no cycle stays behind
+        on_end(enough)
+
+
+def _ended(enough: bool) -> None:
+    del enough
+
+
+def _refuse(data: bytes) -> bool:
+    del data
+    return False

@@ -337,7 +337,8 @@ class SocketRelay:
             upstream.close()
         else:
             _Lingering(self.loop, linger)
-        self.on_end(end)
+        on_end, self.on_end = self.on_end, _nobody  # no cycle stays behind
+        on_end(end)
 
     def _stop(self, *directions: Direction) -> None:
         for direction in directions:

@@ -230,6 +230,7 @@ class TcpSession:
         relay, info = self._relay, self.info
         if relay is None:
             return
+        self._relay = None
         received, sent = relay.received, relay.sent
         info.bytes_received = info.wire_bytes_received = info.upstream_wire_bytes_sent = received
         info.bytes_sent = info.wire_bytes_sent = info.upstream_wire_bytes_received = sent
