@@ -50,21 +50,25 @@ ALERTS: Final = {
 """BoringSSL's reasons for alerts that the peer sent (1000 and the alert's number)."""
 REASONS: Final = {
     **ALERTS,
+    "BAD_SIGNATURE": 114,
+    "CCS_RECEIVED_EARLY": 124,
     "CERTIFICATE_VERIFY_FAILED": VERIFY_FAILED,
-    "UNSUPPORTED_PROTOCOL": 240,
-    "WRONG_VERSION_NUMBER": 247,
-    "UNEXPECTED_MESSAGE": 225,
-    "UNEXPECTED_RECORD": 226,
-    "HANDSHAKE_FAILURE_ON_CLIENT_HELLO": 152,
     "DECODE_ERROR": 137,
-    "WRONG_CIPHER_RETURNED": 243,
+    "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": 139,
+    "DH_P_TOO_LONG": 141,
+    "EXCESSIVE_MESSAGE_SIZE": 150,
+    "HANDSHAKE_FAILURE_ON_CLIENT_HELLO": 154,
+    "UNEXPECTED_MESSAGE": 223,
+    "UNEXPECTED_RECORD": 225,
+    "UNSUPPORTED_PROTOCOL": 240,
+    "WRONG_CIPHER_RETURNED": 242,
     "WRONG_SIGNATURE_TYPE": 245,
-    "BAD_DH_P_LENGTH": 111,
-    "DH_P_TOO_LONG": 139,
-    "NO_COMMON_SIGNATURE_ALGORITHMS": 253,
-    "EXCESSIVE_MESSAGE_SIZE": 141,
-    "INVALID_ALPN_PROTOCOL": 264,
+    "WRONG_VERSION_NUMBER": 247,
 }
+"""BoringSSL's numbers (include/openssl/ssl.h)."""
+HANDSHAKE_FAILURE: Final = "SSLV3_ALERT_HANDSHAKE_FAILURE"
+SELF_SIGNED_IN_CHAIN, NO_ISSUER_OF_ISSUER = 19, 2
+"""OpenSSL's verify codes for faults above the leaf."""
 OPENSSL_NAMES: Final = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "TLSV1_ALERT_CERTIFICATE_REQUIRED",
     "TLSV1_UNRECOGNIZED_NAME": "TLSV1_ALERT_UNRECOGNIZED_NAME",
@@ -72,7 +76,6 @@ OPENSSL_NAMES: Final = {
     "TLSV1_BAD_CERTIFICATE_STATUS_RESPONSE": "TLSV1_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE",
     "PACKET_LENGTH_TOO_LONG": "WRONG_VERSION_NUMBER",
     "RECORD_LAYER_FAILURE": "WRONG_VERSION_NUMBER",
-    "UNSUPPORTED_PROTOCOL": "UNSUPPORTED_PROTOCOL",
 }
 """OpenSSL's reasons that BoringSSL calls otherwise."""
 VERIFY_MESSAGES: Final = {
@@ -103,13 +106,16 @@ def _reason(error: Exception) -> str | None:
             )
         case ssl.SSLCertVerificationError():
             message = VERIFY_MESSAGES.get(error.verify_message, error.verify_message)
-            text = f"X509_verify_cert: certificate verification error at depth 0: {message}"
+            depth = 1 if error.verify_code in (SELF_SIGNED_IN_CHAIN, NO_ISSUER_OF_ISSUER) else 0
+            text = f"X509_verify_cert: certificate verification error at depth {depth}: {message}"
             return _frame(VERIFY_FAILED, "CERTIFICATE_VERIFY_FAILED", f":verify_cert_failed:_{_underscored(text)}")
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return None
         case ssl.SSLError():
             name = error.reason or _reason_in(str(error)) or "UNKNOWN"
             name = OPENSSL_NAMES.get(name, name)
+            if name == HANDSHAKE_FAILURE:  # BoringSSL puts a second error behind this alert
+                return _frame(REASONS[name], name, f":|{LIBRARY + 154}:{_PLACE}:HANDSHAKE_FAILURE_ON_CLIENT_HELLO")
             return _frame(REASONS.get(name, 0), name)
         case ConnectionResetError() if not isinstance(error, ConnectionAbortedError) and error.errno is not None:
             return f"TLS_error:|{SYSTEM_LIBRARY_RESET}:TLS_error_end"
@@ -117,7 +123,10 @@ def _reason(error: Exception) -> str | None:
 
 
 def _frame(reason: int, name: str, detail: str = "") -> str:
-    return f"TLS_error:|{LIBRARY + reason}:SSL_routines:OPENSSL_internal:{name}{detail}:TLS_error_end"
+    return f"TLS_error:|{LIBRARY + reason}:{_PLACE}:{name}{detail}:TLS_error_end"
+
+
+_PLACE: Final = "SSL_routines:OPENSSL_internal"
 
 
 def _underscored(text: str) -> str:
