@@ -24,13 +24,14 @@ from sandbox.compiler.listener_conflicts import (
 )
 from sandbox.compiler.listener_messages import finish_listener
 from sandbox.compiler.names import UNSPECIFIED_IP, UNSPECIFIED_IPV6
+from sandbox.compiler.outbound_policy import because_of_egress
 from sandbox.compiler.protocols import Protocol, parse_protocol
 from sandbox.compiler.proxy import is_ip_address
 from sandbox.compiler.services import Registry, Resolution, ServicePort
 from sandbox.compiler.virtual_outbound import catch_all_filters, http_proxy_listener, virtual_outbound_listener
 from sandbox.compiler.virtual_services_by_host import VirtualServicesByHost
 from sandbox.frozen_dataclass import dataclass
-from sandbox.plan.because import Because, IstioDefault
+from sandbox.plan.because import Because
 from sandbox.plan.listener import Listener
 
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
 UNIX_PREFIX: Final = "unix://"
 _PRIVILEGED_PORTS: Final = range(1, 1024)
 _RAW_BUFFER: Final = "raw_buffer"
-_EVERY_SERVICE: Final = Because(
-    "egress listener", IstioDefault("a proxy without a Sidecar has listeners for all services it may see")
-)
 
 ListenerKey = tuple[str, int]
 
@@ -121,14 +119,13 @@ class _OutboundListeners:
             bind_to_port = bind_to_port or listener.capture_mode == "NONE" or bind.startswith(UNIX_PREFIX)
         if not bind and bind_to_port:
             bind = self.local_host
-        reason = Because("egress listener", listener.origin) if listener and listener.place else _EVERY_SERVICE
         return _Request(
             service=service,
             port=port,
             binds=(bind,) if bind else (),
             bind_to_port=bind_to_port,
             virtual_services=VirtualServicesByHost.of(egress, self.builder.scope),
-            because=(reason,),
+            because=(because_of_egress(egress, self.builder.scope),),
         )
 
     def _port_requests(self, egress: EgressListener, port: ServicePort) -> Iterator[_Request]:

@@ -10,8 +10,11 @@ from sandbox.plan.because import Because, IstioDefault
 
 if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
-    from sandbox.compiler.sidecar_scope import SidecarScope
+    from sandbox.compiler.sidecar_scope import EgressListener, SidecarScope
 
+_EVERY_SERVICE: Final = Because(
+    "egress listener", IstioDefault("a proxy without a Sidecar has listeners for all services it may see")
+)
 ALLOW_ANY: Final = "ALLOW_ANY"
 ALLOW_ANY_DYNAMIC_DNS: Final = "ALLOW_ANY_DYNAMIC_DNS"
 
@@ -41,6 +44,16 @@ def egress_proxy_cluster(scope: SidecarScope) -> str:
     if policy is None or policy.egress_proxy is None:
         return ""
     return destination_cluster(policy.egress_proxy, None, 0)
+
+
+def because_of_egress(egress: EgressListener, scope: SidecarScope) -> Because:
+    """The line that decided which services a listener and its routes know."""
+    if egress.listener is not None and egress.listener.place:
+        return Because("egress listener", egress.listener.origin)
+    if scope.sidecar is not None:
+        rule = IstioDefault("a Sidecar that names no hosts leaves all services in sight", scope.sidecar.origin)
+        return Because("egress listener", rule)
+    return _EVERY_SERVICE
 
 
 def because_of_policy(scope: SidecarScope) -> Because:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sandbox.compiler.destination_checks import check_destinations
 from sandbox.compiler.host_names import is_wildcard, matches
 from sandbox.compiler.names import MESH_GATEWAY
+from sandbox.compiler.outbound_policy import because_of_egress
 from sandbox.compiler.protocols import Protocol, parse_protocol
 from sandbox.compiler.proxy_headers import HeaderSettings, header_settings
 from sandbox.compiler.retries import RetryDefaults, retry_defaults
@@ -103,18 +104,19 @@ class _RouteConfigurations:
         host, colon, port_text = name.rpartition(":")
         detected = bool(colon) and not unix
         port = int(port_text) if port_text.isdigit() and not unix else 0
-        because = (_BY_PORT,)
+        egress = self.scope.egress_listener_for_routes(port, name)
+        seen = (because_of_egress(egress, self.scope),) if egress is not None else ()
         if not detected:
             hosts = sorted(self._virtual_hosts(name, port), key=lambda item: item.name)
             catch_all = catch_all_virtual_host(self.proxy, self.scope, self.headers)
-            return route_configuration(name, (*hosts, catch_all), because)
+            return route_configuration(name, (*hosts, catch_all), (_BY_PORT, *seen))
         if port not in self._by_port:
             self._by_port[port] = self._virtual_hosts(name, port)
         own = for_detected_port(self._by_port[port], name)
         if len(own) == 1:
             own = [replace(own[0], domains=("*",))]
-        because = (Because("route configuration", IstioDefault(f"{host} has a listener of its own")),)
-        return route_configuration(name, tuple(sorted(own, key=lambda item: item.name)), because)
+        because = Because("route configuration", IstioDefault(f"{host} has a listener of its own"))
+        return route_configuration(name, tuple(sorted(own, key=lambda item: item.name)), (because, *seen))
 
     def _virtual_hosts(self, name: str, port: int) -> list[VirtualHost]:
         egress = self.scope.egress_listener_for_routes(port, name)
