@@ -15,8 +15,7 @@ class RouteTable:
     __slots__ = ("_catch_all", "_entries")
 
     def __init__(self, virtual_host: VirtualHost) -> None:
-        entries = [(compile_route_match(route.match or RouteMatch()), route) for route in virtual_host.routes]
-        self._entries = tuple(entries)
+        self._entries = tuple(_entry(route) for route in virtual_host.routes)
         first = virtual_host.routes[0] if virtual_host.routes else None
         self._catch_all = first if first is not None and _takes_every_path(first.match) else None
 
@@ -27,10 +26,24 @@ class RouteTable:
             return None
         if self._catch_all is not None and path[:1] == b"/":
             return self._catch_all
-        for matches, route in self._entries:
-            if matches(facts):
+        for prefix, matches, route in self._entries:
+            if (prefix is None or path.startswith(prefix)) and (matches is None or matches(facts)):
                 return route
         return None
+
+
+def _entry(route: Route) -> tuple[bytes | None, RequestPredicate | None, Route]:
+    """A prefix that every path of the route has (tried first, without a call), and what else must hold."""
+    match = route.match or RouteMatch()
+    prefix = match.prefix
+    if prefix is None or match.case_sensitive is False or "?" in prefix or "#" in prefix or not _is_prefix_only(match):
+        return None, compile_route_match(match), route
+    others = _compile_others(match)
+    return prefix.encode(), others, route
+
+
+def _is_prefix_only(match: RouteMatch) -> bool:
+    return match.safe_regex is None and match.path is None and match.path_separated_prefix is None
 
 
 def _takes_every_path(match: RouteMatch | None) -> bool:
@@ -40,20 +53,23 @@ def _takes_every_path(match: RouteMatch | None) -> bool:
 def compile_route_match(match: RouteMatch) -> RequestPredicate:
     """Whether a request fulfils a route's match; all its parts must hold."""
     on_path = _compile_path(match)
-    others = [compile_header_matcher(header) for header in match.headers]
-    others += [_compile_query_parameter(parameter) for parameter in match.query_parameters]
-    if not others:
+    others = _compile_others(match)
+    if others is None:
         return on_path
-    if len(others) == 1:
-        other = others[0]
-        return lambda facts: on_path(facts) and other(facts)
-    rest = tuple(others)
+    return lambda facts: on_path(facts) and others(facts)
+
+
+def _compile_others(match: RouteMatch) -> RequestPredicate | None:
+    """Headers and query parameters; ``None`` where there are none."""
+    parts = [compile_header_matcher(header) for header in match.headers]
+    parts += [_compile_query_parameter(parameter) for parameter in match.query_parameters]
+    if len(parts) <= 1:
+        return parts[0] if parts else None
+    several = tuple(parts)
 
     def predicate(facts: RequestFacts) -> bool:
-        if not on_path(facts):
-            return False
-        for other in rest:  # noqa: SIM110 (a generator costs more than the whole match)
-            if not other(facts):
+        for part in several:  # noqa: SIM110 (a generator costs more than the whole match)
+            if not part(facts):
                 return False
         return True
 
