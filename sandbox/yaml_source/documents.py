@@ -247,9 +247,12 @@ class _Builder:
         assert isinstance(target, YamlMapping), "only a mapping has keys"
         for value in done.merges:
             for given in value if isinstance(value, YamlSequence) else [value]:
-                if not isinstance(given, YamlMapping):
-                    message = "the merge key << takes a mapping or a list of mappings"
-                    self.problems.at("SBX0009", message, self.source.span(target.line, target.column))
-                    raise DocumentRefused
-                for key in [key for key in given if key not in target]:
-                    target.add(key, given[key], given.place_of(key))
+                self.merge_one(target, given)
+
+    def merge_one(self, target: YamlMapping, given: object) -> None:
+        if not isinstance(given, YamlMapping):
+            message = "the merge key << takes a mapping or a list of mappings"
+            self.problems.at("SBX0009", message, self.source.span(target.line, target.column))
+            raise DocumentRefused
+        for key in [key for key in given if key not in target]:
+            target.add(key, given[key], given.place_of(key))

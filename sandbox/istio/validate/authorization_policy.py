@@ -71,16 +71,15 @@ def _check_custom(policy: AuthorizationPolicy, findings: Findings) -> None:
         findings.error(f"CUSTOM action {_NEVER}", policy, "action", hint=_EVERYTHING)
     elif policy.provider is None or not policy.provider.name:
         findings.error("provider.name must not be empty", policy, "action")
-    for rule in policy.rules:
-        for source in (each.source for each in rule.from_ if each.source is not None):
-            for field in _NOT_CUSTOM:
-                if getattr(source, field):
-                    message = f"{source.place.key(field)} is currently not supported with CUSTOM action"
-                    findings.error(message, source, field)
-        for condition in rule.when:
-            if condition.key in _NOT_CUSTOM_KEYS or condition.key.startswith("request.auth."):
-                message = f"{condition.key} is currently not supported with CUSTOM action"
-                findings.error(message, condition, "key")
+    froms = (each for rule in policy.rules for each in rule.from_)
+    for source in (each.source for each in froms if each.source is not None):
+        for field in (field for field in _NOT_CUSTOM if getattr(source, field)):
+            message = f"{source.place.key(field)} is currently not supported with CUSTOM action"
+            findings.error(message, source, field)
+    for condition in (condition for rule in policy.rules for condition in rule.when):
+        if condition.key in _NOT_CUSTOM_KEYS or condition.key.startswith("request.auth."):
+            message = f"{condition.key} is currently not supported with CUSTOM action"
+            findings.error(message, condition, "key")
 
 
 def _check_rule(rule: Rule, findings: Findings) -> bool:
@@ -211,17 +210,23 @@ def port_list_fault(values: Sequence[str]) -> str | None:
 def path_template_fault(values: Sequence[str]) -> str | None:
     """``{*}`` is one segment, ``{**}`` the rest; no other braces."""
     for value in values:
-        template = "{*}" in value or "{**}" in value
-        rest = False
-        for segment in value.strip("/").split("/"):
-            if segment in ("{*}", "{**}"):
-                if rest:
-                    return f"invalid or unsupported path {value}: {{**}} is not the last operator"
-                rest = segment == "{**}"
-            elif "{" in segment or "}" in segment:
-                return f"invalid or unsupported path {value}: contains a brace beyond a supported path template"
-            elif template and not _LITERAL.fullmatch(segment):
-                return f"invalid or unsupported path {value}: segment {segment!r} is no literal"
+        fault = _segments_fault(value.strip("/").split("/"), template="{*}" in value or "{**}" in value)
+        if fault is not None:
+            return f"invalid or unsupported path {value}: {fault}"
+    return None
+
+
+def _segments_fault(segments: Sequence[str], *, template: bool) -> str | None:
+    rest = False
+    for segment in segments:
+        operator = segment in ("{*}", "{**}")
+        if operator and rest:
+            return "{**} is not the last operator"
+        rest = rest or segment == "{**}"
+        if not operator and ("{" in segment or "}" in segment):
+            return "contains a brace beyond a supported path template"
+        if not operator and template and not _LITERAL.fullmatch(segment):
+            return f"segment {segment!r} is no literal"
     return None
 
 

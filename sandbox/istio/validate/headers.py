@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sandbox.istio.headers import Headers
+from sandbox.istio.headers import HeaderOperations, Headers
 from sandbox.istio.validate.findings import Findings
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~A-Za-z0-9]+")
@@ -140,13 +140,16 @@ def check_header_operations(headers: Headers | None, findings: Findings) -> None
     """Headers that a route or a destination adds, sets and removes."""
     if headers is None:
         return
-    for operations, authority_allowed in ((headers.request, True), (headers.response, False)):
-        if operations is None:
-            continue
-        for field, written in (("add", operations.add), ("set", operations.set)):
-            for name, value in written.items():
-                fault = _written_name_fault(name, authority_allowed=authority_allowed)
-                findings.check(fault, operations, field, name)
-                findings.check(header_value_fault(value), operations, field, name)
-        for index, name in enumerate(operations.remove):
-            findings.check(_written_name_fault(name, authority_allowed=False), operations, "remove", index)
+    if headers.request is not None:
+        _check_operations(headers.request, findings, authority_allowed=True)
+    if headers.response is not None:
+        _check_operations(headers.response, findings, authority_allowed=False)
+
+
+def _check_operations(operations: HeaderOperations, findings: Findings, *, authority_allowed: bool) -> None:
+    for field, written in (("add", operations.add), ("set", operations.set)):
+        for name, value in written.items():
+            findings.check(_written_name_fault(name, authority_allowed=authority_allowed), operations, field, name)
+            findings.check(header_value_fault(value), operations, field, name)
+    for index, name in enumerate(operations.remove):
+        findings.check(_written_name_fault(name, authority_allowed=False), operations, "remove", index)

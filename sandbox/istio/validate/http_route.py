@@ -59,15 +59,19 @@ def _check_conflicts(route: HTTPRoute, findings: Findings, *, delegated: bool) -
         "redirect" if route.redirect is not None else "direct_response" if route.direct_response is not None else ""
     )
     if answer:
-        others = ("route", "fault", "rewrite", *(["direct_response"] if answer == "redirect" else []))
-        for field in others:
-            if getattr(route, field):
-                key, other = route.place.key(field), route.place.key(answer)
-                findings.error(f"HTTP route cannot contain both {key} and {other}", route, field)
+        _check_answers_alone(route, answer, findings)
     elif not route.route:
         findings.error("HTTP route, redirect or directResponse is required", route)
     if route.mirror is not None and route.mirrors:
         findings.error("HTTP route cannot contain both mirror and mirrors", route, "mirrors")
+
+
+def _check_answers_alone(route: HTTPRoute, answer: str, findings: Findings) -> None:
+    others = ("route", "fault", "rewrite", *(["direct_response"] if answer == "redirect" else []))
+    for field in others:
+        if getattr(route, field):
+            key, other = route.place.key(field), route.place.key(answer)
+            findings.error(f"HTTP route cannot contain both {key} and {other}", route, field)
 
 
 def string_match_fault(match: StringMatch | None) -> str | None:
@@ -168,17 +172,15 @@ def _check_authority_once(route: HTTPRoute, findings: Findings) -> None:
     request = route.headers.request if route.headers is not None else None
     if request is None:
         return
-    for field, written in (("set", request.set), ("add", request.add)):
-        for name, value in written.items():
-            if not is_authority(name):
-                continue
-            if current:
-                message = (
-                    f"authority header cannot be set multiple times: have {current!r}, attempting to set {value!r}"
-                )
-                findings.error(message, request, field, name)
-                return
-            current = value
+    written = [("set", *item) for item in request.set.items()] + [("add", *item) for item in request.add.items()]
+    for field, name, value in written:
+        if not is_authority(name):
+            continue
+        if current:
+            message = f"authority header cannot be set multiple times: have {current!r}, attempting to set {value!r}"
+            findings.error(message, request, field, name)
+            return
+        current = value
 
 
 def check_weighted(destinations: Sequence[Message], findings: Findings, *, any_destination: bool) -> None:

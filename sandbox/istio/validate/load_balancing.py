@@ -9,6 +9,7 @@ from typing import Final
 from sandbox.istio.connection_pool import OutlierDetection
 from sandbox.istio.load_balancing import (
     ConsistentHashLB,
+    HTTPCookie,
     LoadBalancerSettings,
     LocalityFailover,
     LocalityLoadBalancerSetting,
@@ -44,18 +45,21 @@ def check_load_balancer(
         _check_warmup(settings.warmup, findings)
 
 
+def _check_cookie(cookie: HTTPCookie, findings: Findings) -> None:
+    if not cookie.name:
+        findings.error("name required for httpCookie", cookie)
+    seen: set[str] = set()
+    for attribute in cookie.attributes:
+        if not attribute.name:
+            findings.error("cookie attribute name cannot be empty", attribute)
+        elif attribute.name in seen:
+            findings.error(f"duplicate cookie attribute name: {attribute.name}", attribute)
+        seen.add(attribute.name)
+
+
 def _check_consistent_hash(consistent_hash: ConsistentHashLB, findings: Findings) -> None:
-    cookie = consistent_hash.http_cookie
-    if cookie is not None:
-        if not cookie.name:
-            findings.error("name required for httpCookie", cookie)
-        seen: set[str] = set()
-        for attribute in cookie.attributes:
-            if not attribute.name:
-                findings.error("cookie attribute name cannot be empty", attribute)
-            elif attribute.name in seen:
-                findings.error(f"duplicate cookie attribute name: {attribute.name}", attribute)
-            seen.add(attribute.name)
+    if consistent_hash.http_cookie is not None:
+        _check_cookie(consistent_hash.http_cookie, findings)
     if consistent_hash.minimum_ring_size:
         findings.warn("minimumRingSize is deprecated, use ringHash instead", consistent_hash, "minimum_ring_size")
         if consistent_hash.ring_hash is not None or consistent_hash.maglev is not None:
@@ -111,10 +115,10 @@ def check_locality(setting: LocalityLoadBalancerSetting | None, findings: Findin
 
 def _check_distribution(setting: LocalityLoadBalancerSetting, findings: Findings) -> bool:
     for distribute in setting.distribute:
-        for locality, weight in distribute.to.items():
-            if not 1 <= weight <= 100:
-                findings.error("locality weight must be in range [1, 100]", distribute, "to", locality)
-                return False
+        wrong = next((locality for locality, weight in distribute.to.items() if not 1 <= weight <= 100), None)
+        if wrong is not None:
+            findings.error("locality weight must be in range [1, 100]", distribute, "to", wrong)
+            return False
         total = sum(distribute.to.values())
         if total != 100:
             findings.error(f"total locality weight {total} != 100", distribute, "to")

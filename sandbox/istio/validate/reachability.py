@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields
+from itertools import combinations
 from typing import Final, NamedTuple
 
 from sandbox.istio.destination import StringMatch
@@ -109,13 +110,12 @@ class _Analysis:
         )
 
     def _overlapping(self) -> None:
-        for index, earlier in enumerate(self.prefixes):
-            for later in self.prefixes[index + 1 :]:
-                if later.prefix == earlier.prefix or not _covers(earlier, later):
-                    continue
-                match_name = f"{later.match_name} of prefix {later.prefix}"
-                by = f"{earlier.match_name} of prefix {earlier.prefix} on {earlier.rule_name}"
-                self._ineffective(later.rule_name, match_name, by, later.match)
+        for earlier, later in combinations(self.prefixes, 2):
+            if later.prefix == earlier.prefix or not _covers(earlier, later):
+                continue
+            match_name = f"{later.match_name} of prefix {later.prefix}"
+            by = f"{earlier.match_name} of prefix {earlier.prefix} on {earlier.rule_name}"
+            self._ineffective(later.rule_name, match_name, by, later.match)
 
 
 def _covers(earlier: _PrefixMatch, later: _PrefixMatch) -> bool:

@@ -48,9 +48,8 @@ def check_server_tls(tls: ServerTLSSettings | None, findings: Findings) -> None:
         return
     _check_ciphers(tls, findings)
     if tls.mode == "ISTIO_MUTUAL":
-        for field in _CERTIFICATE_FIELDS:
-            if getattr(tls, field):
-                findings.error(f"ISTIO_MUTUAL TLS cannot have associated {tls.place.key(field)}", tls, field)
+        for field in (field for field in _CERTIFICATE_FIELDS if getattr(tls, field)):
+            findings.error(f"ISTIO_MUTUAL TLS cannot have associated {tls.place.key(field)}", tls, field)
         return
     if tls.mode in ("PASSTHROUGH", "AUTO_PASSTHROUGH"):
         ignored = next((field for field in ("ca_crl", *_CERTIFICATE_FIELDS) if getattr(tls, field)), None)
@@ -94,9 +93,9 @@ def _check_files(tls: ServerTLSSettings, findings: Findings) -> None:
     if len(tls.tls_certificates) > 2:
         findings.warn(f"{mode} can support up to 2 server certificates", tls, "tls_certificates")
     for holder in tls.tls_certificates or (tls,):
-        for field, meaning in (("server_certificate", "server certificate"), ("private_key", "private key")):
-            if not getattr(holder, field):
-                findings.error(f"{mode} requires a {meaning}", holder, hint="set files, or credentialName")
+        for field in (field for field in ("server_certificate", "private_key") if not getattr(holder, field)):
+            meaning = field.replace("_", " ")
+            findings.error(f"{mode} requires a {meaning}", holder, hint="set files, or credentialName")
 
 
 def _check_revocation_list(tls: ServerTLSSettings, findings: Findings) -> None:

@@ -129,23 +129,25 @@ def _check_ingress_tls(listener: IstioIngressListener, port: SidecarPort, findin
 
 def _check_egress(resource: Resource[Sidecar], findings: Findings) -> None:
     listeners = resource.spec.egress
-    numbers: set[int] = set()
-    sockets: set[str] = set()
-    for index, listener in enumerate(listeners):
+    taken: set[int | str] = set()
+    for listener in listeners:
         port = listener.port
-        if port is None:
-            if index != len(listeners) - 1:
-                message = "sidecar: the egress listener with empty port should be the last listener in the list"
-                findings.error(message, listener)
-        else:
+        if port is not None:
             _check_egress_port(port, listener, findings)
-            seen: set[int] | set[str] = numbers if port.number else sockets
-            key: int | str = port.number or listener.bind
-            if key in seen:
-                unix = "sidecar: unix domain socket values for listeners must be unique"
-                findings.error(_NOT_UNIQUE if port.number else unix, port)
-            seen.add(key)  # type: ignore[arg-type]  # the key fits the set it was looked up in
+            _check_unique(port, listener, taken, findings)
+        elif listener is not listeners[-1]:
+            message = "sidecar: the egress listener with empty port should be the last listener in the list"
+            findings.error(message, listener)
         _check_egress_hosts(listener, resource.namespace, findings)
+
+
+def _check_unique(port: SidecarPort, listener: IstioEgressListener, taken: set[int | str], findings: Findings) -> None:
+    """A port by its number, a socket by its path."""
+    key: int | str = port.number or listener.bind
+    if key in taken:
+        unix = "sidecar: unix domain socket values for listeners must be unique"
+        findings.error(_NOT_UNIQUE if port.number else unix, port)
+    taken.add(key)
 
 
 def _check_egress_port(port: SidecarPort, listener: IstioEgressListener, findings: Findings) -> None:

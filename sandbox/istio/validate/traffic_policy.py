@@ -106,14 +106,19 @@ def check_client_tls(namespace: str, tls: ClientTLSSettings | None, findings: Fi
     if tls.mode not in ("SIMPLE", "MUTUAL"):
         return
     if tls.credential_name:
-        for field in ("client_certificate", "ca_certificates", "private_key", "ca_crl"):
-            if getattr(tls, field):
-                message = "cannot specify client certificates or CA certificate or CA CRL if credentialName is set"
-                findings.error(message, tls, field)
+        _check_only_credential(tls, findings)
         return
     for field in ("client_certificate", "private_key"):
         if tls.mode == "MUTUAL" and not getattr(tls, field):
             findings.error(f"{field.replace('_', ' ')} required for mutual tls", tls, "mode")
+
+
+def _check_only_credential(tls: ClientTLSSettings, findings: Findings) -> None:
+    files = ("client_certificate", "ca_certificates", "private_key", "ca_crl")
+    written = next((field for field in files if getattr(tls, field)), None)
+    if written is not None:
+        message = "cannot specify client certificates or CA certificate or CA CRL if credentialName is set"
+        findings.error(message, tls, written)
 
 
 def _check_unverified(tls: ClientTLSSettings, findings: Findings) -> None:

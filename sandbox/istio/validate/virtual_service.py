@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Final
 
 from sandbox.istio.resource import Resource
@@ -28,6 +29,7 @@ from sandbox.istio.virtual_service import (
 )
 
 _MESH: Final = "mesh"
+_HEADER_FIELDS: Final = ("headers", "without_headers")
 _ROUTE_SEMANTICS: Final = "internal.istio.io/route-semantics"
 
 
@@ -64,13 +66,12 @@ def _check_delegate(service: VirtualService, findings: Findings) -> None:
 
 
 def _check_no_claims(service: VirtualService, findings: Findings) -> None:
-    for route in service.http:
-        for match in route.match:
-            for field in ("headers", "without_headers"):
-                for name in getattr(match, field):
-                    if is_jwt_claim(name):
-                        message = f"JWT claim based routing (key: {name}) is only supported for gateway"
-                        findings.error(message, match, field, name)
+    matches = (match for route in service.http for match in route.match)
+    headers = ((match, field, name) for match in matches for field in _HEADER_FIELDS for name in getattr(match, field))
+    for match, field, name in headers:
+        if is_jwt_claim(name):
+            message = f"JWT claim based routing (key: {name}) is only supported for gateway"
+            findings.error(message, match, field, name)
 
 
 def _check_hosts(service: VirtualService, findings: Findings, *, for_gateway: bool) -> None:
@@ -84,12 +85,10 @@ def _check_hosts(service: VirtualService, findings: Findings, *, for_gateway: bo
             fault = None
         findings.check(fault, service, "hosts", index)
         sound = sound and fault is None
-    if not sound:
-        return
-    for index, host in enumerate(service.hosts):
-        for later, other in enumerate(service.hosts[index + 1 :], index + 1):
-            if matches_host(host, other):
-                findings.error(f"duplicate hosts in virtual service: {host} & {other}", service, "hosts", later)
+    pairs = combinations(enumerate(service.hosts), 2) if sound else ()
+    for (_, host), (later, other) in pairs:
+        if matches_host(host, other):
+            findings.error(f"duplicate hosts in virtual service: {host} & {other}", service, "hosts", later)
 
 
 def _check_tls_route(route: TLSRoute, service: VirtualService, findings: Findings, *, any_destination: bool) -> None:
