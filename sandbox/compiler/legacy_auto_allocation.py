@@ -11,6 +11,8 @@ from typing import Final
 SLOTS: Final = 256 * 254
 _PRIME: Final = 65011
 """The greatest prime below the number of slots: the step of the second hash."""
+_MOST_ATTEMPTS: Final = 16 * SLOTS
+"""Where nearly all slots are taken a sequence may meet no free one; istiod then looks for ever."""
 _FNV_OFFSET: Final = 0x811C9DC5
 _FNV_PRIME: Final = 0x01000193
 _UINT32: Final = 0xFFFFFFFF
@@ -20,9 +22,10 @@ def allocate_by_hash(keys: Iterable[str]) -> dict[str, tuple[str, str]]:
     """IPv4 and IPv6 addresses by key (``namespace/host``); a key that stands twice takes two slots, but one address."""
     slots: dict[int, str] = {}
     for key in keys:
-        if len(slots) >= SLOTS:
+        slot = _slot(key, slots)
+        if slot is None:
             break
-        slots[_slot(key, slots)] = key
+        slots[slot] = key
     found: dict[str, tuple[str, str]] = {}
     skipped = 0
     for slot in sorted(slots):
@@ -34,16 +37,15 @@ def allocate_by_hash(keys: Iterable[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _slot(key: str, taken: dict[int, str]) -> int:
-    """Double hashing: the first free slot of the key's sequence."""
+def _slot(key: str, taken: dict[int, str]) -> int | None:
+    """Double hashing: the first free slot of the key's sequence, ``None`` where it meets no free one."""
     hashed = _fnv1a(key)
     slot = hashed % SLOTS
+    if slot not in taken:
+        return slot
     step = _PRIME - hashed % _PRIME
-    attempt = 1
-    while slot in taken:
-        slot = ((hashed + attempt * step) & _UINT32) % (SLOTS - 1)
-        attempt += 1
-    return slot
+    sequence = (((hashed + attempt * step) & _UINT32) % (SLOTS - 1) for attempt in range(1, _MOST_ATTEMPTS))
+    return next((slot for slot in sequence if slot not in taken), None)
 
 
 def _fnv1a(text: str) -> int:
