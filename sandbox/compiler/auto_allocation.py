@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sandbox.compiler.ages import BEFORE_ALL
@@ -18,6 +19,7 @@ from sandbox.istio.resource import Resource
 from sandbox.istio.service_entry import ServiceEntry, ServiceEntryStatus
 
 Entry = Resource[ServiceEntry]
+_IPV4: Final = 4
 _OPT_OUT: Final = "networking.istio.io/enable-autoallocate-ip"
 _IPV4_RANGE: Final = "240.240.0.0/16"
 _IPV6_RANGE: Final = "2001:2::/48"
@@ -41,6 +43,12 @@ def takes_part(entry: Entry, features: Features) -> bool:
         and not entry.spec.addresses
         and entry.metadata.labels.get(_OPT_OUT, "").lower() != "false"
     )
+
+
+@lru_cache(maxsize=65536)
+def _text(address: int, version: int) -> str:
+    """An address as text; the same ones are allocated again on every load."""
+    return str(ipaddress.IPv4Address(address) if version == _IPV4 else ipaddress.IPv6Address(address))
 
 
 @dataclass(slots=True)
@@ -74,8 +82,7 @@ class _Range:
             return ""
         self.used[candidate] = owner
         self.next = candidate + 1
-        kind = ipaddress.IPv4Address if self.network.version == 4 else ipaddress.IPv6Address
-        return str(kind(candidate))
+        return _text(candidate, self.network.version)
 
 
 class _Allocator:

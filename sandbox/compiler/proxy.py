@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import timedelta
+from functools import lru_cache
 from typing import Literal
 
 from sandbox.frozen_dataclass import dataclass
@@ -99,6 +100,7 @@ class Proxy:
         return address in self.ip_addresses
 
 
+@lru_cache(maxsize=65536)
 def is_ip_address(text: str) -> bool:
     """Whether the text is an IPv4 or IPv6 address."""
     try:
