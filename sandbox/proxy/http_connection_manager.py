@@ -15,6 +15,7 @@ from sandbox.proxy.http_access import access_filters
 from sandbox.proxy.http_downstream import Http1ServerConnection
 from sandbox.proxy.http_request_headers import RequestHeaders
 from sandbox.proxy.http_router import RouteOwner, RouteRuntime, seconds
+from sandbox.proxy.http_sniffing import SniffingConnection
 from sandbox.wire.headers import set_header
 from sandbox.wire.http1_lines import HeadLimits
 from sandbox.wire.http1_request import RequestHeadReader
@@ -151,14 +152,23 @@ class HttpConnectionManagerRuntime:
 
     def new_protocol(self, connection: DownstreamConnection) -> asyncio.Protocol:
         """The protocol of a new connection, whose bytes are still unread."""
-        if self._is_http2(connection):
+        version = self._version(connection)
+        if version == "HTTP1":
+            return Http1ServerConnection(self, connection)
+        if version == "HTTP2":
             return Http2ServerConnection(self, connection)
-        return Http1ServerConnection(self, connection)
+        return SniffingConnection(
+            lambda: Http1ServerConnection(self, connection), lambda: Http2ServerConnection(self, connection)
+        )
 
-    def _is_http2(self, connection: DownstreamConnection) -> bool:
-        """By what the connection manager is told, by ALPN, or by the preface that the inspector saw."""
+    def _version(self, connection: DownstreamConnection) -> str:
+        """By what the plan says, by ALPN, or by what the inspector saw; else ``AUTO``: the first bytes will tell."""
         if self.plan.codec_type != "AUTO":
-            return self.plan.codec_type == "HTTP2"
-        if connection.tls is not None:
-            return (connection.tls.alpn or "").endswith("h2")
-        return "h2c" in connection.application_protocols
+            return self.plan.codec_type
+        found = (connection.tls.alpn,) if connection.tls is not None else connection.application_protocols
+        for name in found:
+            if name in ("h2", "h2c"):
+                return "HTTP2"
+            if name in ("http/1.0", "http/1.1"):
+                return "HTTP1"
+        return "AUTO"
