@@ -8,6 +8,7 @@ from typing import Final
 
 from sandbox.explain.call import Call
 from sandbox.explain.steps import Outcome, Step
+from sandbox.match.reference import choose_virtual_host
 from sandbox.plan import NodePlan
 from sandbox.plan.base import SocketAddress
 from sandbox.plan.because import Because, IstioDefault
@@ -37,7 +38,23 @@ def through_tcp_proxy(plan: NodePlan, call: Call, proxy: TcpProxy, steps: list[S
         outcome = _through_clusters(plan, call, parts, steps)
     else:
         outcome = _through_clusters(plan, call, [(proxy.cluster or "", 1, ())], steps)
-    return _as_tcp(call, outcome)
+    outcome = _as_tcp(call, outcome)
+    return replace(outcome, notes=(*outcome.notes, *_unused_rules(plan, call)))
+
+
+def _unused_rules(plan: NodePlan, call: Call) -> tuple[str, ...]:
+    """Rules for HTTP that a user wrote for the host, and that bytes which are not read cannot follow."""
+    if not call.is_http:
+        return ()
+    for configuration in plan.route_configurations.values():
+        host = choose_virtual_host(configuration, call.host.encode()).chosen
+        if host is None or host.domains == ("*",):
+            continue
+        for route in host.routes:
+            written = next((each for each in route.because if each.what == "route"), None)
+            if written is not None and not isinstance(written.origin, IstioDefault):
+                return (f"the HTTP rules at {written.origin} have no effect here: the request is not read",)
+    return ()
 
 
 def _as_tcp(call: Call, outcome: Outcome) -> Outcome:

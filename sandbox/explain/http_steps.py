@@ -92,16 +92,30 @@ def _find_virtual_host(
 def _find_route(call: Call, virtual_host: VirtualHost, steps: list[Step]) -> Route | None:
     choice = reference.choose_route(virtual_host, request_facts(call))
     route = choice.chosen
+    losers = sorted(choice.losers, key=_distance)
+    if route is not None and match_text(route.match) != EVERY_PATH:
+        losers = [loser for loser in losers if _distance(loser) < _PATH_DIFFERS]
     steps.append(
         Step(
             kind="route",
             found="none" if route is None else f"{route.name or 'without a name'}: {match_text(route.match)}",
             reason=choice.reason,
             because=() if route is None else tuple(each for each in route.because if each.what not in _NOT_OF_MATCH),
-            losers=nearest(choice.losers, lambda each: f"{each.name or 'route'}: {match_text(each.match)}"),
+            losers=nearest(losers, lambda each: f"{each.name or 'route'}: {match_text(each.match)}"),
         )
     )
     return route
+
+
+EVERY_PATH: Final = "every path"
+_PATH_DIFFERS: Final = 2
+
+
+def _distance(loser: reference.Loser[Route]) -> int:
+    """How far a route was from taking the request: it is shadowed, another criterion fails, the path differs."""
+    if loser.reason == reference.SHADOWED:
+        return 0
+    return _PATH_DIFFERS if loser.reason.startswith("path ") else 1
 
 
 def match_text(match: RouteMatch | None) -> str:
@@ -115,7 +129,7 @@ def match_text(match: RouteMatch | None) -> str:
     elif match.path_separated_prefix is not None:
         path = f"path {match.path_separated_prefix} and below"
     else:
-        path = f"path {match.prefix}*" if match.prefix not in ("/", None) else "every path"
+        path = f"path {match.prefix}*" if match.prefix not in ("/", None) else EVERY_PATH
     names = [header.name.removeprefix(":") for header in match.headers]
     names += [f"query {parameter.name}" for parameter in match.query_parameters]
     return path + (f", {', '.join(names)}" if names else "")

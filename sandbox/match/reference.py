@@ -6,7 +6,7 @@ The data plane uses the tables beside this module; tests prove that both agree. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from sandbox.frozen_dataclass import dataclass
 from sandbox.match.cidr import Prefix, canonical_ip
@@ -18,6 +18,8 @@ from sandbox.plan.listener import FilterChain, FilterChainMatch, Listener
 from sandbox.plan.route import Route, RouteConfiguration, RouteMatch, VirtualHost
 
 T = TypeVar("T")
+
+SHADOWED: Final = "an earlier route takes the request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +275,7 @@ def choose_route(virtual_host: VirtualHost, facts: RequestFacts) -> Choice[Route
         elif chosen is None:
             chosen = route
         else:
-            losers.append(Loser(route, "an earlier route takes the request", True))
+            losers.append(Loser(route, SHADOWED, True))
     if chosen is None:
         return Choice(None, "no route matches", tuple(losers))
     return Choice(chosen, "the first route that matches", tuple(losers))

@@ -72,6 +72,15 @@ def test_losers_are_told_with_their_reason() -> None:
     shadowed = _explain("http://api.example.com/shadow/1").step("route")
     assert shadowed is not None
     assert shadowed.found.startswith("all")
+    first = shadowed.losers[0]
+    assert (first.name, first.reason) == ("shadowed: path /shadow*", "an earlier route takes the request")
+
+
+def test_rules_for_http_that_tls_cannot_follow_are_told() -> None:
+    notes = _explain("https://api.example.com:8443/slow").outcome.notes
+    assert notes == (
+        f"the HTTP rules at mesh.yaml:{line_of('name: admin')} have no effect here: the request is not read",
+    )
 
 
 def test_a_misspelt_host_finds_its_neighbour() -> None:
