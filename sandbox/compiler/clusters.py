@@ -23,7 +23,7 @@ from sandbox.compiler.load_balancing import (
     apply_locality_config,
 )
 from sandbox.compiler.locality_priorities import LocalityGroup, apply_locality
-from sandbox.compiler.locality_settings import effective_settings
+from sandbox.compiler.locality_settings import effective_settings, splits_by_labels
 from sandbox.compiler.names import outbound_cluster, outbound_sni
 from sandbox.compiler.outlier_detections import apply_outlier_detection
 from sandbox.compiler.protocols import Protocol
@@ -309,7 +309,7 @@ class ClusterBuilder:
         if groups is not None:
             ejecting = draft.outlier_detection is not None
             by_labels = cut.subset is None
-            if by_labels and settings is not None and settings.labels and len(groups) > 1:
+            if by_labels and len(groups) > 1 and splits_by_labels(settings, ejecting=ejecting):
                 self._report_crash(cut)
             ordered = apply_locality(groups, settings, self._proxy, failover=ejecting, by_labels=by_labels)
             draft.endpoints = built(ordered)

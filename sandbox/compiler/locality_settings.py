@@ -73,5 +73,12 @@ def effective_settings(mesh: MeshConfig, rule: LoadBalancerSettings | None, serv
     return _unless_disabled(mesh.locality_lb_setting) if mesh.locality_lb_setting is not None else None
 
 
+def splits_by_labels(settings: EffectiveSettings, *, ejecting: bool) -> bool:
+    """Whether labels decide about priorities; locality settings need endpoints to be ejected, or to be forced."""
+    if settings is None or not settings.labels:
+        return False
+    return isinstance(settings, ZoneAwareSettings) or ejecting or settings.force
+
+
 def _unless_disabled(setting: LocalityLoadBalancerSetting) -> LocalitySettings | None:
     return None if setting.enabled is False else LocalitySettings(setting=setting)
