@@ -124,7 +124,7 @@ class _OutboundListeners:
             port=port,
             binds=(bind,) if bind else (),
             bind_to_port=bind_to_port,
-            virtual_services=VirtualServicesByHost.of(egress, self.builder.scope),
+            virtual_services=VirtualServicesByHost.with_l4_rules(egress, self.builder.scope),
             because=(because_of_egress(egress, self.builder.scope),),
         )
 

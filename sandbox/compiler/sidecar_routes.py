@@ -27,6 +27,7 @@ from sandbox.compiler.virtual_hosts import (
     service_domains,
     with_port,
 )
+from sandbox.compiler.virtual_services_by_host import VirtualServicesByHost
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.resource import Resource
 from sandbox.istio.virtual_service import VirtualService
@@ -128,7 +129,7 @@ class _RouteConfigurations:
         registry = self._registry(egress, port)
         selected = egress.virtual_services
         if port != HTTP_PORT:
-            selected = tuple(_with_services(selected, registry))
+            selected = VirtualServicesByHost.with_any_rules(egress, self.scope).find_any(registry)
         wrappers = [*self._routed(egress, selected, registry, port)]
         for wrapper in wrappers:
             for service in wrapper.services:
@@ -290,22 +291,6 @@ def _host_line(virtual_service: VirtualServiceResource, host: str) -> Origin:
     fitting = (index for index, pattern in enumerate(spec.hosts) if matches(pattern.lower(), host))
     index = next(fitting, None)
     return spec.origin_of("hosts") if index is None else spec.origin_of("hosts", index)
-
-
-def _with_services(
-    virtual_services: Iterable[VirtualServiceResource], registry: Mapping[str, Service]
-) -> Iterator[VirtualServiceResource]:
-    """Those with a host that fits a service of the port."""
-    patterns = [host for host in registry if is_wildcard(host)]
-    for virtual_service in virtual_services:
-        if any(_fits(host.lower(), registry, patterns) for host in virtual_service.spec.hosts):
-            yield virtual_service
-
-
-def _fits(host: str, registry: Mapping[str, Service], patterns: Sequence[str]) -> bool:
-    if host in registry:
-        return True
-    return any(matches(host, known) for known in (registry if is_wildcard(host) else patterns))
 
 
 def _split_hosts(

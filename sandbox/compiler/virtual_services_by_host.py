@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from sandbox.compiler.host_names import is_wildcard, matches
@@ -16,34 +16,47 @@ VirtualServiceResource = Resource[VirtualService]
 
 
 class VirtualServicesByHost:
-    """Only those with TLS or TCP routes; found without walking over all of them for each service."""
+    """VirtualServices, found by a host without walking over all of them."""
 
     __slots__ = ("_exact", "_ordered", "_patterns")
 
-    def __init__(self, virtual_services: Iterable[VirtualServiceResource]) -> None:
-        self._ordered = [item for item in virtual_services if item.spec.tls or item.spec.tcp]
+    def __init__(self, virtual_services: Iterable[VirtualServiceResource], *, fold_case: bool = False) -> None:
+        self._ordered = list(virtual_services)
         self._exact: dict[str, list[int]] = {}
         self._patterns: dict[str, list[int]] = {}
         for position, virtual_service in enumerate(self._ordered):
-            for host in virtual_service.spec.hosts:
+            for written in virtual_service.spec.hosts:
+                host = written.lower() if fold_case else written
                 hosts = self._patterns if is_wildcard(host) else self._exact
                 hosts.setdefault(host, []).append(position)
 
     @classmethod
-    def of(cls, egress: EgressListener, scope: SidecarScope) -> VirtualServicesByHost:
-        """Those an egress listener imports; made once for all proxies of the scope."""
-        key = (cls, id(egress))
-        found = scope.cache.get(key)
-        if not isinstance(found, cls):
-            found = cls(egress.virtual_services)
-            scope.cache[key] = found
-        return found
+    def with_l4_rules(cls, egress: EgressListener, scope: SidecarScope) -> VirtualServicesByHost:
+        """Those an egress listener imports that have TLS or TCP routes; made once for all proxies of the scope."""
+        return _made_once(
+            scope, ("l4 rules", id(egress)), lambda: cls(item for item in egress.virtual_services if _has_l4(item))
+        )
+
+    @classmethod
+    def with_any_rules(cls, egress: EgressListener, scope: SidecarScope) -> VirtualServicesByHost:
+        """All that an egress listener imports, by hosts in small letters; made once for all proxies of the scope."""
+        return _made_once(scope, ("any rules", id(egress)), lambda: cls(egress.virtual_services, fold_case=True))
 
     def find(self, host: str) -> tuple[VirtualServiceResource, ...]:
         """Those with a host that covers the service's or is covered by it, in order of precedence."""
+        return self.find_any((host,))
+
+    def find_any(self, hosts: Iterable[str]) -> tuple[VirtualServiceResource, ...]:
+        """Those that fit any of the hosts."""
         if not self._ordered:
             return ()
-        positions = set(self._exact.get(host, ()))
+        positions: set[int] = set()
+        for host in hosts:
+            self._add_positions(host, positions)
+        return tuple(self._ordered[position] for position in sorted(positions))
+
+    def _add_positions(self, host: str, positions: set[int]) -> None:
+        positions.update(self._exact.get(host, ()))
         for pattern, found in self._patterns.items():
             if matches(pattern, host):
                 positions.update(found)
@@ -51,4 +64,17 @@ class VirtualServicesByHost:
             for name, found in self._exact.items():
                 if matches(name, host):
                     positions.update(found)
-        return tuple(self._ordered[position] for position in sorted(positions))
+
+
+def _has_l4(virtual_service: VirtualServiceResource) -> bool:
+    return bool(virtual_service.spec.tls or virtual_service.spec.tcp)
+
+
+def _made_once(
+    scope: SidecarScope, key: tuple[str, int], make: Callable[[], VirtualServicesByHost]
+) -> VirtualServicesByHost:
+    found = scope.cache.get(key)
+    if not isinstance(found, VirtualServicesByHost):
+        found = make()
+        scope.cache[key] = found
+    return found
