@@ -90,7 +90,13 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
         namespace=proxy.namespace,
         domain=proxy.dns_domain.removeprefix(f"{proxy.namespace}."),
     )
-    return walk(in_force(compiled.plan), call, capture_rules=_capture_rules(compiled, call), dns=dns)
+    return walk(
+        in_force(compiled.plan),
+        call,
+        capture_rules=_capture_rules(compiled, call),
+        dns=dns,
+        problems=compiled.problems,
+    )
 
 
 def _capture_rules(compiled: Compiled, call: Call) -> tuple[CaptureRule, ...]:

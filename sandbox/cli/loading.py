@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
     from sandbox.istio.load import Configuration
     from sandbox.plan import NodePlan
+    from sandbox.yaml_source.problems import Problems
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A configuration, the proxy it was compiled for, and the plan."""
+    """A configuration, the proxy it was compiled for, the plan, and all findings."""
 
     configuration: Configuration
     proxy: Proxy
     plan: NodePlan
+    problems: Problems
 
 
 def compile_for(settings: Settings) -> Compiled:
@@ -42,4 +44,4 @@ def compile_for(settings: Settings) -> Compiled:
     errors = len({*configuration.problems.errors, *push.problems.errors})
     if errors:
         click.echo(f"egress: {errors} error{'s' * (errors != 1)} in the configuration: see egress validate", err=True)
-    return Compiled(configuration, proxy, plan)
+    return Compiled(configuration, proxy, plan, push.problems)

@@ -51,7 +51,7 @@ def _unused_rules(plan: NodePlan, call: Call) -> tuple[str, ...]:
         if host is None or host.domains == ("*",):
             continue
         for route in host.routes:
-            written = next((each for each in route.because if each.what == "route"), None)
+            written = next((each for each in route.because if each.what in ("route", "route match")), None)
             if written is not None and not isinstance(written.origin, IstioDefault):
                 return (f"the HTTP rules at {written.origin} have no effect here: the request is not read",)
     return ()

@@ -10,6 +10,7 @@ from sandbox.access_log.response_flags import BY_SHORT_NAME
 from sandbox.explain.steps import Near, Outcome, Step, Walk, reason_of
 from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.because import Because, IstioDefault
+from sandbox.yaml_source.problems import Problem
 from sandbox.yaml_source.span import Span
 
 Style = Literal["title", "step", "plain", "place", "excerpt", "loser", "good", "bad"]
@@ -37,6 +38,8 @@ def render(walk: Walk, source: SourceLookup = lambda _span: None, *, width: int 
         lines += page.step(step)
     lines.append(Line(""))
     lines += page.outcome(walk.outcome)
+    for problem in walk.findings:
+        lines += page.finding(problem)
     return lines
 
 
@@ -108,6 +111,10 @@ class _Page:
             reason = reason_of(each)
             if reason.where != "default":
                 yield from self._indented(f"{reason.where}  {reason.text}", "loser", _LABEL + 2)
+
+    def finding(self, problem: Problem) -> Iterator[Line]:
+        where = f"{problem.span}: " if problem.span is not None else ""
+        yield from self._labelled("note", f"{where}{problem.message} ({problem.code})", "loser")
 
     def outcome(self, outcome: Outcome) -> Iterator[Line]:
         style: Style = "good" if outcome.is_forwarded and not outcome.flags else "bad"

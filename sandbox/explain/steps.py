@@ -8,6 +8,7 @@ from dataclasses import field
 from sandbox.explain.call import Call
 from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.because import Because, IstioDefault
+from sandbox.yaml_source.problems import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,8 @@ class Walk:
     workload: str
     steps: tuple[Step, ...]
     outcome: Outcome
+    findings: tuple[Problem, ...] = ()
+    """What was found out about the objects that decided, e.g. a rule that is never reached."""
 
     def step(self, kind: str) -> Step | None:
         """The first step of a kind."""
@@ -80,6 +83,10 @@ class Walk:
                 "sentence": outcome.sentence,
                 "notes": list(outcome.notes),
             },
+            "findings": [
+                {"code": each.code, "message": each.message, "place": str(each.span) if each.span else None}
+                for each in self.findings
+            ],
         }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from sandbox.explain import cluster_steps, http_steps
 from sandbox.explain.address_steps import DnsView, find_address, find_capture
@@ -13,10 +14,11 @@ from sandbox.match import reference
 from sandbox.match.capture_rules import CaptureRule
 from sandbox.match.facts import ConnectionFacts
 from sandbox.plan import NodePlan
-from sandbox.plan.because import Because
+from sandbox.plan.because import Because, IstioDefault
 from sandbox.plan.http_connection_manager import HttpConnectionManager
 from sandbox.plan.listener import FilterChain, HttpInspector, Listener, TcpProxy, TlsInspector
 from sandbox.plan.tls import DownstreamTlsContext
+from sandbox.yaml_source.problems import Problem
 
 UNKNOWN_ADDRESS = "192.0.2.1"
 """Stands for an address that only the network knows (RFC 5737); no listener or chain names it."""
@@ -28,11 +30,24 @@ def explain(
     *,
     capture_rules: Sequence[CaptureRule] = (),
     dns: DnsView | None = None,
+    problems: Iterable[Problem] = (),
 ) -> Walk:
     """What would become of a call, step by step.
 
-    ``capture_rules`` are those of the workload (none: everything is captured); ``dns`` says how names are answered.
+    ``capture_rules`` are those of the workload (none: everything is captured); ``dns`` says how names are answered;
+    of ``problems`` those are told that concern the objects which decide.
     """
+    walk = _explain(plan, call, capture_rules, dns)
+    return replace(walk, findings=_concerning(walk, problems))
+
+
+def _concerning(walk: Walk, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    origins = [each.origin for step in walk.steps for each in step.because]
+    named = {origin.resource for origin in origins if not isinstance(origin, IstioDefault)}
+    return tuple(dict.fromkeys(problem for problem in problems if problem.resource in named))
+
+
+def _explain(plan: NodePlan, call: Call, capture_rules: Sequence[CaptureRule], dns: DnsView | None) -> Walk:
     steps: list[Step] = []
     address = find_address(plan, call, dns or DnsView.of(plan), steps)
     if not find_capture(call, address, capture_rules, steps):

@@ -7,6 +7,7 @@ from functools import cache
 from sandbox.compiler import PushContext, compile_node, find_proxy
 from sandbox.istio.load import load_texts
 from sandbox.plan import NodePlan
+from sandbox.yaml_source.problems import Problems
 from sandbox.yaml_source.span import Span
 
 YAML = """\
@@ -102,10 +103,16 @@ FILE = "mesh.yaml"
 
 
 @cache
-def plan() -> NodePlan:
-    """The plan of the sidecar of ``shop/web``."""
+def compiled() -> tuple[NodePlan, Problems]:
+    """The plan of the sidecar of ``shop/web``, and what was found while compiling."""
     configuration = load_texts([(FILE, YAML)])
-    return compile_node(PushContext(configuration), find_proxy(configuration, "shop/web", "sidecar"))
+    push = PushContext(configuration)
+    return compile_node(push, find_proxy(configuration, "shop/web", "sidecar")), push.problems
+
+
+def plan() -> NodePlan:
+    """The plan alone."""
+    return compiled()[0]
 
 
 def source_line(span: Span) -> str | None:

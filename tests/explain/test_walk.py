@@ -15,7 +15,7 @@ from sandbox.explain.walk import explain
 from sandbox.match.capture_rules import build_rules
 from sandbox.plan.because import IstioDefault
 from sandbox.plan.capture import CaptureSettings
-from tests.explain.mesh import line_of, plan, source_line
+from tests.explain.mesh import compiled, line_of, plan, source_line
 
 OUTCOMES: dict[str, tuple[str, str, int | None, str, str]] = {
     "blocked HTTP": ("http://blocked.example.org/", "GET", 502, "-", "direct_response"),
@@ -69,17 +69,23 @@ def test_losers_are_told_with_their_reason() -> None:
     step = _explain("http://api.example.com/admin").step("route")
     assert step is not None
     assert [near.reason for near in step.losers][:1] == ["method 'GET' is not 'POST'"]
-    shadowed = _explain("http://api.example.com/shadow/1").step("route")
-    assert shadowed is not None
-    assert shadowed.found.startswith("all")
-    first = shadowed.losers[0]
-    assert (first.name, first.reason) == ("shadowed: path /shadow*", "an earlier route takes the request")
+
+
+def test_a_shadowed_rule_is_told_where_its_call_is_explained() -> None:
+    found, problems = compiled()
+    walk = explain(found, parse_call("http://api.example.com/shadow/1"), problems=problems)
+    assert _lines(walk, "route")[0] == line_of("- name: all")
+    assert [(each.code, each.span.line) for each in walk.findings if each.span] == [
+        ("SBX0521", line_of("name: shadowed"))
+    ]
+    assert "never reached" in as_text(walk)
+    assert walk.as_dict()["findings"]
 
 
 def test_rules_for_http_that_tls_cannot_follow_are_told() -> None:
     notes = _explain("https://api.example.com:8443/slow").outcome.notes
     assert notes == (
-        f"the HTTP rules at mesh.yaml:{line_of('name: admin')} have no effect here: the request is not read",
+        f"the HTTP rules at mesh.yaml:{line_of('uri: {prefix: /admin}')} have no effect here: the request is not read",
     )
 
 
