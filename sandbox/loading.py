@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sandbox.config_files import read_texts
 from sandbox.errors import ConfigError
 from sandbox.plan.because import IstioDefault
-from sandbox.yaml_source.problems import Problems
+from sandbox.yaml_source.problems import Problem, Problems
 
 if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
@@ -70,8 +70,9 @@ def _load(settings: Settings, cache: LoadCache | None, logs_by_default: bool, pr
     from sandbox.compiler.push_context import PushContext
 
     configuration = read_configuration(settings, cache)
-    if configuration.problems.errors:
-        raise ConfigError(configuration.problems)
+    refused = refusals_of_istiod(configuration, previous.configuration if previous is not None else None)
+    if configuration.problems.errors or refused:
+        raise ConfigError(Problems(dict.fromkeys([*configuration.problems, *refused])))
     logs_by_default = logs_by_default and not configuration.mesh_given and not configuration.resources("Telemetry")
     if logs_by_default:
         mesh = dataclasses.replace(configuration.mesh, access_log_file=DEFAULT_LOG)
@@ -102,6 +103,22 @@ def load_workload(loaded: Loaded, settings: Settings) -> Loaded:
     if loaded.push.problems.errors:
         raise ConfigError(loaded.push.problems)
     return dataclasses.replace(loaded, plan=plan, proxy=proxy)
+
+
+def refusals_of_istiod(configuration: Configuration, previous: Configuration | None) -> list[Problem]:
+    """The errors of objects that istiod's validation would not let into a cluster.
+
+    What was let in by the load before (``previous``) is not looked at again.
+    """
+    from sandbox.istio.validate import validate_configuration, validate_object
+
+    if previous is None or previous.pilot_env != configuration.pilot_env:
+        verdicts = validate_configuration(configuration)
+    else:
+        known = {id(loaded) for loaded in previous.objects}
+        new = [loaded for loaded in configuration.objects if id(loaded) not in known and loaded.resource is not None]
+        verdicts = [validate_object(loaded, configuration.pilot_env) for loaded in new]
+    return [one for verdict in verdicts for one in verdict.problems if one.severity == "error"]
 
 
 def report_refusals(plan: NodePlan, problems: Problems) -> None:
