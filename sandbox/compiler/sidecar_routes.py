@@ -20,8 +20,8 @@ from sandbox.compiler.routes import DefaultRoutes, RouteContext, build_http_rout
 from sandbox.compiler.services import Resolution
 from sandbox.compiler.virtual_hosts import (
     DomainRegister,
+    HostsByDomain,
     catch_all_virtual_host,
-    for_detected_port,
     own_domain,
     route_configuration,
     service_domains,
@@ -96,7 +96,7 @@ class _RouteConfigurations:
     scope: SidecarScope
     headers: HeaderSettings
     retries: RetryDefaults
-    _by_port: dict[int, list[VirtualHost]] = field(default_factory=dict)
+    _by_port: dict[int, HostsByDomain] = field(default_factory=dict)
     _ports: dict[int, dict[int, list[tuple[Service, ServicePort]]]] = field(default_factory=dict)
 
     def build(self, name: str) -> RouteConfiguration:
@@ -112,8 +112,8 @@ class _RouteConfigurations:
             catch_all = catch_all_virtual_host(self.proxy, self.scope, self.headers)
             return route_configuration(name, (*hosts, catch_all), (_BY_PORT, *seen))
         if port not in self._by_port:
-            self._by_port[port] = self._virtual_hosts(name, port)
-        own = for_detected_port(self._by_port[port], name)
+            self._by_port[port] = HostsByDomain(self._virtual_hosts(name, port))
+        own = self._by_port[port].of_detected(name)
         if len(own) == 1:
             own = [replace(own[0], domains=("*",))]
         because = Because("route configuration", IstioDefault(f"{host} has a listener of its own"))

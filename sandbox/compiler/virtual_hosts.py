@@ -5,7 +5,7 @@ Source: Istio pilot/pkg/networking/core/httproute.go.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
@@ -137,17 +137,29 @@ def own_domain(host: str) -> HostDomains:
     return HostDomains((bracketed(host),), frozenset())
 
 
-def for_detected_port(virtual_hosts: Sequence[VirtualHost], route_name: str) -> list[VirtualHost]:
-    """The virtual hosts of one service, for a listener of its own that detects HTTP (``host:port``)."""
-    host = route_name.rpartition(":")[0].strip("[]")
-    return [item for item in virtual_hosts if route_name in item.domains or host in item.domains]
+class HostsByDomain:
+    """The virtual hosts of a port, for listeners that detect HTTP for one service only."""
+
+    __slots__ = ("_by_domain",)
+
+    def __init__(self, virtual_hosts: Iterable[VirtualHost]) -> None:
+        self._by_domain: dict[str, list[VirtualHost]] = {}
+        for virtual_host in virtual_hosts:
+            for domain in virtual_host.domains:
+                self._by_domain.setdefault(domain, []).append(virtual_host)
+
+    def of_detected(self, route_name: str) -> list[VirtualHost]:
+        """Those with the service's name as a domain; ``route_name`` is ``host:port``."""
+        host = route_name.rpartition(":")[0].strip("[]")
+        found = (*self._by_domain.get(route_name, ()), *self._by_domain.get(host, ()))
+        return list({id(virtual_host): virtual_host for virtual_host in found}.values())
 
 
 __all__ = [
     "DomainRegister",
     "HostDomains",
+    "HostsByDomain",
     "catch_all_virtual_host",
-    "for_detected_port",
     "own_domain",
     "route_configuration",
     "service_domains",
