@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from sandbox.proxy.downstream import address_text
+from sandbox.proxy.http_client_cert import ClientCertHeader
 from sandbox.wire.headers import (
     EDGE_REQUEST_REMOVED,
     EXTERNAL_REQUEST_REMOVED,
@@ -42,6 +43,7 @@ class RequestHeaders:
 
     __slots__ = (
         "_append_port",
+        "_client_cert",
         "_client_sampling",
         "_generate_id",
         "_keeps_external_id",
@@ -70,6 +72,8 @@ class RequestHeaders:
         self._random_sampling = _ten_thousandths(tracing.random_sampling) if tracing is not None else 0
         self._client_sampling = _ten_thousandths(tracing.client_sampling) if tracing is not None else 0
         self._overall_sampling = _ten_thousandths(tracing.overall_sampling) if tracing is not None else 0
+        client_cert = ClientCertHeader(plan)
+        self._client_cert = client_cert if client_cert.is_active else None
         removed = _REMOVED | EDGE_REQUEST_REMOVED if self._use_remote else _REMOVED
         if plan.forward_client_cert_details in ("SANITIZE", "SANITIZE_SET"):
             removed |= {b"x-forwarded-client-cert"}
@@ -94,6 +98,8 @@ class RequestHeaders:
             address = (info.downstream_remote_address or "").rpartition(":")[0].strip("[]")
             set_header(headers, b"x-envoy-external-address", address.encode())
         self._request_id(headers, marked)
+        if self._client_cert is not None:
+            self._client_cert.apply(headers, marked.get(b"x-forwarded-client-cert"), connection)
         if self._via:
             set_header(headers, b"via", self._via if b"via" not in marked else marked[b"via"] + b", " + self._via)
         if head.scheme is None:

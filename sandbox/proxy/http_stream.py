@@ -10,7 +10,7 @@ from sandbox.match.facts import RequestFacts
 from sandbox.proxy.http_local_reply import local_reply
 from sandbox.proxy.http_router_filter import RouterFilter
 from sandbox.proxy.http_timeouts import StreamTimers
-from sandbox.wire.headers import HOP_BY_HOP_RESPONSE, set_header, tokens
+from sandbox.wire.headers import HOP_BY_HOP_RESPONSE, header_value, set_header, tokens
 from sandbox.wire.http_path import PathRedirect, PathRejected
 
 if TYPE_CHECKING:
@@ -195,6 +195,11 @@ class HttpStream:
         assert head.host is not None
         info.route_configuration = manager.route_configuration
         virtual_host = manager.virtual_hosts.find(head.host)
+        if virtual_host is not None and virtual_host.require_tls == "ALL" and not self._is_forwarded_tls():
+            info.virtual_host = virtual_host
+            location = b"https://%b%b" % (head.host, path or b"")
+            self.local_reply(301, b"", "direct_response", first=((b"location", location),))
+            return
         facts = RequestFacts(head.method, path, head.host, head.scheme or b"http", self.headers)
         # Envoy finds no route for a request whose x-forwarded-proto is empty
         is_routable = head.marked.get(b"x-forwarded-proto") != b""
@@ -224,6 +229,10 @@ class HttpStream:
                 self._delay(delay)
                 return
         self._after_delay()
+
+    def _is_forwarded_tls(self) -> bool:
+        """Whether the client came by https, as ``x-forwarded-proto`` says."""
+        return header_value(self.headers, b"x-forwarded-proto") == b"https"
 
     def _use_route(self, route: RouteRuntime) -> None:
         info = self.info

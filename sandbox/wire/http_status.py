@@ -62,6 +62,7 @@ REASONS: Mapping[int, bytes] = {
     508: b"Loop Detected",
     510: b"Not Extended",
     511: b"Network Authentication Required",
+    599: b"Last Unassigned Server Error Code",
 }
 
 
