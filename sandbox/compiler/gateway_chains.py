@@ -90,20 +90,17 @@ class GatewayTcpChains:
                     because=(_of_server(entry), Because("tcp route", route.origin)),
                 )
                 return
-        self.builder.push.problems.report(
-            "SBX0542",
-            f"no tcp route of a VirtualService leads on from this server of gateway {entry.gateway_name}",
-            entry.server.origin,
-            hint="bind a VirtualService with a tcp route to the gateway, for one of the server's hosts",
-        )
+        self._report_unrouted("tcp", entry)
 
     def _passthrough(self, entry: GatewayServer, known: SniHosts) -> Iterator[GatewayChain]:
         """A chain for each fitting match of ``tls`` routes; its names are taken as written."""
+        is_routed = False
         for service in self._virtual_services(entry):
             for route in service.spec.tls:
                 for match in route.match if route.route else ():
                     if not _fits_one(match, entry):
                         continue
+                    is_routed = True
                     if not known.claim(match.sni_hosts, entry.server.bind):
                         self._report_taken(match)
                         continue
@@ -112,6 +109,16 @@ class GatewayTcpChains:
                         filters=self._routed(route.route, entry, service),
                         because=(_of_server(entry), Because("tls match", match.origin)),
                     )
+        if not is_routed:
+            self._report_unrouted("tls", entry)
+
+    def _report_unrouted(self, kind: str, entry: GatewayServer) -> None:
+        self.builder.push.problems.report(
+            "SBX0542",
+            f"no {kind} route of a VirtualService leads on from this server of gateway {entry.gateway_name}",
+            entry.server.origin,
+            hint=f"bind a VirtualService with a {kind} route to the gateway, for one of the server's hosts",
+        )
 
     def _report_taken(self, match: TLSMatchAttributes) -> None:
         self.builder.push.problems.report(
