@@ -92,7 +92,7 @@ def _find_virtual_host(
 def _find_route(call: Call, virtual_host: VirtualHost, steps: list[Step]) -> Route | None:
     choice = reference.choose_route(virtual_host, request_facts(call))
     route = choice.chosen
-    losers = sorted(choice.losers, key=_distance)
+    losers = [loser for loser in sorted(choice.losers, key=_distance) if not _is_rest(loser)]
     if route is not None and match_text(route.match) != EVERY_PATH:
         losers = [loser for loser in losers if _distance(loser) < _PATH_DIFFERS]
     steps.append(
@@ -116,6 +116,11 @@ def _distance(loser: reference.Loser[Route]) -> int:
     if loser.reason == reference.SHADOWED:
         return 0
     return _PATH_DIFFERS if loser.reason.startswith("path ") else 1
+
+
+def _is_rest(loser: reference.Loser[Route]) -> bool:
+    """A last route that takes what others leave was not shadowed by them: that is what it is there for."""
+    return loser.reason == reference.SHADOWED and match_text(loser.candidate.match) == EVERY_PATH
 
 
 def match_text(match: RouteMatch | None) -> str:

@@ -114,7 +114,8 @@ class _Page:
 
     def finding(self, problem: Problem) -> Iterator[Line]:
         where = f"{problem.span}: " if problem.span is not None else ""
-        yield from self._labelled("note", f"{where}{problem.message} ({problem.code})", "loser")
+        hint = f"; {problem.hint}" if problem.hint else ""
+        yield from self._labelled("note", f"{where}{problem.message} ({problem.code}){hint}", "loser")
 
     def outcome(self, outcome: Outcome) -> Iterator[Line]:
         style: Style = "good" if outcome.is_forwarded and not outcome.flags else "bad"

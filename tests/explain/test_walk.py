@@ -75,9 +75,8 @@ def test_a_shadowed_rule_is_told_where_its_call_is_explained() -> None:
     found, problems = compiled()
     walk = explain(found, parse_call("http://api.example.com/shadow/1"), problems=problems)
     assert _lines(walk, "route")[0] == line_of("- name: all")
-    assert [(each.code, each.span.line) for each in walk.findings if each.span] == [
-        ("SBX0521", line_of("name: shadowed"))
-    ]
+    told = [(each.code, each.span.line) for each in walk.findings if each.span is not None]
+    assert ("SBX0521", line_of("name: shadowed")) in told
     assert "never reached" in as_text(walk)
     assert walk.as_dict()["findings"]
 
