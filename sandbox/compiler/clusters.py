@@ -11,6 +11,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.cluster_cache import ClusterOrder
+from sandbox.compiler.cluster_cut import (
+    ClusterCut,
+    policy_reasons,
+    report_crash,
+    report_dynamic_outlier_detection,
+    report_no_endpoints,
+    service_reasons,
+)
 from sandbox.compiler.cluster_draft import ClusterDraft
 from sandbox.compiler.connection_pools import NO_SETTINGS, apply_connection_pool, apply_h2_upgrade
 from sandbox.compiler.destination_rules import ConsolidatedRule
@@ -24,18 +32,14 @@ from sandbox.compiler.load_balancing import (
 )
 from sandbox.compiler.locality_priorities import LocalityGroup, apply_locality
 from sandbox.compiler.locality_settings import effective_settings, splits_by_labels
-from sandbox.compiler.names import outbound_cluster, outbound_sni
 from sandbox.compiler.outlier_detections import apply_outlier_detection
 from sandbox.compiler.protocols import Protocol
-from sandbox.compiler.provenance import weightiest, written
-from sandbox.compiler.services import Resolution, Service, ServicePort
+from sandbox.compiler.provenance import weightiest
+from sandbox.compiler.services import Resolution, Service
 from sandbox.compiler.traffic_policies import port_policy, subset_policy, with_baseline
 from sandbox.compiler.upstream_tls import TlsSituation, apply_proxy_protocol, apply_tls, service_mtls_mode
-from sandbox.frozen_dataclass import dataclass
-from sandbox.istio.destination_rule import Subset
 from sandbox.istio.traffic_policy import TrafficPolicy
 from sandbox.plan.base import Percent, TypedExtensionConfig
-from sandbox.plan.because import Because
 from sandbox.plan.cluster import Cluster, CustomClusterType, DynamicForwardProxyClusterConfig, OriginalDstLbConfig
 from sandbox.plan.listener import CaresDnsResolverConfig
 
@@ -56,27 +60,6 @@ _DNS_JITTER: Final = timedelta(milliseconds=100)
 _RESOLVER: Final = TypedExtensionConfig(
     name="envoy.network.dns_resolver.cares", typed_config=CaresDnsResolverConfig(udp_max_queries=100)
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cut:
-    """One cluster to build: a port of a service, perhaps a subset."""
-
-    service: Service
-    port: ServicePort
-    rule: ConsolidatedRule | None
-    subset: Subset | None = None
-    sni_dnat: bool = False
-    """A cluster that an AUTO_PASSTHROUGH gateway chooses by server name."""
-
-    @property
-    def subset_name(self) -> str:
-        return self.subset.name if self.subset is not None else ""
-
-    @property
-    def name(self) -> str:
-        spell = outbound_sni if self.sni_dnat else outbound_cluster
-        return spell(self.service.host, self.port.number, self.subset_name)
 
 
 class ClusterBuilder:
@@ -129,7 +112,7 @@ class ClusterBuilder:
     def for_auto_passthrough(self) -> dict[str, Cluster]:
         """The clusters of gateways that pass mutual TLS on by its server name (``buildOutboundSniDnatClusters``)."""
         cuts = [
-            _Cut(
+            ClusterCut(
                 service=service, port=port, rule=self._scope.destination_rule(self._proxy, service.host), sni_dnat=True
             )
             for service in self._scope.services
@@ -160,17 +143,17 @@ class ClusterBuilder:
         for port in service.ports:
             if port.protocol is Protocol.UDP or (dynamic and port.protocol not in _DYNAMIC_PROTOCOLS):
                 continue
-            cut = _Cut(service=service, port=port, rule=rule)
+            cut = ClusterCut(service=service, port=port, rule=rule)
             yield from self._dynamic(cut) if dynamic else self._with_subsets(cut)
 
-    def _with_subsets(self, cut: _Cut) -> Iterator[Cluster]:
+    def _with_subsets(self, cut: ClusterCut) -> Iterator[Cluster]:
         """The cluster of a port and those of the rule's subsets (``applyDestinationRule``)."""
         policy = self._policy_of(cut)
         kind = self._type_of(cut.service)
         groups = self._endpoint_builder(cut).resolved_by_name() if kind in _DNS_TYPES else None
         draft = self._new_draft(cut, kind, groups)
         if draft is None:
-            self._report_no_endpoints(cut)
+            report_no_endpoints(cut, self._push.problems)
             return
         self._apply_policy(draft, cut, policy, groups)
         self._finish(draft, cut, policy)
@@ -180,7 +163,7 @@ class ClusterBuilder:
             if cluster is not None:
                 yield cluster
 
-    def _subset(self, cut: _Cut, general: TrafficPolicy | None, kind: str | None) -> Cluster | None:
+    def _subset(self, cut: ClusterCut, general: TrafficPolicy | None, kind: str | None) -> Cluster | None:
         assert cut.subset is not None
         own = cut.subset.traffic_policy
         balancer = own.load_balancer if own is not None else None
@@ -189,14 +172,14 @@ class ClusterBuilder:
         groups = self._endpoint_builder(cut).resolved_by_name() if kind in _DNS_TYPES else None
         draft = self._new_draft(cut, kind, groups)
         if draft is None:
-            self._report_no_endpoints(cut)
+            report_no_endpoints(cut, self._push.problems)
             return None
         policy = subset_policy(general, own, cut.port.number)
         self._apply_policy(draft, cut, policy, groups)
         self._finish(draft, cut, policy)
         return draft.build()
 
-    def _dynamic(self, cut: _Cut) -> Iterator[Cluster]:
+    def _dynamic(self, cut: ClusterCut) -> Iterator[Cluster]:
         """A dynamic forward proxy: hosts under the wildcard are resolved as requests name them."""
         config = DynamicForwardProxyClusterConfig(dns_cache_config=service_cache(self._push, self._proxy, cut.service))
         draft = ClusterDraft(
@@ -204,7 +187,7 @@ class ClusterBuilder:
             dynamic=True,
             lb_policy=CLUSTER_PROVIDED,
             cluster_type=CustomClusterType(name="envoy.clusters.dynamic_forward_proxy", typed_config=config),
-            because=list(_service_reasons(cut)),
+            because=list(service_reasons(cut)),
         )
         self._set_upstream_protocol(draft, cut.port.protocol)
         policy = self._policy_of(cut)
@@ -214,7 +197,7 @@ class ClusterBuilder:
 
     # ---- steps
 
-    def _policy_of(self, cut: _Cut) -> TrafficPolicy | None:
+    def _policy_of(self, cut: ClusterCut) -> TrafficPolicy | None:
         general = cut.rule.spec.traffic_policy if cut.rule is not None else None
         policy, _ = port_policy(general, cut.port.number)
         return with_baseline(policy, self._push.mesh.default_traffic_policy)
@@ -230,7 +213,7 @@ class ClusterBuilder:
             return "EDS"
         return _TYPES.get(service.resolution, "EDS")
 
-    def _endpoint_builder(self, cut: _Cut) -> EndpointBuilder:
+    def _endpoint_builder(self, cut: ClusterCut) -> EndpointBuilder:
         return EndpointBuilder(
             push=self._push,
             proxy=self._proxy,
@@ -241,10 +224,10 @@ class ClusterBuilder:
             only_mutual_tls=cut.sni_dnat,
         )
 
-    def _new_draft(self, cut: _Cut, kind: str | None, groups: list[LocalityGroup] | None) -> ClusterDraft | None:
+    def _new_draft(self, cut: ClusterCut, kind: str | None, groups: list[LocalityGroup] | None) -> ClusterDraft | None:
         """The bare cluster (``buildCluster``); None for one resolved by name without endpoints."""
         service = cut.service
-        draft = ClusterDraft(name=cut.name, type=kind, has_common_lb_config=True, because=list(_service_reasons(cut)))
+        draft = ClusterDraft(name=cut.name, type=kind, has_common_lb_config=True, because=list(service_reasons(cut)))
         if groups is not None:
             if not groups:
                 return None
@@ -271,7 +254,7 @@ class ClusterBuilder:
             draft.http.version = "DOWNSTREAM"
 
     def _apply_policy(
-        self, draft: ClusterDraft, cut: _Cut, policy: TrafficPolicy | None, groups: list[LocalityGroup] | None
+        self, draft: ClusterDraft, cut: ClusterCut, policy: TrafficPolicy | None, groups: list[LocalityGroup] | None
     ) -> None:
         """Istio's ``applyTrafficPolicy``, in its order."""
         policy = policy if policy is not None else TrafficPolicy()
@@ -281,7 +264,7 @@ class ClusterBuilder:
         apply_connection_pool(draft, mesh, pool, policy.retry_budget)
         forced = cut.service.supports_unhealthy_forced or self._push.features.send_unhealthy_endpoints
         if draft.dynamic and policy.outlier_detection is not None:
-            self._report_dynamic_outlier_detection(cut, policy)
+            report_dynamic_outlier_detection(cut, policy, self._push.problems)
         else:
             apply_outlier_detection(draft, policy.outlier_detection, unhealthy_are_told=forced)
         if draft.lb_policy != CLUSTER_PROVIDED:
@@ -291,10 +274,10 @@ class ClusterBuilder:
             apply_proxy_protocol(draft, policy.proxy_protocol)
         if draft.type == ORIGINAL_DST:
             draft.lb_policy = CLUSTER_PROVIDED
-        draft.because.extend(_policy_reasons(policy))
+        draft.because.extend(policy_reasons(policy))
 
     def _apply_load_balancing(
-        self, draft: ClusterDraft, cut: _Cut, policy: TrafficPolicy, groups: list[LocalityGroup] | None
+        self, draft: ClusterDraft, cut: ClusterCut, policy: TrafficPolicy, groups: list[LocalityGroup] | None
     ) -> None:
         features = self._push.features
         told = (
@@ -310,12 +293,12 @@ class ClusterBuilder:
             ejecting = draft.outlier_detection is not None
             by_labels = cut.subset is None
             if by_labels and len(groups) > 1 and splits_by_labels(settings, ejecting=ejecting):
-                self._report_crash(cut)
+                report_crash(cut, self._push.problems)
             ordered = apply_locality(groups, settings, self._proxy, failover=ejecting, by_labels=by_labels)
             draft.endpoints = built(ordered)
         apply_load_balancer(draft, policy.load_balancer, cut.port.protocol, features)
 
-    def _tls_situation(self, cut: _Cut) -> TlsSituation:
+    def _tls_situation(self, cut: ClusterCut) -> TlsSituation:
         rule = cut.rule.spec if cut.rule is not None else None
         policy = rule.traffic_policy if rule is not None else None
         if cut.subset is not None:
@@ -333,7 +316,7 @@ class ClusterBuilder:
             dynamic=dynamic,
         )
 
-    def _finish(self, draft: ClusterDraft, cut: _Cut, policy: TrafficPolicy | None) -> None:
+    def _finish(self, draft: ClusterDraft, cut: ClusterCut, policy: TrafficPolicy | None) -> None:
         """Endpoints that are told, and the metadata that says where the cluster comes from."""
         if draft.type == "EDS":
             draft.endpoints = self._endpoint_builder(cut).discovered()
@@ -348,55 +331,3 @@ class ClusterBuilder:
         if cut.subset is not None:
             draft.metadata["subset"] = cut.subset_name
         draft.because = list(weightiest(draft.because))
-
-    # ---- what is dropped
-
-    def _report_no_endpoints(self, cut: _Cut) -> None:
-        where = cut.subset.origin if cut.subset is not None else cut.port.origin
-        what = f"subset {cut.subset_name} of {cut.service.host}" if cut.subset is not None else cut.service.host
-        self._push.problems.report(
-            "SBX0401",
-            f"{what} has no endpoints on port {cut.port.number}, so there is no cluster: requests get 503 (NC)",
-            where,
-            severity="warning",
-        )
-
-    def _report_dynamic_outlier_detection(self, cut: _Cut, policy: TrafficPolicy) -> None:
-        assert policy.outlier_detection is not None
-        self._push.problems.report(
-            "SBX0403",
-            f"outlierDetection for {cut.service.host} crashes istiod, for the host is DYNAMIC_DNS; ignored",
-            policy.outlier_detection.origin,
-            severity="warning",
-        )
-
-    def _report_crash(self, cut: _Cut) -> None:
-        self._push.problems.report(
-            "SBX0402",
-            f"failover priorities with endpoints of {cut.service.host} in several localities crash istiod",
-            cut.rule.rule.spec.origin if cut.rule is not None else cut.service.origin,
-            severity="warning",
-        )
-
-
-def _service_reasons(cut: _Cut) -> Iterator[Because]:
-    """Subset, port, and what made the service of its type."""
-    if cut.subset is not None:
-        yield written("subset", cut.subset, "name")
-    if cut.port.origin is not None:
-        yield Because("port", cut.port.origin)
-    yield from cut.service.because
-
-
-def _policy_reasons(policy: TrafficPolicy) -> Iterator[Because]:
-    """The blocks of the traffic policy that was applied."""
-    blocks = (
-        ("load balancer", policy.load_balancer),
-        ("connection pool", policy.connection_pool),
-        ("outlier detection", policy.outlier_detection),
-        ("PROXY protocol", policy.proxy_protocol),
-        ("retry budget", policy.retry_budget),
-    )
-    for what, block in blocks:
-        if block is not None and block.place:
-            yield Because(what, block.origin)
