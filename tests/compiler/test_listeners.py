@@ -205,3 +205,50 @@ def test_every_reason_is_a_line_or_a_named_default() -> None:
     assert isinstance(line, Origin)
     assert line.path == "spec.ports[1].number"
     assert isinstance(default, IstioDefault)
+
+
+def test_with_dynamic_dns_for_everything_unknown_http_is_resolved_by_its_host() -> None:
+    world = told(
+        mesh("outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}"), service_entry("a.example.com", "80/HTTP")
+    )
+    loop, http, rest = world.chains("virtualOutbound")
+    assert [chain.name for chain in (loop, http, rest)] == [
+        "virtualOutbound-blackhole",
+        "virtualOutbound-catchall-tcp-http",
+        "virtualOutbound-catchall-tcp",
+    ]
+    assert criteria(http) == ("http/1.1", "h2c")
+    inline = manager(http).route_config
+    assert inline is not None
+    assert [host.name for host in inline.virtual_hosts] == ["allow_any_dynamic_dns"]
+    filters = [item.name.rpartition(".")[2] for item in manager(world.chains("0.0.0.0_80")[0]).http_filters]
+    assert filters == ["fault", "cors", "dynamic_forward_proxy", "router"]
+    assert tcp_proxy(rest).cluster == "PassthroughCluster"
+
+
+def test_tproxy_makes_the_capture_listener_transparent() -> None:
+    client = CLIENT.replace("labels:", "annotations: {sidecar.istio.io/interceptionMode: TPROXY}\n  labels:")
+    assert told(client=client).listeners["virtualOutbound"].transparent is True
+
+
+def test_an_idle_timeout_of_the_proxy_reaches_tcp_and_http() -> None:
+    settings = mesh("defaultConfig: {proxyMetadata: {ISTIO_META_IDLE_TIMEOUT: 90s}}")
+    world = told(settings, service_entry("a.example.com", "80/HTTP"))
+    http, fallback = world.chains("0.0.0.0_80")
+    options = manager(http).common_http_protocol_options
+    assert options is not None
+    assert options.idle_timeout == tcp_proxy(fallback).idle_timeout == timedelta(seconds=90)
+
+
+def test_http_1_0_can_be_taken_for_http() -> None:
+    operator = """\
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {name: installed, namespace: istio-system}
+spec: {values: {pilot: {env: {PILOT_HTTP10: "true"}}}}
+"""
+    http = told(operator, service_entry("a.example.com", "80/HTTP")).chains("0.0.0.0_80")[0]
+    assert criteria(http) == ("http/1.0", "http/1.1", "h2c")
+    options = manager(http).http_protocol_options
+    assert options is not None
+    assert options.accept_http_10 is True
