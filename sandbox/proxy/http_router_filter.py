@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.match.facts import RequestFacts
+from sandbox.plan.http_connection_manager import DynamicForwardProxyFilter
 from sandbox.proxy.cluster_manager import LoadBalancerContext
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
 from sandbox.proxy.http2_upstream import Http2ClientStream
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sandbox.wire.http_message import Header, ResponseHead
 
 BUFFER_LIMIT = 1024 * 1024
+NOT_RESOLVED = "dns_resolution_failure{cares_norecords:Domain_name_not_found}"
 OVERLOADED = ((b"x-envoy-overloaded", b"true"),)
 _NOT_AFTER_HANDSHAKE = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
 _PLAIN_CONTEXT = LoadBalancerContext()
@@ -255,10 +257,19 @@ class RouterFilter:
         if self._is_done:
             return
         if host is None:
+            self._not_resolved()
+            return
+        self._try_host(host)
+
+    def _not_resolved(self) -> None:
+        """The filter that resolves ahead has an answer of its own; where the cluster resolves, it just has no host."""
+        stream = self.stream
+        if any(isinstance(each.typed_config, DynamicForwardProxyFilter) for each in stream.manager.plan.http_filters):
             stream.info.response_flags.append("DF")
             stream.local_reply(503, b"DNS resolution failure", "dns_resolution_failure")
             return
-        self._try_host(host)
+        stream.info.response_flags.append("UH")
+        stream.local_reply(503, b"no healthy upstream", NOT_RESOLVED)
 
     def _try_host(self, host: Host | None) -> None:
         stream = self.stream
