@@ -73,7 +73,7 @@ class Settings:
     allow_remote: bool = False
     seed: int | None = None
     """Seed of every draw (percentages, load balancers); ``None`` draws afresh."""
-    drain_seconds: float = 5.0
+    drain_seconds: float = 2.0
     """How long SIGTERM waits for live connections."""
     control: str | None = None
     """Path of the control socket by which ``egress exec`` joins; ``None`` opens none."""

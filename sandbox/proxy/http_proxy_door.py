@@ -94,8 +94,13 @@ class _Visit:
             return
         redirect = None
         if request.is_connect:
-            self._socket.recv(len(self._head))
-            await self._loop.sock_sendall(self._socket, ESTABLISHED)
+            try:
+                self._socket.recv(len(self._head))
+                await self._loop.sock_sendall(self._socket, ESTABLISHED)
+            except OSError as error:
+                log.debug("the client did not wait for its tunnel: %s", error)
+                self._socket.close()
+                return
         else:
             redirect = Redirector(self._names, self._enter, self._socket, self._remote, request).ask
         self._enter(self._socket, Origin(self._remote, (address, request.port), DOOR, redirect))
