@@ -12,6 +12,7 @@ from sandbox.settings import Settings
 
 if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
+    from sandbox.compiler.push_context import PushContext
     from sandbox.istio.load import Configuration
     from sandbox.plan import NodePlan
     from sandbox.yaml_source.problems import Problems
@@ -25,6 +26,7 @@ class Compiled:
     proxy: Proxy
     plan: NodePlan
     problems: Problems
+    push: PushContext
 
 
 def compile_for(settings: Settings) -> Compiled:
@@ -44,4 +46,4 @@ def compile_for(settings: Settings) -> Compiled:
     errors = len({*configuration.problems.errors, *push.problems.errors})
     if errors:
         click.echo(f"egress: {errors} error{'s' * (errors != 1)} in the configuration: see egress validate", err=True)
-    return Compiled(configuration, proxy, plan, push.problems)
+    return Compiled(configuration, proxy, plan, push.problems, push)

@@ -32,6 +32,8 @@ class Call:
     """IP literal the name resolves to, where the caller knows it."""
     alpn: tuple[str, ...] = ("h2", "http/1.1")
     """What a TLS client offers."""
+    sni: str | None = None
+    """Server name that is sent where it is not the host, as between proxies."""
 
     @property
     def is_http(self) -> bool:
@@ -46,6 +48,8 @@ class Call:
     @property
     def server_name(self) -> str:
         """The SNI: the host, unless it is an address."""
+        if self.is_tls and self.sni is not None:
+            return self.sni.lower()
         return "" if not self.is_tls or is_ip(self.host) else self.host.lower()
 
     @property

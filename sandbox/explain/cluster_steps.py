@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from sandbox.explain.call import Call
-from sandbox.explain.steps import Outcome, Step
+from sandbox.explain.steps import Hop, Outcome, Step
 from sandbox.match.reference import choose_virtual_host
 from sandbox.plan import NodePlan
 from sandbox.plan.base import SocketAddress
@@ -18,6 +18,7 @@ from sandbox.plan.route import RouteAction
 from sandbox.plan.tls import UpstreamTlsContext
 
 _SHOWN: Final = 3
+_SOCKET_MATCH: Final = "envoy.transport_socket_match"
 BLACK_HOLE: Final = "BlackHoleCluster"
 
 
@@ -128,7 +129,7 @@ def _settings(cluster: Cluster) -> str:
 
 def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step]) -> Outcome:
     if cluster.type == "ORIGINAL_DST" or cluster.cluster_type is not None:
-        _find_tls(cluster, steps)
+        _find_tls(cluster, None, steps)
         return _forwarded(cluster)
     endpoints = [
         endpoint
@@ -155,8 +156,15 @@ def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step]) -> Outco
     more = f" (and {len(usable) - _SHOWN} more)" if len(usable) > _SHOWN else ""
     lines = tuple(dict.fromkeys(each for endpoint in usable[:_SHOWN] for each in endpoint.because))
     steps.append(Step(kind="endpoint", found=shown + more, because=lines))
-    _find_tls(cluster, steps)
-    return _forwarded(cluster)
+    tls = _find_tls(cluster, usable[0], steps)
+    return replace(_forwarded(cluster), hop=_hop(usable[0], tls))
+
+
+def _hop(endpoint: LbEndpoint, tls: UpstreamTlsContext | None) -> Hop | None:
+    address = endpoint.endpoint.address if endpoint.endpoint is not None else None
+    if not isinstance(address, SocketAddress):
+        return None
+    return Hop(address=address.address, port=address.port_value or 0, tls=tls)
 
 
 def _forwarded(cluster: Cluster) -> Outcome:
@@ -177,11 +185,24 @@ def endpoint_text(endpoint: LbEndpoint) -> str:
     return address.path if address is not None else "?"
 
 
-def _find_tls(cluster: Cluster, steps: list[Step]) -> None:
+def upstream_tls(cluster: Cluster, endpoint: LbEndpoint | None) -> UpstreamTlsContext | None:
+    """The TLS towards an endpoint: that of the first match its metadata fulfils, else the cluster's own."""
+    metadata = endpoint.metadata if endpoint is not None else None
+    labels = ((metadata.filter_metadata if metadata is not None else None) or {}).get(_SOCKET_MATCH, {})
+    socket = cluster.transport_socket
+    for match in cluster.transport_socket_matches:
+        if all(labels.get(key) == value for key, value in (match.match or {}).items()):
+            socket = match.transport_socket
+            break
+    context = socket.typed_config if socket is not None else None
+    return context if isinstance(context, UpstreamTlsContext) else None
+
+
+def _find_tls(cluster: Cluster, endpoint: LbEndpoint | None, steps: list[Step]) -> UpstreamTlsContext | None:
     """TLS that the proxy itself begins towards the upstream."""
-    context = cluster.transport_socket.typed_config if cluster.transport_socket is not None else None
-    if not isinstance(context, UpstreamTlsContext):
-        return
+    context = upstream_tls(cluster, endpoint)
+    if context is None:
+        return None
     common = context.common_tls_context
     is_mutual = common is not None and bool(common.tls_certificate_sds_secret_configs)
     told = ["mutual TLS" if is_mutual else "TLS"]
@@ -189,3 +210,4 @@ def _find_tls(cluster: Cluster, steps: list[Step]) -> None:
     if common is not None and common.combined_validation_context is None and common.validation_context is None:
         told.append("the server's certificate is not verified")
     steps.append(Step(kind="tls", found=", ".join(told), because=context.because))
+    return context

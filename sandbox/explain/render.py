@@ -33,11 +33,12 @@ class Line:
 def render(walk: Walk, source: SourceLookup = lambda _span: None, *, width: int = 80) -> list[Line]:
     """The whole walk; ``source`` gives the YAML lines that are quoted."""
     page = _Page(source, width)
-    lines = [Line(f"{walk.call}, from {walk.workload} ({walk.node_type})", "title"), Line("")]
-    for step in walk.steps:
-        lines += page.step(step)
-    lines.append(Line(""))
-    lines += page.outcome(walk.outcome)
+    lines = [Line(f"{walk.call}, from {walk.workload} ({walk.node_type})", "title")]
+    lines += page.node(walk)
+    onward = walk.onward
+    if onward is not None:
+        lines += [Line(""), Line(f"then through {onward.workload} ({onward.node_type})", "title")]
+        lines += page.node(onward)
     for problem in walk.findings:
         lines += page.finding(problem)
     return lines
@@ -53,6 +54,13 @@ class _Page:
         self._source = source
         self._width = width
         self._told: set[str] = set()
+
+    def node(self, walk: Walk) -> Iterator[Line]:
+        yield Line("")
+        for step in walk.steps:
+            yield from self.step(step)
+        yield Line("")
+        yield from self.outcome(walk.outcome)
 
     def step(self, step: Step) -> Iterator[Line]:
         yield from self._labelled(step.kind, step.found, "step")

@@ -8,6 +8,7 @@ from dataclasses import field
 from sandbox.explain.call import Call
 from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.because import Because, IstioDefault
+from sandbox.plan.tls import UpstreamTlsContext
 from sandbox.yaml_source.problems import Problem
 
 
@@ -33,6 +34,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """Where a forwarded call goes on: the endpoint, and the TLS that the proxy begins (``None``: none)."""
+
+    address: str
+    port: int
+    tls: UpstreamTlsContext | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What the caller and the log would see.
 
@@ -47,6 +57,7 @@ class Outcome:
     route: str = ""
     is_forwarded: bool = False
     notes: tuple[str, ...] = ()
+    hop: Hop | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +71,8 @@ class Walk:
     outcome: Outcome
     findings: tuple[Problem, ...] = ()
     """What was found out about the objects that decided, e.g. a rule that is never reached."""
+    onward: Walk | None = None
+    """The way through the gateway that the call is forwarded to."""
 
     def step(self, kind: str) -> Step | None:
         """The first step of a kind."""
@@ -87,6 +100,7 @@ class Walk:
                 {"code": each.code, "message": each.message, "place": str(each.span) if each.span else None}
                 for each in self.findings
             ],
+            "onward": self.onward.as_dict() if self.onward is not None else None,
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from sandbox.explain import cluster_steps, http_steps
@@ -20,6 +20,9 @@ from sandbox.plan.listener import FilterChain, HttpInspector, Listener, TcpProxy
 from sandbox.plan.tls import DownstreamTlsContext
 from sandbox.yaml_source.problems import Problem
 
+GatewayLookup = Callable[[str], "NodePlan | None"]
+"""The plan of the gateway that has an IP address; ``None`` for addresses of anything else."""
+
 UNKNOWN_ADDRESS = "192.0.2.1"
 """Stands for an address that only the network knows (RFC 5737); no listener or chain names it."""
 
@@ -31,18 +34,42 @@ def explain(
     capture_rules: Sequence[CaptureRule] = (),
     dns: DnsView | None = None,
     problems: Iterable[Problem] = (),
+    gateways: GatewayLookup = lambda _address: None,
 ) -> Walk:
     """What would become of a call, step by step.
 
     ``capture_rules`` are those of the workload (none: everything is captured); ``dns`` says how names are answered;
-    of ``problems`` those are told that concern the objects which decide.
+    of ``problems`` those are told that concern the objects which decide; through ``gateways`` the walk goes on.
     """
     walk = _explain(plan, call, capture_rules, dns)
+    walk = replace(walk, onward=_onward(call, walk.outcome, gateways))
     return replace(walk, findings=_concerning(walk, problems))
 
 
+def _onward(call: Call, outcome: Outcome, gateways: GatewayLookup) -> Walk | None:
+    """The call as the gateway gets it: the same request or bytes, at the gateway's address, perhaps inside TLS."""
+    hop = outcome.hop
+    plan = gateways(hop.address) if hop is not None else None
+    if hop is None or plan is None:
+        return None
+    common = hop.tls.common_tls_context if hop.tls is not None else None
+    is_routed = outcome.status is None
+    onward = replace(
+        call,
+        port=hop.port,
+        address=hop.address,
+        headers=(("Host", call.authority), *call.headers),
+        scheme=("https" if hop.tls is not None else "http") if is_routed else call.scheme,
+        sni=(hop.tls.sni or call.host) if hop.tls is not None else call.sni,
+        alpn=common.alpn_protocols if common is not None else call.alpn,
+    )
+    walk = _explain(plan, onward, (), None)
+    return replace(walk, steps=tuple(step for step in walk.steps if step.kind != "dns"))
+
+
 def _concerning(walk: Walk, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    origins = [each.origin for step in walk.steps for each in step.because]
+    steps = (*walk.steps, *(walk.onward.steps if walk.onward is not None else ()))
+    origins = [each.origin for step in steps for each in step.because]
     named = {origin.resource for origin in origins if not isinstance(origin, IstioDefault)}
     return tuple(dict.fromkeys(problem for problem in problems if problem.resource in named))
 
