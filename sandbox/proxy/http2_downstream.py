@@ -1,153 +1,23 @@
-"""The HTTP/2 side of a client's connection: many streams, each with a codec of its own towards ``HttpStream``."""
+"""The HTTP/2 side of a client's connection: what it says is shared out to its streams, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, cast
 
 import h2.events
 
+from sandbox.proxy.http2_server_stream import Http2ServerStream
 from sandbox.proxy.http2_settings import settings_of
-from sandbox.proxy.http_stream import HttpStream
 from sandbox.wire.http2 import INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Event, Http2Codec, Http2Error
 from sandbox.wire.http2_head import VIOLATION, InvalidHead, check_size, read_request_head, read_trailers
-from sandbox.wire.http_message import Header
 
 if TYPE_CHECKING:
     from sandbox.proxy.downstream import DownstreamConnection
     from sandbox.proxy.http_connection_manager import HttpConnectionManagerRuntime
 
 log = logging.getLogger("sandbox.proxy")
-WRITE_LIMIT = 256 * 1024
-"""Response bytes a stream may hold while the client's window is shut."""
-
-
-class Http2ServerStream:
-    """``DownstreamCodec`` of one stream."""
-
-    __slots__ = (
-        "_held",
-        "_is_paused",
-        "_owner",
-        "_unacknowledged",
-        "connection",
-        "expected",
-        "is_http1",
-        "is_remote_done",
-        "is_sent",
-        "manager",
-        "received",
-        "stream",
-        "stream_id",
-    )
-
-    def __init__(self, owner: Http2ServerConnection, stream_id: int) -> None:
-        self._owner = owner
-        self.manager = owner.manager
-        self.connection = owner.connection
-        self.stream_id = stream_id
-        self.is_http1 = False
-        self.is_remote_done = False
-        """The client has said END_STREAM, and we have come to it."""
-        self.is_sent = False
-        self.expected: int | None = None
-        self.received = 0
-        self._held: list[bytes] = []
-        self._is_paused = False
-        self._unacknowledged = 0
-        self.stream = HttpStream(self, time.monotonic(), time.time())
-        self.stream.info.protocol = "HTTP/2"
-
-    @property
-    def is_draining(self) -> bool:
-        """One stream's end never closes the connection."""
-        return False
-
-    @is_draining.setter
-    def is_draining(self, value: bool) -> None:
-        if value and self.manager.node.draining:
-            self._owner.drain()
-
-    # --- to the client ---
-
-    def write_informational(self, status: int, headers: list[Header]) -> None:
-        """See DownstreamCodec."""
-        self._owner.codec.send_headers(self.stream_id, [(b":status", b"%d" % status), *headers], is_end=False)
-        self._owner.send()
-
-    def write_head(
-        self, stream: HttpStream, status: int, headers: list[Header], *, is_end: bool, names: bytes | None
-    ) -> None:
-        """See DownstreamCodec."""
-        fields = [(b":status", b"%d" % status), *headers]
-        self.is_sent = is_end
-        self._owner.codec.send_headers(self.stream_id, fields, is_end=is_end)
-        if self.manager.counts_wire:
-            size = sum(len(name) + len(value) + 3 for name, value in fields)
-            stream.info.response_headers_bytes = size
-            stream.info.wire_bytes_sent += size
-
-    def write_data(self, data: bytes) -> None:
-        """See DownstreamCodec."""
-        self._held.append(data)
-
-    def write_trailers(self, headers: list[Header]) -> None:
-        """Fields after the payload; they end the response."""
-        self._send_held(is_end=False)
-        if not self.is_sent:
-            self.is_sent = True
-            self._owner.codec.send_headers(self.stream_id, headers, is_end=True)
-
-    def write_end(self) -> None:
-        """See DownstreamCodec."""
-        if self.is_sent:
-            return
-        info = self.stream.info
-        # Envoy's HTTP/1 upstream codec tells the end apart from the last payload, so it has a frame of its own.
-        if self._held and info.upstream_protocol == "HTTP/1.1" and info.response_code_details == "via_upstream":
-            self._send_held(is_end=False)
-        self.is_sent = True
-        self._send_held(is_end=True)
-
-    def _send_held(self, *, is_end: bool) -> None:
-        data = b"".join(self._held)
-        self._held.clear()
-        if data or is_end:
-            self._owner.codec.send_data(self.stream_id, data, is_end=is_end)
-
-    def flush(self) -> None:
-        """See DownstreamCodec."""
-        if not self.is_sent:
-            self._send_held(is_end=False)
-        self._owner.send()
-        if self._owner.codec.waiting_bytes(self.stream_id) > WRITE_LIMIT:
-            self.stream.downstream_writable(False)
-
-    def enter_tunnel(self) -> None:
-        """See DownstreamCodec."""
-
-    def stream_ended(self, stream: HttpStream, *, is_reset: bool, is_immediate: bool) -> None:
-        """See DownstreamCodec."""
-        self._owner.stream_ended(self, is_reset=is_reset)
-
-    # --- back-pressure of the upstream ---
-
-    def pause_request(self, is_paused: bool) -> None:
-        """See DownstreamCodec: what is not acknowledged keeps the client's window shut."""
-        self._is_paused = is_paused
-        if not is_paused:
-            size, self._unacknowledged = self._unacknowledged, 0
-            self._owner.codec.acknowledge(self.stream_id, size)
-            self._owner.send()
-
-    def consumed(self, size: int) -> None:
-        """Payload has gone on."""
-        if self._is_paused:
-            self._unacknowledged += size
-        else:
-            self._owner.codec.acknowledge(self.stream_id, size)
 
 
 class Http2ServerConnection(asyncio.Protocol):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from sandbox.plan.cluster import HttpProtocolOptions
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
-from sandbox.proxy.http2_upstream import Http2ClientStream, Http2ConnectionPool
+from sandbox.proxy.http2_client_stream import Http2ClientStream
+from sandbox.proxy.http2_connection_pool import Http2ConnectionPool
 from sandbox.proxy.http_upstream import Http1ClientConnection
 from sandbox.proxy.tasks import detach
 from sandbox.proxy.upstream import connect

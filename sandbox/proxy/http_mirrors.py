@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sandbox.match.virtual_host_table import without_port
 from sandbox.proxy.cluster_manager import LoadBalancerContext
 from sandbox.proxy.failure import UpstreamFailure
-from sandbox.proxy.http2_upstream import Http2ClientStream
+from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_upstream_head import render_headers
 from sandbox.wire.headers import add_or_join

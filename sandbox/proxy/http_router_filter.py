@@ -10,7 +10,7 @@ from sandbox.match.facts import RequestFacts
 from sandbox.plan.http_connection_manager import DynamicForwardProxyFilter
 from sandbox.proxy.cluster_manager import LoadBalancerContext
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
-from sandbox.proxy.http2_upstream import Http2ClientStream
+from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_mirrors import send_mirrors
 from sandbox.proxy.http_request_timeouts import RequestTimeouts
@@ -26,7 +26,7 @@ from sandbox.wire.http_retries import Reset, RetryState, Verdict
 if TYPE_CHECKING:
     from sandbox.proxy.cluster_manager import ClusterRuntime
     from sandbox.proxy.host import Host
-    from sandbox.proxy.http2_upstream import Http2ConnectionPool
+    from sandbox.proxy.http2_connection_pool import Http2ConnectionPool
     from sandbox.proxy.http_connection_pool import HttpConnectionPool
     from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_stream import HttpStream

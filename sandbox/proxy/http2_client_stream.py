@@ -1,0 +1,199 @@
+"""One request on an HTTP/2 connection to an upstream, seen by the router like a connection of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.wire.http2 import CANCEL
+from sandbox.wire.http2_head import InvalidHead, read_response_head, read_trailers
+from sandbox.wire.http_message import Header
+from sandbox.wire.http_retries import Reset
+
+if TYPE_CHECKING:
+    from sandbox.proxy.host import Host
+    from sandbox.proxy.http2_upstream import Http2ClientConnection
+    from sandbox.proxy.http_upstream import UpstreamCallbacks
+    from sandbox.proxy.upstream import Upstream
+
+WRITE_LIMIT = 256 * 1024
+"""Request bytes a stream may hold while the upstream's window is shut."""
+
+
+class Http2ClientStream:
+    """One request; for the router the same as an HTTP/1 connection that was lent for it."""
+
+    is_http2 = True
+
+    __slots__ = (
+        "_connection",
+        "_ended",
+        "_is_done",
+        "_is_head_done",
+        "_is_paused",
+        "_unacknowledged",
+        "pool",
+        "requests",
+        "stream_id",
+        "user",
+        "wire_bytes_received",
+        "wire_bytes_sent",
+    )
+
+    def __init__(self, connection: Http2ClientConnection, number: int) -> None:
+        self._connection = connection
+        self.pool = connection.pool
+        self.requests = number
+        self.stream_id = 0
+        self.user: UpstreamCallbacks | None = None
+        self.wire_bytes_received = 0
+        self.wire_bytes_sent = 0
+        self._ended = False
+        self._is_done = False
+        self._is_head_done = False
+        self._is_paused = False
+        self._unacknowledged = 0
+
+    @property
+    def upstream(self) -> Upstream | None:
+        """The connection below."""
+        return self._connection.upstream
+
+    @property
+    def host(self) -> Host:
+        """Where it leads."""
+        return self.pool.host
+
+    # --- the request ---
+
+    def send_request(self, user: UpstreamCallbacks, fields: list[Header], *, is_end: bool) -> int:
+        """Begins the request with its pseudo headers and others; returns their bytes as Envoy counts them."""
+        self.user = user
+        self.stream_id = self._connection.open(self, fields, is_end=is_end)
+        self._ended = is_end
+        size = sum(len(name) + len(value) + 3 for name, value in fields)
+        self.wire_bytes_sent = size
+        return size
+
+    def send_data(self, data: bytes) -> None:
+        """Payload of the request."""
+        if data and not self._is_done and not self._ended:
+            self.wire_bytes_sent += len(data)
+            self._connection.codec.send_data(self.stream_id, data, is_end=False)
+            if self._connection.codec.waiting_bytes(self.stream_id) > WRITE_LIMIT and self.user is not None:
+                self.user.on_upstream_writable(False)
+
+    def send_trailers(self, headers: list[Header]) -> None:
+        """Fields after the payload; they end the request."""
+        if not self._is_done and not self._ended:
+            self._ended = True
+            self._connection.codec.send_headers(self.stream_id, headers, is_end=True)
+
+    def end_request(self) -> None:
+        """The request is complete."""
+        if not self._is_done and not self._ended:
+            self._ended = True
+            self._connection.codec.send_data(self.stream_id, b"", is_end=True)
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends what there is."""
+        self._connection.send()
+
+    def read_early_bytes(self) -> None:
+        """HTTP/2 has none."""
+
+    def reset(self) -> None:
+        """The user gives up."""
+        if not self._is_done:
+            self.user = None
+            self._connection.codec.reset(self.stream_id, CANCEL)
+            self._finish()
+            self._connection.send()
+
+    def close_after_response(self) -> None:
+        """The connection takes no further request."""
+        self._connection.stop_taking()
+
+    def pause_reading(self, is_paused: bool) -> None:
+        """Back-pressure of the client: what is not acknowledged keeps the upstream's window shut."""
+        self._is_paused = is_paused
+        if not is_paused:
+            size, self._unacknowledged = self._unacknowledged, 0
+            self._connection.codec.acknowledge(self.stream_id, size)
+            self._connection.send()
+
+    # --- the response ---
+
+    def head_received(self, headers: list[Header], *, is_end: bool) -> None:
+        """A block of headers: informational, or the final head."""
+        user = self.user
+        if user is None:
+            return
+        self.wire_bytes_received += sum(len(name) + len(value) + 3 for name, value in headers)
+        try:
+            head = read_response_head(headers, is_end=is_end)
+        except InvalidHead:
+            self.broken(Reset.PROTOCOL_ERROR)
+            return
+        if head.status < 200:
+            user.on_upstream_informational(head)
+            return
+        self._is_head_done = True
+        if is_end:
+            self._finish()
+        user.on_upstream_head(head, is_end)
+
+    def data_received(self, data: bytes, size: int, *, is_end: bool) -> None:
+        """Payload; ``size`` is what counts against the window."""
+        user = self.user
+        if user is None:
+            self._connection.codec.acknowledge(self.stream_id, size)
+            return
+        self.wire_bytes_received += len(data)
+        if is_end:
+            self._finish()
+        if data:
+            user.on_upstream_data(data)
+        if self._is_paused and not is_end:
+            self._unacknowledged += size
+        else:
+            self._connection.codec.acknowledge(self.stream_id, size)
+        if is_end:
+            user.on_upstream_end()
+
+    def trailers_received(self, headers: list[Header]) -> None:
+        """Fields after the payload: the end."""
+        user = self.user
+        if user is None:
+            return
+        try:
+            trailers = read_trailers(headers)
+        except InvalidHead:
+            self.broken(Reset.PROTOCOL_ERROR)
+            return
+        self._finish()
+        user.on_upstream_trailers(trailers)
+        user.on_upstream_end()
+
+    def broken(self, reset: Reset) -> None:
+        """RST_STREAM, GOAWAY before it, or the connection's end."""
+        user, self.user = self.user, None
+        if self._is_done:
+            return
+        self._finish()
+        if user is not None:
+            user.on_upstream_reset(reset)
+
+    def writable(self) -> None:
+        """The upstream's window lets all through again."""
+        if self.user is not None:
+            self.user.on_upstream_writable(True)
+
+    def flushed(self) -> None:
+        """All that one read brought has been told."""
+        if self.user is not None:
+            self.user.on_upstream_flush()
+
+    def _finish(self) -> None:
+        self._is_done = True
+        self._connection.finished(self)

@@ -1,0 +1,145 @@
+"""HTTP/2 connections to one host: a new one only where the upstream's limit, or an end, makes it necessary."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING
+
+from sandbox.proxy.failure import FailureKind, UpstreamFailure
+from sandbox.proxy.http2_client_stream import Http2ClientStream
+from sandbox.proxy.http2_upstream import Http2ClientConnection
+from sandbox.proxy.tasks import detach
+from sandbox.proxy.upstream import connect
+
+if TYPE_CHECKING:
+    from sandbox.plan.http_connection_manager import Http2ProtocolOptions
+    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.host import Host
+    from sandbox.proxy.http_connection_pool import PoolUser
+    from sandbox.proxy.upstream import TransportOptions
+
+OVERFLOW = UpstreamFailure(FailureKind.OVERFLOW, "UO")
+DEFAULT_IDLE_TIMEOUT = 3600.0
+
+
+class Http2ConnectionPool:
+    """Connections to one host: a new one only where the upstream's limit, or an end, makes it necessary."""
+
+    preserve_case = False
+
+    def __init__(
+        self,
+        cluster: ClusterRuntime,
+        host: Host,
+        options: TransportOptions | None,
+        http2_options: Http2ProtocolOptions | None,
+    ) -> None:
+        self.cluster = cluster
+        self.host = host
+        self.options = options
+        self.http2_options = http2_options
+        common = cluster.http_options.common_http_protocol_options if cluster.http_options is not None else None
+        idle = common.idle_timeout if common is not None else None
+        self.idle_timeout = DEFAULT_IDLE_TIMEOUT if idle is None else idle.total_seconds()
+        self.max_requests = (common.max_requests_per_connection or 0) if common is not None else 0
+        self._ready: list[Http2ClientConnection] = []
+        self._pending: deque[PoolUser] = deque()
+        self._is_connecting = False
+
+    def acquire(self, user: PoolUser) -> Http2ClientStream | UpstreamFailure | None:
+        """A place at once, a refusal (overflow), or ``None``: the user waits and is called back."""
+        resources = self.cluster.resources
+        connection = self._usable()
+        if connection is not None:
+            if resources.requests.is_full:
+                return OVERFLOW
+            return self._attach(connection)
+        if resources.pending_requests.is_full:
+            return OVERFLOW
+        resources.pending_requests.active += 1
+        self._pending.append(user)
+        self._connect_if_needed()
+        return None
+
+    def cancel(self, user: PoolUser) -> None:
+        """The user no longer waits."""
+        with contextlib.suppress(ValueError):
+            self._pending.remove(user)
+            self.cluster.resources.pending_requests.active -= 1
+
+    def _usable(self) -> Http2ClientConnection | None:
+        return next((each for each in self._ready if each.takes_requests and not each.is_full), None)
+
+    def _attach(self, connection: Http2ClientConnection) -> Http2ClientStream:
+        self.cluster.resources.requests.active += 1
+        self.host.active_requests += 1
+        return connection.new_stream()
+
+    def _connect_if_needed(self) -> None:
+        if self._is_connecting or not self._pending:
+            return
+        self._is_connecting = True
+        self.cluster.resources.connections.active += 1
+        self.host.active_connections += 1
+        detach(self._connect(), f"connect to {self.host.address}")
+
+    async def _connect(self) -> None:
+        result = await connect(self.cluster, self.host, lambda: Http2ClientConnection(self), self.options)
+        self._is_connecting = False
+        if isinstance(result, UpstreamFailure):
+            self.cluster.report_connect_failure(self.host)
+            self.connection_closed(None)
+            waiting = list(self._pending)
+            self._pending.clear()
+            self.cluster.resources.pending_requests.active -= len(waiting)
+            for user in waiting:
+                user.on_pool_failure(self.host, result)
+            return
+        self.cluster.report_connect_success(self.host)
+        connection = result.protocol
+        assert isinstance(connection, Http2ClientConnection)
+        connection.connected(result)
+        self._ready.append(connection)
+        connection.send()
+        self._serve_pending()
+
+    def _serve_pending(self) -> None:
+        resources = self.cluster.resources
+        while self._pending:
+            connection = self._usable()
+            if connection is None:
+                self._connect_if_needed()
+                return
+            user = self._pending.popleft()
+            resources.pending_requests.active -= 1
+            if resources.requests.is_full:
+                user.on_pool_failure(self.host, OVERFLOW)
+                continue
+            user.on_pool_ready(self._attach(connection))
+
+    def release(self, connection: Http2ClientConnection) -> None:
+        """A request is done."""
+        self.cluster.resources.requests.active -= 1
+        self.host.active_requests -= 1
+        if self._pending and not connection.is_closed:
+            self._serve_pending()
+
+    def forget(self, connection: Http2ClientConnection) -> None:
+        """It takes no further requests."""
+        with contextlib.suppress(ValueError):
+            self._ready.remove(connection)
+
+    def connection_closed(self, connection: Http2ClientConnection | None) -> None:
+        """A connection is gone (or never came about)."""
+        self.cluster.resources.connections.active -= 1
+        self.host.active_connections -= 1
+        if connection is not None:
+            self.forget(connection)
+            self._connect_if_needed()
+
+    def close_idle(self) -> None:
+        """Closes what nobody uses, and lets the rest end."""
+        for connection in list(self._ready):
+            connection.stop_taking()
+            connection.close()
