@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.destination_checks import check_destinations
 from sandbox.compiler.host_names import is_wildcard, matches
+from sandbox.compiler.host_table import HostTable
 from sandbox.compiler.names import MESH_GATEWAY
 from sandbox.compiler.outbound_policy import because_of_egress
 from sandbox.compiler.protocols import Protocol, parse_protocol
@@ -192,11 +193,12 @@ class _RouteConfigurations:
             retries=self.retries,
             headers=self.headers,
         )
+        table = HostTable(registry)
         for virtual_service in virtual_services:
             routes = build_http_routes(virtual_service, context)
             if not routes:
                 continue
-            hosts, services = _split_hosts(virtual_service, registry, egress.most_specific_virtual_services)
+            hosts, services = _split_hosts(virtual_service, registry, table, egress.most_specific_virtual_services)
             by_port: dict[int, list[Service]] = {}
             for service in services:
                 for service_port in service.ports:
@@ -296,6 +298,7 @@ def _host_line(virtual_service: VirtualServiceResource, host: str) -> Origin:
 def _split_hosts(
     virtual_service: VirtualServiceResource,
     registry: Mapping[str, Service],
+    table: HostTable,
     most_specific: Mapping[str, tuple[str, str]],
 ) -> tuple[tuple[str, ...], tuple[Service, ...]]:
     """Hosts that are no services, and services; a pattern gets those for which no other host is more specific."""
@@ -312,7 +315,7 @@ def _split_hosts(
             hosts.append(written)
     own = (virtual_service.namespace, virtual_service.name)
     for pattern in patterns:
-        covered = [name for name in registry if matches(name, pattern)]
+        covered = table.fitting(pattern)
         services += (registry[name] for name in covered if most_specific.get(name) == own)
         if not covered:
             hosts.append(pattern)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from sandbox.compiler.host_names import is_wildcard, matches
+from sandbox.compiler.host_table import HostTable
 from sandbox.istio.resource import Resource
 from sandbox.istio.virtual_service import VirtualService
 
@@ -18,17 +18,15 @@ VirtualServiceResource = Resource[VirtualService]
 class VirtualServicesByHost:
     """VirtualServices, found by a host without walking over all of them."""
 
-    __slots__ = ("_exact", "_ordered", "_patterns")
+    __slots__ = ("_hosts", "_ordered", "_positions")
 
     def __init__(self, virtual_services: Iterable[VirtualServiceResource], *, fold_case: bool = False) -> None:
         self._ordered = list(virtual_services)
-        self._exact: dict[str, list[int]] = {}
-        self._patterns: dict[str, list[int]] = {}
+        self._positions: dict[str, list[int]] = {}
         for position, virtual_service in enumerate(self._ordered):
             for written in virtual_service.spec.hosts:
-                host = written.lower() if fold_case else written
-                hosts = self._patterns if is_wildcard(host) else self._exact
-                hosts.setdefault(host, []).append(position)
+                self._positions.setdefault(written.lower() if fold_case else written, []).append(position)
+        self._hosts = HostTable(self._positions)
 
     @classmethod
     def with_l4_rules(cls, egress: EgressListener, scope: SidecarScope) -> VirtualServicesByHost:
@@ -50,20 +48,10 @@ class VirtualServicesByHost:
         """Those that fit any of the hosts."""
         if not self._ordered:
             return ()
-        positions: set[int] = set()
-        for host in hosts:
-            self._add_positions(host, positions)
+        positions = {
+            position for host in hosts for own in self._hosts.fitting(host) for position in self._positions[own]
+        }
         return tuple(self._ordered[position] for position in sorted(positions))
-
-    def _add_positions(self, host: str, positions: set[int]) -> None:
-        positions.update(self._exact.get(host, ()))
-        for pattern, found in self._patterns.items():
-            if matches(pattern, host):
-                positions.update(found)
-        if is_wildcard(host):
-            for name, found in self._exact.items():
-                if matches(name, host):
-                    positions.update(found)
 
 
 def _has_l4(virtual_service: VirtualServiceResource) -> bool:
