@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -81,11 +82,18 @@ def explain(
 
 
 def _walk(compiled: Compiled, call: Call) -> Walk:
+    from sandbox.compiler.spiffe import spiffe_uri
     from sandbox.explain.address_steps import DnsView
     from sandbox.explain.walk import explain as walk
     from sandbox.plan.acceptance import in_force
 
     proxy = compiled.proxy
+    trust_domain = compiled.configuration.mesh.trust_domain or "cluster.local"
+    call = dataclasses.replace(
+        call,
+        source_ip=proxy.ip_addresses[0] if proxy.ip_addresses else call.source_ip,
+        identity=spiffe_uri(trust_domain, proxy.namespace, proxy.service_account or "default"),
+    )
     dns = DnsView(
         is_captured=proxy.metadata.dns_capture,
         namespace=proxy.namespace,

@@ -34,6 +34,12 @@ class Call:
     """What a TLS client offers."""
     sni: str | None = None
     """Server name that is sent where it is not the host, as between proxies."""
+    source_ip: str = "0.0.0.0"
+    """The caller's address, for authorization."""
+    identity: str = ""
+    """The caller's SPIFFE identity, shown where its proxy begins mutual TLS."""
+    is_mutual: bool = False
+    """Whether the callee sees the caller's certificate."""
 
     @property
     def is_http(self) -> bool:

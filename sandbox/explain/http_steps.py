@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from sandbox.explain import cluster_steps
+from sandbox.explain import access_steps, cluster_steps
 from sandbox.explain.call import Call
 from sandbox.explain.near import nearest, other_ports
 from sandbox.explain.steps import Outcome, Step
 from sandbox.match import reference
 from sandbox.match.facts import RequestFacts
+from sandbox.match.rbac import denial_details
 from sandbox.plan import NodePlan
 from sandbox.plan.because import Because
 from sandbox.plan.http_connection_manager import HttpConnectionManager, HTTPFault
@@ -45,12 +46,22 @@ def through_routes(plan: NodePlan, call: Call, manager: HttpConnectionManager, s
     if configuration is None:
         return replace(_NO_ROUTE, sentence="there is no route configuration: the proxy answers 404")
     virtual_host = _find_virtual_host(plan, call, configuration, steps)
-    if virtual_host is None:
-        return _NO_ROUTE
-    route = _find_route(call, virtual_host, steps)
-    if route is None:
-        return _NO_ROUTE
-    return _act(plan, call, route, steps)
+    route = _find_route(call, virtual_host, steps) if virtual_host is not None else None
+    policy = access_steps.http_denial(call, manager, request_facts(call), steps)
+    if policy is not None:
+        return _denied(policy, route)
+    return _NO_ROUTE if route is None else _act(plan, call, route, steps)
+
+
+def _denied(policy: str, route: Route | None) -> Outcome:
+    action = route.action if route is not None else None
+    return Outcome(
+        status=403,
+        details=denial_details(policy),
+        cluster=(action.cluster or "") if isinstance(action, RouteAction) else "",
+        route=route.name if route is not None else "",
+        sentence="the proxy refuses the request: RBAC: access denied",
+    )
 
 
 def request_facts(call: Call) -> RequestFacts:

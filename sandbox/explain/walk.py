@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from sandbox.explain import cluster_steps, http_steps
+from sandbox.explain import access_steps, cluster_steps, http_steps
 from sandbox.explain.address_steps import DnsView, find_address, find_capture
 from sandbox.explain.call import Call
 from sandbox.explain.near import nearest, other_ports
@@ -62,6 +62,7 @@ def _onward(call: Call, outcome: Outcome, gateways: GatewayLookup) -> Walk | Non
         scheme=("https" if hop.tls is not None else "http") if is_routed else call.scheme,
         sni=(hop.tls.sni or call.host) if hop.tls is not None else call.sni,
         alpn=common.alpn_protocols if common is not None else call.alpn,
+        is_mutual=common is not None and bool(common.tls_certificate_sds_secret_configs),
     )
     walk = _explain(plan, onward, (), None)
     return replace(walk, steps=tuple(step for step in walk.steps if step.kind != "dns"))
@@ -190,6 +191,8 @@ def _through_chain(plan: NodePlan, call: Call, chain: FilterChain, steps: list[S
     terminates = chain.transport_socket is not None and isinstance(
         chain.transport_socket.typed_config, DownstreamTlsContext
     )
+    if access_steps.network_denial(call, chain, steps) is not None:
+        return Outcome(status=0, sentence="the connection is closed: no authorization policy lets it through")
     for each in chain.filters:
         config = each.typed_config
         if isinstance(config, HttpConnectionManager):

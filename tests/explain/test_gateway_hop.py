@@ -1,0 +1,139 @@
+"""A call through an egress gateway is followed into the gateway, and its authorization policies are asked."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from sandbox.compiler import PushContext, compile_node, find_proxy
+from sandbox.explain.call import parse_call
+from sandbox.explain.render import as_text
+from sandbox.explain.steps import Walk
+from sandbox.explain.walk import explain
+from sandbox.istio.load import load_texts
+from sandbox.plan import NodePlan
+
+GATEWAY_ADDRESS = "10.0.0.20"
+YAML = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec: {containers: [{name: c}]}
+status: {podIP: 10.0.0.9}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: egress, namespace: shop}
+spec:
+  clusterIP: 10.96.0.20
+  selector: {istio: egressgateway}
+  ports: [{name: http, port: 80, targetPort: 8080}, {name: tls, port: 443, targetPort: 8443}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: egress-1, namespace: shop, labels: {kubernetes.io/service-name: egress}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.20], conditions: {ready: true}, targetRef: {kind: Pod, name: gw, namespace: shop}}]
+ports: [{name: http, port: 8080, protocol: TCP}, {name: tls, port: 8443, protocol: TCP}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: gw, namespace: shop, labels: {istio: egressgateway}}
+spec: {containers: [{name: istio-proxy}]}
+status: {podIP: 10.0.0.20}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api, namespace: shop}
+spec:
+  hosts: [api.example.com]
+  ports: [{number: 80, name: http, protocol: HTTP}, {number: 443, name: tls, protocol: TLS}]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: out, namespace: shop}
+spec:
+  selector: {istio: egressgateway}
+  servers:
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: [api.example.com]}
+  - {port: {number: 443, name: tls, protocol: TLS}, hosts: [api.example.com], tls: {mode: PASSTHROUGH}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: api, namespace: shop}
+spec:
+  hosts: [api.example.com]
+  gateways: [mesh, out]
+  http:
+  - match: [{gateways: [mesh]}]
+    route: [{destination: {host: egress.shop.svc.cluster.local, port: {number: 80}}}]
+  - name: leave
+    match: [{gateways: [out]}]
+    route: [{destination: {host: api.example.com, port: {number: 80}}}]
+  tls:
+  - match: [{gateways: [mesh], port: 443, sniHosts: [api.example.com]}]
+    route: [{destination: {host: egress.shop.svc.cluster.local, port: {number: 443}}}]
+  - match: [{gateways: [out], port: 443, sniHosts: [api.example.com]}]
+    route: [{destination: {host: api.example.com, port: {number: 443}}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no-admin, namespace: shop}
+spec:
+  selector: {matchLabels: {istio: egressgateway}}
+  action: DENY
+  rules: [{to: [{operation: {paths: ["/admin*"], ports: ["8080"]}}]}]
+"""
+
+
+@cache
+def _plans() -> tuple[NodePlan, NodePlan]:
+    configuration = load_texts([("mesh.yaml", YAML)])
+    push = PushContext(configuration)
+    sidecar = compile_node(push, find_proxy(configuration, "shop/web", "sidecar"))
+    return sidecar, compile_node(push, find_proxy(configuration, "shop/gw", "router"))
+
+
+def _explain(target: str) -> Walk:
+    sidecar, gateway = _plans()
+    lookup = {GATEWAY_ADDRESS: gateway}.get
+    return explain(sidecar, parse_call(target), gateways=lookup)
+
+
+CALLS = {
+    "http": ("http://api.example.com/", None, "outbound|80||api.example.com"),
+    "tls": ("https://api.example.com/", 0, "outbound|443||api.example.com"),
+    "denied": ("http://api.example.com/admin/x", 403, "outbound|80||api.example.com"),
+}
+
+
+@pytest.mark.parametrize(("target", "status", "cluster"), CALLS.values(), ids=list(CALLS))
+def test_the_walk_goes_on_through_the_gateway(target: str, status: int | None, cluster: str) -> None:
+    walk = _explain(target)
+    assert "egress.shop.svc.cluster.local" in walk.outcome.cluster
+    assert walk.onward is not None
+    assert walk.onward.node_type == "router"
+    assert walk.onward.outcome.status == status
+    assert walk.onward.outcome.cluster == cluster
+
+
+def test_the_denying_policy_is_named() -> None:
+    onward = _explain("http://api.example.com/admin/x").onward
+    assert onward is not None
+    step = onward.step("authorization")
+    assert step is not None
+    assert (step.found, step.reason) == ("denied", "policy ns[shop]-policy[no-admin]-rule[0] denies")
+    assert step.because
+    assert onward.outcome.details.startswith("rbac_access_denied_matched_policy[")
+
+
+def test_both_nodes_are_printed() -> None:
+    text = as_text(_explain("http://api.example.com/"))
+    assert "from shop/web (sidecar)" in text
+    assert "then through shop/gw (router)" in text
+
+
+def test_without_the_gateway_the_walk_ends_at_its_endpoint() -> None:
+    assert explain(_plans()[0], parse_call("http://api.example.com/")).onward is None
