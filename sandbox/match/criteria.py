@@ -111,6 +111,11 @@ def _separated_failure(prefix: str, path: bytes, *, ignore_case: bool) -> str | 
     return None if following[:1] in (b"", b"/") else f"goes on after {shown(prefix)} without a '/'"
 
 
+def needs_metadata(match: RouteMatch) -> bool:
+    """Whether a claim of a token is asked for: no filter reads tokens before a route is chosen, so none is found."""
+    return any(not matcher.invert for matcher in match.dynamic_metadata)
+
+
 def route_failure(match: RouteMatch, facts: RequestFacts) -> str | None:
     """The first criterion of a route's match that a request does not fulfil; ``None`` where it fulfils all."""
     failure = path_failure(match, facts)
@@ -124,4 +129,4 @@ def route_failure(match: RouteMatch, facts: RequestFacts) -> str | None:
         failure = query_failure(parameter, facts)
         if failure is not None:
             return failure
-    return None
+    return "no token's claims are known when the route is chosen" if needs_metadata(match) else None

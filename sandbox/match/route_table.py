@@ -47,7 +47,9 @@ def _is_prefix_only(match: RouteMatch) -> bool:
 
 
 def _takes_every_path(match: RouteMatch | None) -> bool:
-    return match is not None and match.prefix == "/" and not match.headers and not match.query_parameters
+    if match is None or match.prefix != "/":
+        return False
+    return not (match.headers or match.query_parameters or match.dynamic_metadata)
 
 
 def compile_route_match(match: RouteMatch) -> RequestPredicate:
@@ -63,6 +65,8 @@ def _compile_others(match: RouteMatch) -> RequestPredicate | None:
     """Headers and query parameters; ``None`` where there are none."""
     parts = [compile_header_matcher(header) for header in match.headers]
     parts += [_compile_query_parameter(parameter) for parameter in match.query_parameters]
+    if any(not matcher.invert for matcher in match.dynamic_metadata):
+        return _never  # claims of a token: no filter reads tokens before a route is chosen
     if len(parts) <= 1:
         return parts[0] if parts else None
     several = tuple(parts)

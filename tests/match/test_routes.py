@@ -12,6 +12,7 @@ from sandbox.match.regex import RegexRefused, compile_rewrite, refusal
 from sandbox.match.route_table import RouteTable
 from sandbox.match.virtual_host_table import VirtualHostTable
 from sandbox.plan.base import HeaderMatcher, RegexMatcher, StringMatcher
+from sandbox.plan.rbac import MetadataMatcher
 from sandbox.plan.route import (
     QueryParameterMatcher,
     RegexMatchAndSubstitute,
@@ -161,6 +162,16 @@ MATCHES: dict[str, tuple[RouteMatch, dict[str, Any], str | None]] = {
         RouteMatch(prefix="/", query_parameters=(QueryParameterMatcher(name="q", present_match=True),)),
         {"path": b"/?r"},
         "query parameter q is missing",
+    ),
+    "a claim of a token": (
+        RouteMatch(prefix="/", dynamic_metadata=(MetadataMatcher(filter="envoy.filters.http.jwt_authn"),)),
+        {},
+        "no token's claims are known when the route is chosen",
+    ),
+    "no claim of a token": (
+        RouteMatch(prefix="/", dynamic_metadata=(MetadataMatcher(filter="envoy.filters.http.jwt_authn", invert=True),)),
+        {},
+        None,
     ),
 }
 

@@ -13,6 +13,7 @@ from sandbox.match.route_table import RouteTable
 from sandbox.match.virtual_host_table import VirtualHostTable
 from sandbox.plan.base import CidrRange, HeaderMatcher, RegexMatcher, SocketAddress, StringMatcher
 from sandbox.plan.listener import FilterChain, FilterChainMatch, Listener
+from sandbox.plan.rbac import MetadataMatcher
 from sandbox.plan.route import QueryParameterMatcher, Route, RouteConfiguration, RouteMatch, VirtualHost
 
 many = settings(max_examples=300, deadline=None)
@@ -143,6 +144,7 @@ ROUTE_MATCHES = st.builds(
             "case_sensitive": st.sampled_from([None, True, False]),
             "headers": st.lists(HEADER_MATCHERS, max_size=2).map(tuple),
             "query_parameters": st.lists(QUERY_MATCHERS, max_size=2).map(tuple),
+            "dynamic_metadata": st.sampled_from([(), (), (), (MetadataMatcher(),), (MetadataMatcher(invert=True),)]),
         }
     ),
 )
