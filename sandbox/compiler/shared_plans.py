@@ -47,7 +47,7 @@ def _facts(push: PushContext, proxy: Proxy, scope: SidecarScope) -> tuple[Any, .
     headless = any(
         service.resolution is Resolution.PASSTHROUGH for egress in scope.egress_listeners for service in egress.services
     )
-    traced = any(provider.place for provider in push.mesh.extension_providers)
+    traced = any(item.opentelemetry or item.datadog for item in push.mesh.extension_providers)
     return (
         {key: value for key, value in proxy.labels.items() if key in counting or traced},
         (proxy.supports_ipv4, proxy.supports_ipv6, proxy.dns_domain, proxy.uses_auto_allocated),
