@@ -1,0 +1,131 @@
+"""Heads of HTTP/2 messages: what is taken, what is refused with which details."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.wire.http2_head import (
+    INVALID_FIELD,
+    TOO_LARGE,
+    TOO_MANY,
+    VIOLATION,
+    InvalidHead,
+    check_size,
+    read_request_head,
+    read_response_head,
+    read_trailers,
+    request_fields,
+)
+from sandbox.wire.http_message import Header
+
+GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/p?q"), (b":authority", b"a.example")]
+
+
+def test_request_head_is_translated() -> None:
+    fields = [(b"user-agent", b"x"), (b"cookie", b"a=1"), (b"cookie", b"b=2"), (b"te", b"trailers"), (b"x", b"1")]
+
+    head = read_request_head([*GET, *fields], is_end=True)
+
+    assert (head.method, head.scheme, head.path, head.host) == (b"GET", b"http", b"/p?q", b"a.example")
+    assert head.headers == [(b"user-agent", b"x"), (b"te", b"trailers"), (b"x", b"1"), (b"cookie", b"a=1; b=2")]
+    assert not head.is_chunked
+
+
+def test_payload_without_a_length_goes_on_in_chunks() -> None:
+    assert read_request_head(GET, is_end=False).is_chunked
+
+
+def test_payload_with_a_length_keeps_it() -> None:
+    head = read_request_head([*GET, (b"content-length", b"5")], is_end=False)
+
+    assert (head.content_length, head.is_chunked) == (5, False)
+
+
+def test_host_stands_in_for_a_missing_authority() -> None:
+    head = read_request_head([*GET[:3], (b"host", b"b.example")], is_end=True)
+
+    assert (head.host, head.headers) == (b"b.example", [])
+
+
+def test_connect_has_no_path() -> None:
+    head = read_request_head([(b":method", b"CONNECT"), (b":authority", b"a.example:443")], is_end=False)
+
+    assert head.path is None
+
+
+def without(name: bytes) -> list[Header]:
+    return [header for header in GET if header[0] != name]
+
+
+@pytest.mark.parametrize(
+    ("headers", "details"),
+    [
+        pytest.param(without(b":method"), VIOLATION, id="no method"),
+        pytest.param(without(b":scheme"), VIOLATION, id="no scheme"),
+        pytest.param(without(b":path"), VIOLATION, id="no path"),
+        pytest.param(without(b":authority"), VIOLATION, id="neither authority nor host"),
+        pytest.param([*GET, (b":path", b"/")], VIOLATION, id="a pseudo header twice"),
+        pytest.param([*GET, (b":status", b"200")], VIOLATION, id="a pseudo header of responses"),
+        pytest.param([(b"x", b"1"), *GET], VIOLATION, id="a pseudo header after a field"),
+        pytest.param([*without(b":path"), (b":path", b"p")], VIOLATION, id="a path without its slash"),
+        pytest.param([*GET, (b"content-length", b"5")], VIOLATION, id="a length, and no payload"),
+        pytest.param([*GET, (b"content-length", b"x")], VIOLATION, id="a length that is no number"),
+        pytest.param([*GET, (b"X-Upper", b"1")], INVALID_FIELD, id="an upper case name"),
+        pytest.param([*GET, (b"a b", b"1")], INVALID_FIELD, id="a space in a name"),
+        pytest.param([*GET, (b"", b"1")], INVALID_FIELD, id="an empty name"),
+        pytest.param([*GET, (b"x", b"1\r\n2")], INVALID_FIELD, id="a line break in a value"),
+        pytest.param([*GET, (b"connection", b"close")], INVALID_FIELD, id="a field of the connection"),
+        pytest.param([*GET, (b"te", b"gzip")], INVALID_FIELD, id="te other than trailers"),
+    ],
+)
+def test_malformed_request(headers: list[Header], details: str) -> None:
+    with pytest.raises(InvalidHead) as invalid:
+        read_request_head(headers, is_end=True)
+
+    assert invalid.value.details == details
+
+
+@pytest.mark.parametrize(
+    ("headers", "details"),
+    [
+        pytest.param([(b"x", b"1" * 100)], TOO_LARGE, id="too large"),
+        pytest.param([(b"x", b"")] * 5, TOO_MANY, id="too many"),
+    ],
+)
+def test_limits(headers: list[Header], details: str) -> None:
+    with pytest.raises(InvalidHead) as invalid:
+        check_size(headers, max_bytes=100, max_count=4)
+
+    assert invalid.value.details == details
+
+
+def test_response_head_is_translated() -> None:
+    head = read_response_head([(b":status", b"204"), (b"server", b"up")], is_end=True)
+
+    assert (head.status, head.headers) == (204, [(b"server", b"up")])
+
+
+@pytest.mark.parametrize("headers", [[], [(b":status", b"20")], [(b":status", b"200"), (b":path", b"/")]])
+def test_malformed_response(headers: list[Header]) -> None:
+    with pytest.raises(InvalidHead):
+        read_response_head(headers, is_end=True)
+
+
+def test_trailers_have_no_pseudo_headers() -> None:
+    assert read_trailers([(b"grpc-status", b"0")]) == [(b"grpc-status", b"0")]
+    with pytest.raises(InvalidHead):
+        read_trailers([(b":status", b"200")])
+
+
+def test_pseudo_headers_go_on_in_the_clients_order() -> None:
+    head = read_request_head(GET, is_end=True)
+
+    fields = request_fields(head, b"/new", b"b.example", b"http", [(b"x", b"1")])
+
+    assert fields == [
+        (b":method", b"GET"),
+        (b":scheme", b"http"),
+        (b":path", b"/new"),
+        (b":authority", b"b.example"),
+        (b"x", b"1"),
+    ]
