@@ -15,6 +15,8 @@ from sandbox.settings import HostPort
 USER_AGENT = "egress-demo"
 PATIENCE_SECONDS = 20
 SHOWN_HEADERS = ("server", "location", "x-envoy-upstream-service-time", "content-length")
+CLOSED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, http.client.RemoteDisconnected)
+"""What a connection that the proxy closes looks like; which of them is a matter of moments."""
 TITLE = re.compile(r"<title>(.*?)</title>")
 
 
@@ -46,7 +48,7 @@ def request(url: str, proxy: HostPort, authority: Path) -> Reply:
         response = connection.getresponse()
         body = response.read().decode("utf-8", "replace")
         return Reply(status=response.status, lines=(*_head(response), *_gist(body)), seconds=time.monotonic() - started)
-    except (ssl.SSLEOFError, ConnectionResetError, http.client.RemoteDisconnected) as error:
+    except CLOSED as error:
         how = "reset" if isinstance(error, ConnectionResetError) else "closed"
         told = f"connection {how} {'in the TLS handshake' if secure else 'without an answer'}"
         return Reply(status=0, lines=(told,), seconds=time.monotonic() - started)
