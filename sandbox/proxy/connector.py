@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
+from sandbox.proxy.poller import poller_of
 
 if TYPE_CHECKING:
     from sandbox.proxy.cluster_manager import ClusterRuntime
@@ -23,10 +24,11 @@ IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 class Connector:
     """One attempt; ``on_end`` is called once, never before ``start`` has returned."""
 
-    __slots__ = ("_handle", "_loop", "_on_end", "_socket", "_timer")
+    __slots__ = ("_handle", "_loop", "_on_end", "_poller", "_socket", "_timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_end: Connected) -> None:
         self._loop = loop
+        self._poller = poller_of(loop)
         self._on_end = on_end
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -44,15 +46,9 @@ class Connector:
             return
         self._socket = sock
         if code in IN_PROGRESS:
-            # A peer on this machine has answered by now; asking once more is cheaper than a round of the loop.
-            code = sock.connect_ex(target)
-            if code and code not in (errno.EISCONN, errno.EALREADY):
-                self._handle = self._loop.call_soon(self._fail, "delayed", code)
-                return
-        if code == errno.EALREADY:
             self._timer = self._loop.call_later(cluster.connect_timeout, self._timed_out)
-            self._loop.add_writer(sock.fileno(), self._writable)
-        elif code and code != errno.EISCONN:
+            self._poller.add_writer(sock.fileno(), self._writable)
+        elif code:
             self._handle = self._loop.call_soon(self._fail, "immediate", code)
         else:
             self._handle = self._loop.call_soon(self._succeed)
@@ -69,8 +65,10 @@ class Connector:
         sock = self._socket
         if sock is None:
             return
-        self._stop()
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not code and not _is_connected(sock):
+            return  # called once too often
+        self._stop()
         if code:
             self._fail("delayed", code)
         else:
@@ -100,7 +98,7 @@ class Connector:
             self._timer.cancel()
             self._timer = None
         if self._socket is not None:
-            self._loop.remove_writer(self._socket.fileno())
+            self._poller.remove_writer(self._socket.fileno())
 
     def _close(self) -> None:
         if self._socket is not None:
@@ -129,6 +127,14 @@ def _open(cluster: ClusterRuntime, target: SocketTarget) -> tuple[socket.socket,
     except OSError:
         sock.close()
         raise
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _reason(when: str, code: int) -> str:

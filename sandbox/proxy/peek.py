@@ -10,6 +10,8 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from sandbox.proxy.poller import poller_of
+
 INITIAL_BYTES: Final = 2048
 MAXIMUM_BYTES: Final = 65_536
 
@@ -20,12 +22,12 @@ Look = Callable[[bytes], "bool | None"]
 class Peek:
     """One connection's peek; ``on_end(True)`` once it was enough, ``on_end(False)`` for a refusal, FIN or RST."""
 
-    __slots__ = ("_is_waiting", "_look", "_loop", "_on_end", "_seen", "_size", "_socket")
+    __slots__ = ("_is_waiting", "_look", "_on_end", "_poller", "_seen", "_size", "_socket")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, look: Look, on_end: Callable[[bool], None]
     ) -> None:
-        self._loop = loop
+        self._poller = poller_of(loop)
         self._socket = sock
         self._look = look
         self._on_end = on_end
@@ -48,7 +50,7 @@ class Peek:
         """Looks no more; the socket is as if nobody had looked."""
         if self._is_waiting:
             self._is_waiting = False
-            self._loop.remove_reader(self._socket.fileno())
+            self._poller.remove_reader(self._socket.fileno())
         if self._seen:
             self._seen = 0
             try:
@@ -92,7 +94,7 @@ class Peek:
                 return
         if not self._is_waiting:
             self._is_waiting = True
-            self._loop.add_reader(self._socket.fileno(), self._readable)
+            self._poller.add_reader(self._socket.fileno(), self._readable)
 
     def _end(self, *, enough: bool) -> None:
         self.stop()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sandbox.proxy.pipe_pool import PIPE_BYTES, Pipe, PipePool
+from sandbox.proxy.poller import poller_of
 
 READ_BYTES: Final = 65_536
 BULK_READS: Final = 2
@@ -148,23 +149,23 @@ class Direction:
     def _hold_back(self) -> None:
         if not self.is_writing:
             self.is_writing = True
-            loop = self.relay.loop
-            loop.remove_reader(self.source_fd)
-            loop.add_writer(self.sink_fd, self.writable)
+            poller = self.relay.poller
+            poller.remove_reader(self.source_fd)
+            poller.add_writer(self.sink_fd, self.writable)
 
     def _flow_again(self) -> None:
-        loop = self.relay.loop
+        poller = self.relay.poller
         if self.is_writing:
             self.is_writing = False
-            loop.remove_writer(self.sink_fd)
+            poller.remove_writer(self.sink_fd)
             if not self.source_ended:
-                loop.add_reader(self.source_fd, self.readable if self.pipe is None else self.spliceable)
+                poller.add_reader(self.source_fd, self.readable if self.pipe is None else self.spliceable)
         if self.source_ended:
             self._shut_sink()
 
     def _source_ended(self) -> None:
         self.source_ended = True
-        self.relay.loop.remove_reader(self.source_fd)
+        self.relay.poller.remove_reader(self.source_fd)
         if not self.holds_bytes:
             self._shut_sink()
 
@@ -185,7 +186,7 @@ class Direction:
         self.pipe = _pipes.take()
         if self.pipe is not None:
             self.small_splices = 0
-            self.relay.loop.add_reader(self.source_fd, self.spliceable)
+            self.relay.poller.add_reader(self.source_fd, self.spliceable)
 
     def spliceable(self) -> None:
         pipe, relay = self.pipe, self.relay
@@ -224,7 +225,7 @@ class Direction:
         if self.small_splices >= SMALL_SPLICES and not self.source_ended:
             self.release_pipe()
             if not self.is_writing:
-                self.relay.loop.add_reader(self.source_fd, self.readable)
+                self.relay.poller.add_reader(self.source_fd, self.readable)
         if self.is_writing or self.source_ended:
             self._flow_again()
 
@@ -252,6 +253,7 @@ class SocketRelay:
         "loop",
         "now",
         "on_end",
+        "poller",
         "upward",
     )
 
@@ -259,6 +261,7 @@ class SocketRelay:
         self, loop: asyncio.AbstractEventLoop, sockets: tuple[socket.socket, socket.socket], idle_seconds: float | None
     ) -> None:
         self.loop = loop
+        self.poller = poller_of(loop)
         self.now = loop.time
         downstream, upstream = sockets
         self.upward = Direction(self, downstream, upstream)
@@ -283,8 +286,8 @@ class SocketRelay:
 
     def start(self) -> None:
         """Begins to read on both sides."""
-        self.loop.add_reader(self.upward.source_fd, self.upward.readable)
-        self.loop.add_reader(self.downward.source_fd, self.downward.readable)
+        self.poller.add_reader(self.upward.source_fd, self.upward.readable)
+        self.poller.add_reader(self.downward.source_fd, self.downward.readable)
         if self._idle:
             self._idle_timer = self.loop.call_later(self._idle, self._check_idle)
 
@@ -342,8 +345,8 @@ class SocketRelay:
 
     def _stop(self, *directions: Direction) -> None:
         for direction in directions:
-            self.loop.remove_reader(direction.source_fd)
-            self.loop.remove_writer(direction.sink_fd)
+            self.poller.remove_reader(direction.source_fd)
+            self.poller.remove_writer(direction.sink_fd)
 
 
 class _Lingering:
@@ -355,7 +358,7 @@ class _Lingering:
         self._loop = loop
         self._direction = direction
         self._timer = loop.call_later(LINGER_SECONDS, self._end)
-        loop.add_writer(direction.sink_fd, self._writable)
+        poller_of(loop).add_writer(direction.sink_fd, self._writable)
 
     def _writable(self) -> None:
         direction = self._direction
@@ -376,7 +379,7 @@ class _Lingering:
 
     def _end(self) -> None:
         self._timer.cancel()
-        self._loop.remove_writer(self._direction.sink_fd)
+        poller_of(self._loop).remove_writer(self._direction.sink_fd)
         self._direction.release_pipe()
         self._direction.sink.close()
 

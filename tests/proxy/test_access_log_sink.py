@@ -6,9 +6,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from proxy_world import run
 
 from sandbox.proxy.access_log_sink import FLUSH_BYTES, AccessLogSink
+
+from .proxy_world import run
 
 
 def test_lines_are_written_together_and_all_of_them_at_the_end(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
-from proxy_world import Client, Upstream, World, run, serving, static_cluster, surroundings_of, to_cluster
 
 from sandbox.plan.base import Extension, SocketAddress
 from sandbox.plan.cluster import Cluster
@@ -20,6 +19,8 @@ from sandbox.proxy.resolver import Resolver
 from sandbox.proxy.socks5_door import Socks5Door
 from sandbox.proxy.system_names import SystemNames
 from sandbox.settings import HostPort, ResolveOverride
+
+from .proxy_world import Client, Upstream, World, run, serving, static_cluster, surroundings_of, to_cluster
 
 ANYWHERE = HostPort("127.0.0.1", 0)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ssl
 from datetime import timedelta
 
-from proxy_world import Upstream, address, run, serving, static_cluster, to_cluster
-
 from sandbox.plan.listener import (
     Filter,
     FilterChain,
@@ -16,6 +14,8 @@ from sandbox.plan.listener import (
     ListenerFilter,
     TlsInspector,
 )
+
+from .proxy_world import Upstream, address, run, serving, static_cluster, to_cluster
 
 
 def hello(name: str | None = "api.example.com") -> bytes:

@@ -13,7 +13,6 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
-from proxy_world import run
 
 from sandbox.plan.base import SocketAddress
 from sandbox.plan.cluster import (
@@ -31,6 +30,8 @@ from sandbox.proxy.resolver import Answer, NoAnswer, Resolver, read_answer
 from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.system_names import SystemNames, read_system_names
 from sandbox.settings import HostPort, ResolveOverride
+
+from .proxy_world import run
 
 Zone = dict[tuple[str, str], list[str]]
 

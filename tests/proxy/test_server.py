@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 
 import pytest
-from proxy_world import Upstream, run, serving, static_cluster, surroundings_of, tcp_listener, to_cluster
 
 from sandbox.errors import ListenError
 from sandbox.plan import NodePlan
 from sandbox.proxy.server import bind
 from sandbox.proxy.snapshot import Snapshot
 from sandbox.settings import HostPort
+
+from .proxy_world import Upstream, run, serving, static_cluster, surroundings_of, tcp_listener, to_cluster
 
 
 def free_port() -> int:

@@ -6,11 +6,12 @@ import hashlib
 from datetime import timedelta
 
 import pytest
-from proxy_world import LOOPS, Upstream, closed_port, run, serving, static_cluster, tcp_listener, to_cluster
 
 from sandbox.plan.cluster import CircuitBreakers, Cluster, Thresholds
 from sandbox.plan.listener import TcpClusterWeight, TcpProxy, TcpWeightedClusters
 from sandbox.plan.rbac import NetworkRbac, Permission, Policy, Principal, Rules
+
+from .proxy_world import LOOPS, Upstream, closed_port, run, serving, static_cluster, tcp_listener, to_cluster
 
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 

@@ -14,7 +14,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from proxy_world import Upstream, address, run, serving, static_cluster, surroundings_of, tcp_listener, to_cluster
 
 from sandbox.plan.base import DataSource, StringMatcher
 from sandbox.plan.listener import Filter, FilterChain, Listener
@@ -29,6 +28,8 @@ from sandbox.plan.tls import (
     UpstreamTlsContext,
 )
 from sandbox.proxy.proxy_header import proxy_header
+
+from .proxy_world import Upstream, address, run, serving, static_cluster, surroundings_of, tcp_listener, to_cluster
 
 START = datetime.now(UTC) - timedelta(days=2)
 VERIFY_FAILED = "TLS_error:|268435581:SSL_routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify_cert_failed:_"
