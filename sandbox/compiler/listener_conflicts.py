@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _SERVER_FIRST: Final = frozenset({Protocol.MONGO, Protocol.MYSQL})
 """Protocols that no inspector may hold up: they share a listener with nothing else."""
 
+MOST_TOLD: Final = 10
+"""Shadowed services of one listener that are told one by one."""
+
 ChainKey = tuple[str, tuple[str, ...], frozenset[str], frozenset[str]]
 
 
@@ -81,6 +84,8 @@ class ListenerEntry:
     locked: bool = False
     """Made for a port that a Sidecar names: services of the catch-all listener stay out."""
     keys: dict[ChainKey, ChainOptions] = field(default_factory=dict)
+    shadowed: int = 0
+    """Chains that were dropped because an older one has their criteria."""
 
     def __post_init__(self) -> None:
         self.keys = {chain_key(chain): chain for chain in reversed(self.chains)}
@@ -136,6 +141,9 @@ def _report_shadowed(
     where, winner = _line(chain), _line(older)
     if winner is where or (chain.filters == older.filters and winner == where):
         return  # one route of a VirtualService, found through several services
+    entry.shadowed += 1
+    if entry.shadowed > MOST_TOLD:
+        return
     problems.report(
         "SBX0501",
         f"on {entry.name} an older service already takes what {service.host} should: connections go to the older one",
@@ -143,6 +151,14 @@ def _report_shadowed(
         hint="give the services addresses of their own, or different ports" + (f" (older: {winner})" if winner else ""),
         related=(winner,) if winner is not None else (),
     )
+
+
+def report_untold(entry: ListenerEntry, problems: Problems) -> None:
+    """Of a crowd on one port the first few are told one by one, the rest by their number."""
+    rest = entry.shadowed - MOST_TOLD
+    if rest > 0:
+        message = f"on {entry.name} older services take the connections of {rest} more services"
+        problems.report("SBX0501", message, entry.port.origin, hint="give the services addresses of their own")
 
 
 def _line(chain: ChainOptions) -> Origin | None:

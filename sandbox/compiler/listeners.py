@@ -21,6 +21,7 @@ from sandbox.compiler.listener_conflicts import (
     listener_name,
     merge_chains,
     protocol_class,
+    report_untold,
 )
 from sandbox.compiler.listener_messages import finish_listener
 from sandbox.compiler.names import UNSPECIFIED_IP, UNSPECIFIED_IPV6
@@ -56,6 +57,8 @@ def build_sidecar_listeners(push: PushContext, proxy: Proxy, scope: SidecarScope
     for egress in scope.egress_listeners:
         outbound.add_egress_listener(egress)
     fallback = catch_all_filters(builder)
+    for entry in outbound.entries.values():
+        report_untold(entry, push.problems)
     return (
         *(finish_listener(builder, entry, fallback) for entry in outbound.entries.values()),
         *http_proxy_listener(builder),

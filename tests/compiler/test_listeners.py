@@ -87,6 +87,11 @@ def test_of_two_tcp_services_on_one_port_the_older_gets_everything_and_the_other
     assert world.codes.count("SBX0501") == 1
 
 
+def test_of_a_crowd_on_one_port_the_rest_is_told_by_its_number() -> None:
+    world = told(*(service_entry(f"h{number:02}.example.com", "9000/TCP") for number in range(20)))
+    assert world.codes.count("SBX0501") == 11
+
+
 def test_a_tcp_service_beside_http_becomes_what_everything_else_goes_to() -> None:
     world = told(service_entry("a.example.com", "8080/HTTP"), service_entry("b.example.com", "8080/TCP"))
     http, other = world.chains("0.0.0.0_8080")
