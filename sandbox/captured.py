@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import random
 import socket
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from sandbox.plan.acceptance import in_force
 from sandbox.plan.name_table import NameEntry, NameTable
 from sandbox.proxy.snapshot import Snapshot, Surroundings
 from sandbox.proxy.system_names import read_system_names
+from sandbox.settings import HostPort
 from sandbox.yaml_source.problems import Problems
 
 if TYPE_CHECKING:
@@ -85,7 +87,8 @@ class CapturedWorkload:
         verdict = decide(self._rules[6 if ":" in destination[0] else 4], packet)
         if verdict.port != self._proxy_port:
             step = verdict.rule.step if verdict.rule is not None else "in no included range"
-            log.info("BYPASS %s:%d (%s)", address, port, step)
+            # No line of the mesh's log: its proxy has never seen the connection. The note is ours.
+            print(f"egress: BYPASS {HostPort(address, port)}: {step}", file=sys.stderr, flush=True)
             self._relays.start(sock, (self._owner.connect_target(address, port),))
             return
         handler = self._owner.server.handler
@@ -130,7 +133,7 @@ class CapturedWorkloads:
         Raises ``OSError`` where the socket cannot be had.
         """
         self._overrides = tuple(overrides)
-        control = ControlServer(path, self.admit, on_empty)
+        control = ControlServer(path, self.admit, on_empty, allow_remote=self._settings.allow_remote)
         control.start()
         self._control = control
 
@@ -155,7 +158,8 @@ class CapturedWorkloads:
         workload = self._workloads.get(key)
         if workload is None:
             try:
-                loaded = load_workload(self._loaded, self._settings_for(identity))
+                settings = self._settings_for(identity)
+                loaded = self._loaded if settings == self._settings else load_workload(self._loaded, settings)
             except ConfigError as error:
                 raise Refused("; ".join(str(problem) for problem in error.problems.errors)) from error
             workload = self._workloads[key] = CapturedWorkload(identity, loaded, self)

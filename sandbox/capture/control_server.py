@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox.capture.control_protocol import MAXIMUM_BYTES, MAXIMUM_DESCRIPTORS, VERSION, listen
 from sandbox.capture.exec_rules import IPV4, IPV6
+from sandbox.capture.published_ports import PublishedPorts
 from sandbox.capture.raw_relay import RawRelays
+from sandbox.errors import ListenError
 from sandbox.frozen_dataclass import dataclass
 from sandbox.proxy.original_dst import original_destination
 from sandbox.proxy.server import ListeningSocket
 from sandbox.proxy.socket_relay import reset
 from sandbox.proxy.tasks import spawn
+from sandbox.settings import HostPort
 
 if TYPE_CHECKING:
     from sandbox.dns.server import DnsServer
@@ -65,10 +68,16 @@ Admit = Callable[[WorkloadIdentity], Admission]
 
 
 class ControlServer:
-    """Serves capture namespaces; ``on_empty`` is called whenever the last one has gone."""
+    """Serves capture namespaces; ``on_empty`` is called whenever the last one has gone.
 
-    def __init__(self, path: str, admit: Admit, on_empty: Callable[[], None] | None = None) -> None:
+    Ports may be published beyond loopback with ``allow_remote`` only.
+    """
+
+    def __init__(
+        self, path: str, admit: Admit, on_empty: Callable[[], None] | None = None, *, allow_remote: bool = False
+    ) -> None:
         self.path = path
+        self._allow_remote = allow_remote
         self._admit = admit
         self._on_empty = on_empty
         self._socket: socket.socket | None = None
@@ -130,8 +139,14 @@ class ControlServer:
             return {"error": str(refusal)}
         session = _Session(admission, hello["network"], self._forget)
         self._sessions.add(session)
-        await session.serve(dict(zip(hello["roles"], descriptors, strict=True)))
-        return {"ok": True, "warnings": list(admission.warnings)}
+        await session.serve(dict(zip(hello["roles"], descriptors, strict=True)), hello.get("factory", 0))
+        try:
+            for host, port, inner in hello.get("publish", ()):
+                session.publish(HostPort(host, port), inner, allow_remote=self._allow_remote)
+        except ListenError as error:
+            await session.close()
+            return {"error": str(error)}
+        return {"ok": True, "warnings": list(admission.warnings)} if admission.warnings else {"ok": True}
 
     def _forget(self, session: _Session) -> None:
         self._sessions.discard(session)
@@ -184,12 +199,14 @@ class _Session:
         self._own_addresses: set[tuple[str, int]] = set()
         self._dns: list[DnsServer] = []
         self._relays = RawRelays()
+        self._published: PublishedPorts | None = None
+        self._factory_pid = 0
         self._pidfd = -1
         self._watch: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self._is_closed = False
 
-    async def serve(self, descriptors: Mapping[str, int]) -> None:
+    async def serve(self, descriptors: Mapping[str, int], factory_pid: int) -> None:
         """Serves each socket by its role (``capture4``, ``host6``, ``dns-udp4`` …) and watches the first process."""
         sockets = {role: socket.socket(fileno=fd) for role, fd in descriptors.items() if role != "pidfd"}
         for role, sock in sockets.items():
@@ -203,8 +220,16 @@ class _Session:
                 server = self._admission.new_dns_server()
                 await server.adopt(sockets[f"dns-tcp{version}"], sockets[f"dns-udp{version}"])
                 self._dns.append(server)
+        if "factory" in sockets:
+            self._factory_pid = factory_pid
+            self._published = PublishedPorts(sockets["factory"], self._relays)
         self._pidfd = descriptors["pidfd"]
         asyncio.get_running_loop().add_reader(self._pidfd, self._first_process_ended)
+
+    def publish(self, address: HostPort, port: int, *, allow_remote: bool) -> None:
+        """From now on the host reaches the program's ``port`` at ``address``; ``ListenError`` where it is taken."""
+        if self._published is not None:
+            self._published.open(address, port, allow_remote=allow_remote)
 
     def _captured(self, sock: socket.socket, remote: tuple[str, int]) -> None:
         destination = original_destination(sock)
@@ -229,7 +254,7 @@ class _Session:
 
     def _look_for_others(self) -> None:
         """Children may outlive the command; they stay captured."""
-        if _has_members(self._network):
+        if _has_members(self._network, self._factory_pid):
             self._watch = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._look_for_others)
             return
         self._closing = spawn(self.close(), name="close capture namespace")
@@ -246,6 +271,8 @@ class _Session:
             os.close(self._pidfd)
         for listening in self._listening:
             listening.close()
+        if self._published is not None:
+            self._published.close()
         for server in self._dns:
             await server.stop()
         await self._relays.close()
@@ -253,10 +280,10 @@ class _Session:
         self._on_end(self)
 
 
-def _has_members(network: int) -> bool:
-    """Whether a process that we may look at is in the network namespace."""
+def _has_members(network: int, ours: int) -> bool:
+    """Whether a process that we may look at is in the network namespace, besides the one that is ``ours``."""
     for name in os.listdir("/proc"):
-        if name.isdigit():
+        if name.isdigit() and int(name) != ours:
             try:
                 if os.stat(f"/proc/{name}/ns/net").st_ino == network:
                     return True

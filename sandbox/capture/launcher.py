@@ -7,14 +7,13 @@ own because it is the same process. Only small modules of the standard library a
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import socket
 import sys
 
 from sandbox.capture import namespace
-from sandbox.capture.control_protocol import MAXIMUM_BYTES, VERSION, connect
+from sandbox.capture.control_protocol import ACCEPTED, MAXIMUM_BYTES, VERSION, connect, encode
 from sandbox.capture.exec_rules import exec_rules
 
 EXIT_SET_UP, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 125, 126, 127
@@ -28,7 +27,7 @@ class Launch:
     A plain class: importing ``dataclasses`` would take a quarter of the whole start-up.
     """
 
-    __slots__ = ("command", "control", "host_ports", "labels", "namespace", "workload")
+    __slots__ = ("command", "control", "host_ports", "labels", "namespace", "publish", "workload")
 
     def __init__(self, command: tuple[str, ...], control: str) -> None:
         self.command = command
@@ -37,6 +36,8 @@ class Launch:
         self.namespace: str | None = None
         self.labels: dict[str, str] = {}
         self.host_ports: tuple[int, ...] = ()
+        self.publish: tuple[tuple[str, int, int], ...] = ()
+        """Host address and port, and the program's port that is reached there."""
 
 
 class SetUpError(Exception):
@@ -111,22 +112,34 @@ def _cover_resolvers() -> None:
 
 def _hand_over(control: socket.socket, request: Launch, sockets: list[tuple[str, socket.socket]]) -> None:
     """Passes the sockets on; the answer comes when all of them are served."""
+    factory = 0
+    if request.publish:
+        from sandbox.capture.socket_factory import start_socket_factory
+
+        factory, sock = start_socket_factory()
+        sockets.append(("factory", sock))
     hello = {
         "version": VERSION,
-        "pid": os.getpid(),
         "network": os.stat("/proc/self/ns/net").st_ino,
-        "roles": [role for role, _ in sockets] + ["pidfd"],
+        "roles": [*(role for role, _ in sockets), "pidfd"],
         "workload": request.workload,
         "namespace": request.namespace,
         "labels": request.labels,
+        "publish": request.publish,
+        "factory": factory,
     }
     pidfd = os.pidfd_open(os.getpid())
     try:
-        socket.send_fds(control, [json.dumps(hello).encode()], [*(sock.fileno() for _, sock in sockets), pidfd])
+        socket.send_fds(control, [encode(hello)], [*(sock.fileno() for _, sock in sockets), pidfd])
     finally:
         os.close(pidfd)
     control.settimeout(_REPLY_SECONDS)
-    reply = json.loads(control.recv(MAXIMUM_BYTES) or b'{"error": "the sandbox went away"}')
+    answer = control.recv(MAXIMUM_BYTES)
+    if answer == ACCEPTED:
+        return
+    import json  # a quarter of the whole start-up, which only a refusal or a warning pays
+
+    reply = json.loads(answer or b'{"error": "the sandbox went away"}')
     if "error" in reply:
         raise SetUpError(f"egress: {reply['error']}")
     for line in reply.get("warnings", ()):

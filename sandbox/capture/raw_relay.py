@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 
 from sandbox.proxy.socket_relay import RelayEnd, SocketRelay, reset
 from sandbox.proxy.tasks import spawn
 
 log = logging.getLogger("sandbox.capture")
 CONNECT_SECONDS = 10.0
+Targets = Sequence[tuple[socket.socket, tuple[str, int]]]
+"""Sockets that are not connected yet, each with where it is to go."""
 
 
 class RawRelays:
@@ -20,30 +23,28 @@ class RawRelays:
         self._connecting: set[asyncio.Task[None]] = set()
         self._relays: set[SocketRelay] = set()
 
-    def start(self, downstream: socket.socket, targets: tuple[tuple[str, int], ...]) -> None:
+    def start(self, downstream: socket.socket, targets: Sequence[tuple[str, int]]) -> None:
         """Takes the connection over: the first target that accepts gets its bytes; where none does, it is reset."""
+        families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address, _ in targets]
+        made = [socket.socket(family, socket.SOCK_STREAM) for family in families]
+        self.start_from(downstream, tuple(zip(made, targets, strict=True)))
+
+    def start_from(self, downstream: socket.socket, targets: Targets) -> None:
+        """The same by sockets that somebody has made for each target, perhaps in another namespace."""
         task = spawn(self._connect(downstream, targets), name="raw relay")
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    async def _connect(self, downstream: socket.socket, targets: tuple[tuple[str, int], ...]) -> None:
-        loop = asyncio.get_running_loop()
-        for address, port in targets:
-            upstream = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-            upstream.setblocking(False)
-            try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await loop.sock_connect(upstream, (address, port))
-            except (OSError, TimeoutError):
-                upstream.close()
-                continue
-            except asyncio.CancelledError:
-                upstream.close()
-                reset(downstream)
-                raise
-            self._relay(loop, downstream, upstream)
-            return
-        reset(downstream)
+    async def _connect(self, downstream: socket.socket, targets: Targets) -> None:
+        try:
+            upstream = await _first_connected(targets)
+        except asyncio.CancelledError:
+            reset(downstream)
+            raise
+        if upstream is None:
+            reset(downstream)
+        else:
+            self._relay(asyncio.get_running_loop(), downstream, upstream)
 
     def _relay(self, loop: asyncio.AbstractEventLoop, downstream: socket.socket, upstream: socket.socket) -> None:
         relay = SocketRelay(loop, (downstream, upstream), None)
@@ -63,3 +64,23 @@ class RawRelays:
         await asyncio.gather(*connecting, return_exceptions=True)
         for relay in tuple(self._relays):
             relay.close()
+
+
+async def _first_connected(targets: Targets) -> socket.socket | None:
+    """The first socket that reaches its target; all others are closed."""
+    loop = asyncio.get_running_loop()
+    left = {upstream for upstream, _ in targets}
+    try:
+        for upstream, address in targets:
+            upstream.setblocking(False)
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await loop.sock_connect(upstream, address)
+            except (OSError, TimeoutError):
+                continue
+            left.discard(upstream)
+            return upstream
+        return None
+    finally:
+        for upstream in left:
+            upstream.close()

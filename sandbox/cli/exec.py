@@ -36,4 +36,5 @@ def _launch_of(options: ExecOptions) -> Launch:
     request.namespace = options.namespace
     request.labels = options.labels
     request.host_ports = options.host_ports
+    request.publish = options.publish
     return request

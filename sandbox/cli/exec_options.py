@@ -24,6 +24,9 @@ Options:
   -n, --namespace NS      be some workload of this namespace
   --labels K=V[,K=V...]   labels of the workload, for selectors
   --host-ports P[,P...]   ports of the host's loopback, reached under 127.0.0.1 inside
+  --publish [HOST:]PORT[:PORT]
+                          the host reaches the program's port (the last number) at
+                          this port of its own loopback, or of HOST (repeatable)
   --control PATH          control socket of the sandbox (default: $EGRESS_CONTROL,
                           then below $XDG_RUNTIME_DIR)
   -h, --help              Show this message and exit.
@@ -33,6 +36,7 @@ Examples:
   egress exec -f configs/quickstart -- curl -I http://www.aliyun.com
   egress exec --workload shop/web -- ./client
   egress exec --host-ports 5432 -- psql -h 127.0.0.1
+  egress exec --publish 8080:3000 -- npm run dev
 
 Exit status: that of CMD; 125 if the namespace cannot be set up, 126 if CMD
 cannot be run, 127 if it is not found.
@@ -46,7 +50,17 @@ class UsageError(Exception):
 class ExecOptions:
     """What was asked for."""
 
-    __slots__ = ("command", "control", "host_ports", "labels", "namespace", "own_arguments", "wants_help", "workload")
+    __slots__ = (
+        "command",
+        "control",
+        "host_ports",
+        "labels",
+        "namespace",
+        "own_arguments",
+        "publish",
+        "wants_help",
+        "workload",
+    )
 
     def __init__(self, control: str) -> None:
         self.control = control
@@ -57,6 +71,7 @@ class ExecOptions:
         self.namespace: str | None = None
         self.labels: dict[str, str] = {}
         self.host_ports: tuple[int, ...] = ()
+        self.publish: tuple[tuple[str, int, int], ...] = ()
         self.wants_help = False
 
 
@@ -109,7 +124,23 @@ def _take(options: ExecOptions, name: str, value: str) -> None:
         if not all(port.isascii() and port.isdigit() and 0 < int(port) < 65536 for port in value.split(",")):
             raise UsageError(f"--host-ports: {value!r} is not P[,P...]")
         options.host_ports = tuple(int(port) for port in value.split(","))
+    elif name == "--publish":
+        options.publish += (_published(value),)
     elif name == "--control":
         options.control = value
     else:
         raise UsageError(f"no such option: {name}")
+
+
+def _published(text: str) -> tuple[str, int, int]:
+    """``PORT``, ``PORT:PORT``, ``HOST:PORT`` or ``HOST:PORT:PORT``; an IPv6 address stands in brackets."""
+    host, rest = "127.0.0.1", text
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]:")
+    numbers = rest.split(":")
+    if rest is text and not numbers[0].isdigit():
+        host = numbers.pop(0)
+    ports = [int(number) for number in numbers if number.isascii() and number.isdigit() and 0 < int(number) < 65536]
+    if len(ports) != len(numbers) or not 1 <= len(ports) <= 2:
+        raise UsageError(f"--publish: {text!r} is not [HOST:]PORT[:PORT]")
+    return host, ports[0], ports[-1]
