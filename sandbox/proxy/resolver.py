@@ -32,7 +32,7 @@ FAMILIES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Addresses in the order of the answer (none: the name exists without such records), seconds to live or ``None``."""
+"""Envoy's lookup families: groups of record types; a group is asked only where the one before was empty."""
 
     addresses: tuple[str, ...]
     ttl: float | None = None
