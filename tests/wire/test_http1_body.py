@@ -1,0 +1,60 @@
+"""Bodies of HTTP/1 messages, whole and byte by byte."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.wire.http1_body import BodyError, ChunkedBody, LengthBody, chunk
+
+CHUNKED = b"5;ext=1\r\nhello\r\n6\r\n world\r\n0\r\nX-T: v\r\n\r\n"
+
+
+def test_a_length_body_ends_at_its_length() -> None:
+    body = LengthBody(5)
+    assert body.feed(b"hel") == (b"hel", b"")
+    assert not body.is_done
+    assert body.feed(b"loGET /") == (b"lo", b"GET /")
+    assert body.is_done
+
+
+def test_chunks_that_come_together_are_joined() -> None:
+    body = ChunkedBody()
+    assert body.feed(CHUNKED + b"next") == (b"hello world", b"next")
+    assert body.is_done
+
+
+def test_chunks_may_come_byte_by_byte() -> None:
+    body = ChunkedBody()
+    assert b"".join(body.feed(CHUNKED[place : place + 1])[0] for place in range(len(CHUNKED))) == b"hello world"
+    assert body.is_done
+
+
+@pytest.mark.parametrize("cut", range(1, len(CHUNKED)))
+def test_chunks_may_be_cut_anywhere(cut: int) -> None:
+    body = ChunkedBody()
+    assert body.feed(CHUNKED[:cut])[0] + body.feed(CHUNKED[cut:])[0] == b"hello world"
+    assert body.is_done
+
+
+def test_data_without_a_line_end_behind_it_is_forgiven() -> None:
+    body = ChunkedBody()
+    assert body.feed(b"2\r\nhiX\r\n0\r\n\r\n") == (b"hi", b"")
+    assert body.is_done
+
+
+@pytest.mark.parametrize(
+    "framing", [b"zz\r\n", b"-1\r\n", b"0x5\r\n", b" 5\r\n", b"5\nhello\n", b"FFFFFFFFFFFFFFFFF\r\n"]
+)
+def test_sizes_are_refused(framing: bytes) -> None:
+    with pytest.raises(BodyError):
+        ChunkedBody().feed(framing)
+
+
+def test_what_stood_before_a_fault_is_not_lost() -> None:
+    with pytest.raises(BodyError) as fault:
+        ChunkedBody().feed(b"5\r\nhello\r\nzz\r\n")
+    assert fault.value.payload == b"hello"
+
+
+def test_a_chunk_says_its_size_in_hexadecimal() -> None:
+    assert chunk(b"x" * 11) == b"b\r\n" + b"x" * 11 + b"\r\n"

@@ -1,0 +1,59 @@
+"""Response heads: what Envoy's codec takes from an upstream, and what is a protocol error."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.wire.http1_response import PROTOCOL_ERROR, ResponseHeadReader, read_response_head
+from sandbox.wire.http_message import ResponseHead
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "headers"),
+    [
+        (OK + b"X: 1\r\n\r\n", 200, [(b"x", b"1")]),
+        (b"HTTP/1.1 200\r\n\r\n", 200, []),
+        (b"HTTP/1.1 99 Odd\r\n\r\n", 99, []),
+        (b"HTTP/1.1 2000 Odd\r\n\r\n", 2000, []),
+        (b"HTTP/1.0 204 No\r\nX: a\r\n b\r\n\r\n", 204, [(b"x", b"a b")]),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\n", 200, [(b"content-length", b"2")]),
+        (OK + b"Set-Cookie: a\r\nSet-Cookie: b\r\n\r\n", 200, [(b"set-cookie", b"a"), (b"set-cookie", b"b")]),
+        (OK + b"Server: a\r\nServer: b\r\n\r\n", 200, [(b"server", b"a,b")]),
+    ],
+)
+def test_heads_are_taken(head: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    found = read_response_head(head)
+    assert isinstance(found, ResponseHead)
+    assert (found.status, found.headers) == (status, headers)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"SSH-2.0-OpenSSH_9\r\n",
+        b"<html>hi</html>",
+        b"\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+        b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        OK + b"X Bad: 1\r\n\r\n",
+        OK + b"X: a\x01b\r\n\r\n",
+        OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+        OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+        OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok",
+        OK + b"".join(b"X-%d: 1\r\n" % number for number in range(150)) + b"\r\n",
+        OK + b"X: " + b"a" * 90_000 + b"\r\n\r\n",
+    ],
+)
+def test_heads_are_refused(head: bytes) -> None:
+    assert read_response_head(head) == PROTOCOL_ERROR
+
+
+def test_a_head_cut_anywhere_waits_for_the_rest() -> None:
+    head = OK + b"Server: a\r\nX: 1\r\n\r\n"
+    reader = ResponseHeadReader()
+    for cut in range(len(head)):
+        assert reader.read(head[:cut]) is None
+    assert isinstance(reader.read(head), ResponseHead)
