@@ -33,8 +33,10 @@ from sandbox.watching import FileWatch
 if TYPE_CHECKING:
     from sandbox.captured import CapturedWorkloads
     from sandbox.dns_proxy import DnsProxy
+    from sandbox.gateway_nodes import GatewayNodes
     from sandbox.istio.load_cache import LoadCache
     from sandbox.lab.internet import Internet
+    from sandbox.workload_identities import WorkloadIdentities
     from sandbox.yaml_source.problems import Problems
 
 __all__ = ["Loaded", "Sandbox", "load"]
@@ -67,6 +69,9 @@ class Sandbox:
         self._reloading = asyncio.Lock()
         self._captured: CapturedWorkloads | None = None
         self._dns: DnsProxy | None = None
+        self.gateways: GatewayNodes | None = None
+        """Those that run beside the sidecar."""
+        self._identities: WorkloadIdentities
         self._stopped = asyncio.Event()
 
     async def __aenter__(self) -> Sandbox:
@@ -111,6 +116,7 @@ class Sandbox:
         if settings.lab:
             overrides = (*overrides, *await self._start_lab())
         self._surroundings.resolver = Resolver(overrides, settings.dns_servers)
+        await self._start_gateways(loaded)
         snapshot = self._snapshot_of(loaded)
         await snapshot.node.clusters.warm(WARM_SECONDS)
         self._take(loaded, snapshot)
@@ -131,6 +137,7 @@ class Sandbox:
                 loaded = load(self.settings, cache=self._cache, logs_by_default=True, previous=self.loaded)
             except ConfigError as error:
                 return error.problems
+            await self._start_gateways(loaded)
             snapshot = self._snapshot_of(loaded)
             await snapshot.node.clusters.warm(WARM_SECONDS)
             self._take(loaded, snapshot)
@@ -150,6 +157,8 @@ class Sandbox:
             await self._captured.stop()
         if self._dns is not None:
             await self._dns.stop()
+        if self.gateways is not None:
+            self.gateways.close()
         await self.server.drain(self.settings.drain_seconds)
         if self._internet is not None:
             await self._internet.stop()
@@ -213,9 +222,22 @@ class Sandbox:
         else:
             print("egress: configuration reloaded", file=sys.stderr)
 
+    async def _start_gateways(self, loaded: Loaded) -> None:
+        """Gateways first: the sidecar's connections to them go to their loopback ports."""
+        if not self.settings.with_gateways or not loaded.configuration.resources("Gateway"):
+            return
+        from sandbox.gateway_nodes import GatewayNodes
+        from sandbox.workload_identities import WorkloadIdentities
+
+        if self.gateways is None:
+            self._identities = WorkloadIdentities(loaded.configuration.mesh.trust_domain or "cluster.local")
+            self.gateways = GatewayNodes(self.server, self._surroundings, self._identities.of)
+        await self.gateways.take(loaded, WARM_SECONDS)
+
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:
         namespace = loaded.proxy.namespace
-        self._surroundings.secrets = SecretStore(secrets_of(loaded.configuration), namespace, identity_of(os.environ))
+        identity = identity_of(os.environ) if self.gateways is None else self._identities.of(loaded.proxy)
+        self._surroundings.secrets = SecretStore(secrets_of(loaded.configuration), namespace, identity)
         return Snapshot(in_force(loaded.plan), self._surroundings)
 
     def _take(self, loaded: Loaded, snapshot: Snapshot) -> None:

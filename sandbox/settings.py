@@ -77,6 +77,8 @@ class Settings:
     """How long SIGTERM waits for live connections."""
     control: str | None = None
     """Path of the control socket by which ``egress exec`` joins; ``None`` opens none."""
+    with_gateways: bool = False
+    """Run every gateway that the YAML names beside the sidecar."""
     launcher_fd: int | None = None
     """A socket to the ``egress exec`` that started us: it is told when we are ready, and we end with its program."""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -137,6 +137,10 @@ class ClusterRuntime:
         """Connections begin with a PROXY header and so belong to one downstream connection each."""
         return self._transports.sends_proxy_header
 
+    def connect_address(self, target: SocketTarget) -> SocketTarget:
+        """Where the address of a host really is: a gateway of ours is on loopback."""
+        return target if isinstance(target, str) else self.environment.resolver.connect_target(*target)
+
     async def resolve_host(self, authority: str, default_port: int) -> Host | None:
         """Dynamic forward proxy: the host for ``name[:port]``; ``None`` where the name does not resolve."""
         return await self.source.resolve(authority, default_port)

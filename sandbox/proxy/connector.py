@@ -123,7 +123,7 @@ def _open(cluster: ClusterRuntime, target: SocketTarget) -> tuple[socket.socket,
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for option in cluster.socket_options:
             sock.setsockopt(*option)
-        return sock, sock.connect_ex(target)
+        return sock, sock.connect_ex(cluster.connect_address(target))
     except OSError:
         sock.close()
         raise

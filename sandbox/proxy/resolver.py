@@ -32,7 +32,7 @@ FAMILIES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 
 
 class Answer(msgspec.Struct, frozen=True):
-"""Envoy's lookup families: groups of record types; a group is asked only where the one before was empty."""
+    """Addresses in the order of the answer (none: the name exists without such records), and seconds to live."""
 
     addresses: tuple[str, ...]
     ttl: float | None = None
@@ -72,6 +72,10 @@ class Resolver:
         """Where a connection to an overridden address really goes (an override may change the port)."""
         target = self._connect_targets.get((ip, port))
         return (ip, port) if target is None or target[1] is None else (target[0], target[1])
+
+    def redirect(self, targets: Mapping[tuple[str, int], HostPort]) -> None:
+        """From now on connections to these addresses go elsewhere on this machine."""
+        self._connect_targets |= {address: (to.host, to.port) for address, to in targets.items()}
 
     async def resolve(self, name: str, family: str = "V4_PREFERRED", port: int = 0) -> Answer | NoAnswer:
         """The addresses of ``name``; ``family`` is Envoy's ``dns_lookup_family``."""
