@@ -1,9 +1,11 @@
-"""Authorization of HTTP requests (``envoy.filters.http.rbac``): who may send what where."""
+"""Who may send what where: the filters of a connection manager that refuse HTTP requests, and RBAC's among them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
+from sandbox.frozen_dataclass import dataclass
 from sandbox.match.rbac import AccessRules, denial_details
 
 if TYPE_CHECKING:
@@ -11,20 +13,38 @@ if TYPE_CHECKING:
     from sandbox.plan.http_connection_manager import HttpConnectionManager
     from sandbox.plan.rbac import Rules
     from sandbox.proxy.http_stream import HttpStream
+    from sandbox.wire.http_message import Header
 
 REFUSAL = b"RBAC: access denied"
 
 
-class AccessFilter:
-    """One RBAC filter of a connection manager."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """The answer to a request that is refused."""
+
+    status: int
+    body: bytes
+    details: str
+    headers: tuple[Header, ...] = ()
+
+
+class AccessFilter(Protocol):
+    """A filter that may refuse a request."""
+
+    def refusal(self, stream: HttpStream, request: RequestFacts) -> Denial | None:
+        """``None`` lets the request through."""
+
+
+class RbacFilter:
+    """``envoy.filters.http.rbac``."""
 
     __slots__ = ("_rules",)
 
     def __init__(self, rules: Rules) -> None:
         self._rules = AccessRules(rules)
 
-    def refusal(self, stream: HttpStream, request: RequestFacts) -> str | None:
-        """The details of a 403; ``None`` lets the request through."""
+    def refusal(self, stream: HttpStream, request: RequestFacts) -> Denial | None:
+        """A 403; ``None`` lets the request through."""
         from sandbox.proxy.filter_chain import access_facts  # the chain knows us
 
         facts = access_facts(stream.codec.connection)
@@ -35,12 +55,23 @@ class AccessFilter:
         if stream.info.dynamic_metadata is not None:
             facts.metadata = stream.info.dynamic_metadata
         policy = self._rules.decide(facts)
-        return None if policy is None else denial_details(policy)
+        return None if policy is None else Denial(status=403, body=REFUSAL, details=denial_details(policy))
 
 
 def access_filters(plan: HttpConnectionManager) -> tuple[AccessFilter, ...]:
-    """The manager's RBAC filters in their order."""
+    """The manager's filters that may refuse, in their order."""
+    return tuple(_access_filters(plan))
+
+
+def _access_filters(plan: HttpConnectionManager) -> Iterator[AccessFilter]:
+    from sandbox.plan.http_connection_manager import JwtAuthentication
     from sandbox.plan.rbac import HttpRbac
 
-    rules = [each.typed_config.rules for each in plan.http_filters if isinstance(each.typed_config, HttpRbac)]
-    return tuple(AccessFilter(each) for each in rules if each is not None)
+    for each in plan.http_filters:
+        config = each.typed_config
+        if isinstance(config, HttpRbac) and config.rules is not None:
+            yield RbacFilter(config.rules)
+        elif isinstance(config, JwtAuthentication):
+            from sandbox.proxy.http_jwt import JwtFilter  # few gateways read tokens
+
+            yield JwtFilter(config)

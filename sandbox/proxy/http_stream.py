@@ -215,9 +215,9 @@ class HttpStream:
                 self.local_reply(403, b"", "upgrade_failed")
                 return
         for access in manager.access_filters:
-            refusal = access.refusal(self, facts)
-            if refusal is not None:
-                self.local_reply(403, b"RBAC: access denied", refusal)
+            denial = access.refusal(self, facts)
+            if denial is not None:
+                self.local_reply(denial.status, denial.body, denial.details, first=denial.headers)
                 return
         if route is None:
             info.response_flags.append("NR")
