@@ -31,7 +31,7 @@ from sandbox.compiler.load_balancing import (
     apply_locality_config,
 )
 from sandbox.compiler.locality_priorities import LocalityGroup, apply_locality
-from sandbox.compiler.locality_settings import effective_settings, splits_by_labels
+from sandbox.compiler.locality_settings import EffectiveSettings, effective_settings, splits_by_labels
 from sandbox.compiler.outlier_detections import apply_outlier_detection
 from sandbox.compiler.protocols import Protocol
 from sandbox.compiler.provenance import weightiest
@@ -39,8 +39,15 @@ from sandbox.compiler.services import Resolution, Service
 from sandbox.compiler.traffic_policies import port_policy, subset_policy, with_baseline
 from sandbox.compiler.upstream_tls import TlsSituation, apply_proxy_protocol, apply_tls, service_mtls_mode
 from sandbox.istio.traffic_policy import TrafficPolicy
-from sandbox.plan.base import Percent, TypedExtensionConfig
-from sandbox.plan.cluster import Cluster, CustomClusterType, DynamicForwardProxyClusterConfig, OriginalDstLbConfig
+from sandbox.plan.base import Metadata, Percent, TypedExtensionConfig
+from sandbox.plan.cluster import (
+    Cluster,
+    ClusterLoadAssignment,
+    CustomClusterType,
+    DynamicForwardProxyClusterConfig,
+    LocalityLbEndpoints,
+    OriginalDstLbConfig,
+)
 from sandbox.plan.listener import CaresDnsResolverConfig
 
 if TYPE_CHECKING:
@@ -72,6 +79,7 @@ class ClusterBuilder:
         headers = proxy.metadata.proxy_config.proxy_headers
         self._lookup_family = lookup_family(push, proxy)
         self._preserve_case = headers is not None and bool(headers.preserve_http1_header_case)
+        self._templates: dict[Hashable, Cluster] = {}
         self._class: Hashable = (
             proxy.node_type,
             proxy.supports_ipv4,
@@ -151,17 +159,56 @@ class ClusterBuilder:
         policy = self._policy_of(cut)
         kind = self._type_of(cut.service)
         groups = self._endpoint_builder(cut).resolved_by_name() if kind in _DNS_TYPES else None
+        template = self._template(cut, kind) if groups != [] else None
+        if template is not None:
+            yield self._like(template, cut, policy, groups)
+            return
         draft = self._new_draft(cut, kind, groups)
         if draft is None:
             report_no_endpoints(cut, self._push.problems)
             return
         self._apply_policy(draft, cut, policy, groups)
         self._finish(draft, cut, policy)
-        yield draft.build()
+        cluster = draft.build()
+        if cut.rule is None and cut.service.mesh_external and not cut.sni_dnat:
+            self._templates[_template_key(cut, kind)] = cluster
+        yield cluster
         for subset in cut.rule.spec.subsets if cut.rule is not None else ():
-            cluster = self._subset(replace(cut, subset=subset), policy, draft.type)
-            if cluster is not None:
-                yield cluster
+            of_subset = self._subset(replace(cut, subset=subset), policy, draft.type)
+            if of_subset is not None:
+                yield of_subset
+
+    def _template(self, cut: ClusterCut, kind: str) -> Cluster | None:
+        """A cluster like this one: outside the mesh and without a rule, they differ only in what ``_like`` sets."""
+        if cut.rule is not None or not cut.service.mesh_external or cut.sni_dnat:
+            return None
+        return self._templates.get(_template_key(cut, kind))
+
+    def _like(
+        self, template: Cluster, cut: ClusterCut, policy: TrafficPolicy | None, groups: list[LocalityGroup] | None
+    ) -> Cluster:
+        """A copy of the template for another service or port."""
+        endpoints = None
+        if groups is not None:
+            settings = effective_settings(self._push.mesh, None, cut.service)
+            endpoints = self._by_priority(cut, settings, groups, ejecting=template.outlier_detection is not None)
+        elif template.type == "EDS":
+            endpoints = self._endpoint_builder(cut).discovered()
+        override = cut.service.passthrough_target_ports.get(cut.port.number)
+        metadata = {"services": [_described(cut.service)], "external": True}
+        reasons = (*service_reasons(cut), *(policy_reasons(policy) if policy is not None else ()))
+        return replace(
+            template,
+            name=cut.name,
+            load_assignment=None
+            if endpoints is None
+            else ClusterLoadAssignment(cluster_name=cut.name, endpoints=endpoints),
+            original_dst_lb_config=None
+            if override is None or template.type != ORIGINAL_DST
+            else OriginalDstLbConfig(upstream_port_override=override),
+            metadata=Metadata(filter_metadata={"istio": metadata}),
+            because=weightiest(reasons),
+        )
 
     def _subset(self, cut: ClusterCut, general: TrafficPolicy | None, kind: str | None) -> Cluster | None:
         assert cut.subset is not None
@@ -240,7 +287,7 @@ class ClusterBuilder:
         if kind == ORIGINAL_DST and override is not None:
             draft.original_dst = OriginalDstLbConfig(upstream_port_override=override)
         self._set_upstream_protocol(draft, cut.port.protocol)
-        draft.metadata["services"] = [{"host": service.host, "name": service.name, "namespace": service.namespace}]
+        draft.metadata["services"] = [_described(service)]
         return draft
 
     def _set_upstream_protocol(self, draft: ClusterDraft, protocol: Protocol) -> None:
@@ -290,13 +337,17 @@ class ClusterBuilder:
         settings = effective_settings(self._push.mesh, policy.load_balancer, cut.service)
         apply_locality_config(draft, settings, features)
         if groups is not None:
-            ejecting = draft.outlier_detection is not None
-            by_labels = cut.subset is None
-            if by_labels and len(groups) > 1 and splits_by_labels(settings, ejecting=ejecting):
-                report_crash(cut, self._push.problems)
-            ordered = apply_locality(groups, settings, self._proxy, failover=ejecting, by_labels=by_labels)
-            draft.endpoints = built(ordered)
+            draft.endpoints = self._by_priority(cut, settings, groups, ejecting=draft.outlier_detection is not None)
         apply_load_balancer(draft, policy.load_balancer, cut.port.protocol, features)
+
+    def _by_priority(
+        self, cut: ClusterCut, settings: EffectiveSettings, groups: list[LocalityGroup], *, ejecting: bool
+    ) -> tuple[LocalityLbEndpoints, ...]:
+        """Endpoints resolved by name; those of subsets are not split by labels, as in istiod."""
+        by_labels = cut.subset is None
+        if by_labels and len(groups) > 1 and splits_by_labels(settings, ejecting=ejecting):
+            report_crash(cut, self._push.problems)
+        return built(apply_locality(groups, settings, self._proxy, failover=ejecting, by_labels=by_labels))
 
     def _tls_situation(self, cut: ClusterCut) -> TlsSituation:
         rule = cut.rule.spec if cut.rule is not None else None
@@ -331,3 +382,14 @@ class ClusterBuilder:
         if cut.subset is not None:
             draft.metadata["subset"] = cut.subset_name
         draft.because = list(weightiest(draft.because))
+
+
+def _template_key(cut: ClusterCut, kind: str) -> Hashable:
+    """Equal for services outside the mesh, without a rule, whose clusters are alike."""
+    service = cut.service
+    return kind, cut.port.protocol, service.race_first_tcp_connect, service.traffic_distribution
+
+
+def _described(service: Service) -> dict[str, str]:
+    """The service, for metrics."""
+    return {"host": service.host, "name": service.name, "namespace": service.namespace}

@@ -176,3 +176,13 @@ def test_the_mesh_limits_traffic_to_unknown_destinations() -> None:
 
     assert cluster.circuit_breakers.thresholds[0].max_connections == 7
     assert options.common_http_protocol_options.idle_timeout.total_seconds() == 300
+
+
+def test_clusters_that_are_alike_share_their_parts_but_not_their_own_facts() -> None:
+    node = compiled(service_entry("a.example", "80/HTTP"), service_entry("b.example", "80/HTTP"))
+    one, other = node.cluster(NAME), node.cluster("outbound|80||b.example")
+
+    assert one.circuit_breakers is other.circuit_breakers
+    assert (addresses(one), addresses(other)) == (["a.example:80"], ["b.example:80"])
+    assert [str(reason.origin) for reason in other.because] == ["2.yaml:6", "2.yaml:7"]
+    assert one.metadata != other.metadata
