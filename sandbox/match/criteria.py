@@ -54,20 +54,21 @@ def header_failure(matcher: HeaderMatcher, facts: RequestFacts) -> str | None:
     """Why a request does not fulfil a header match; ``None`` where it does."""
     name = matcher.name
     label = name[1:] if name.startswith(":") else f"header {name}"
-    value = facts.header(name.lower().encode())
+    values = facts.values(name.lower().encode())
     if matcher.string_match is None:
         must_be_there = (matcher.present_match is not False) != matcher.invert_match
-        if (value is not None) == must_be_there:
+        if bool(values) == must_be_there:
             return None
         return f"{label} is missing" if must_be_there else f"{label} is there, and must not be"
-    if value is None and not matcher.treat_missing_header_as_empty:
+    if not values and not matcher.treat_missing_header_as_empty:
         return f"{label} is missing"
-    failure = string_failure(matcher.string_match, value or b"")
-    if not matcher.invert_match:
-        return None if failure is None else f"{label} {shown(value or b'')} {failure}"
-    if failure is not None:
+    failures = [string_failure(matcher.string_match, value) for value in values or [b""]]
+    is_matched = None in failures
+    if is_matched != matcher.invert_match:
         return None
-    return f"{label} {string_success(matcher.string_match)}, and must not"
+    if is_matched:
+        return f"{label} {string_success(matcher.string_match)}, and must not"
+    return f"{label} {shown(b', '.join(values))} {failures[0]}"
 
 
 def query_failure(matcher: QueryParameterMatcher, facts: RequestFacts) -> str | None:

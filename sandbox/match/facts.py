@@ -69,6 +69,14 @@ class RequestFacts:
             self._query = _parse_query(self.path or b"")
         return self._query
 
+    def values(self, name: bytes) -> list[bytes]:
+        """All values of a header, one for each time it was sent; pseudo headers by their name."""
+        pseudo = _PSEUDO.get(name)
+        if pseudo is None:
+            return [value for key, value in self.headers if key == name]
+        value: bytes | None = getattr(self, pseudo)
+        return [] if value is None else [value]
+
     def header(self, name: bytes) -> bytes | None:
         """The values of a header joined with ``,``; pseudo headers by their name; ``None`` where it is missing."""
         pseudo = _PSEUDO.get(name)

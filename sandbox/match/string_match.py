@@ -57,8 +57,8 @@ def _never(_value: bytes) -> bool:
 def compile_header_matcher(matcher: HeaderMatcher) -> RequestPredicate:
     """Whether a request fulfils one header matcher (Envoy's ``HeaderUtility::HeaderData``).
 
-    A missing header fails a string match even when inverted, unless it is to be treated as empty;
-    repeated headers are joined with ``,``.
+    A missing header fails a string match even when inverted, unless it is to be treated as empty. Of a repeated
+    header any value may match (the codec joins those that are lists by Envoy's book).
     """
     name = matcher.name.lower().encode()
     if matcher.string_match is None:
@@ -70,9 +70,9 @@ def compile_header_matcher(matcher: HeaderMatcher) -> RequestPredicate:
     if_missing = matcher.treat_missing_header_as_empty and matches(b"") != inverted
 
     def predicate(facts: RequestFacts) -> bool:
-        value = facts.header(name)
-        if value is None:
+        values = facts.values(name)
+        if not values:
             return if_missing
-        return matches(value) != inverted
+        return any(map(matches, values)) != inverted
 
     return predicate

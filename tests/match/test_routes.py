@@ -138,9 +138,19 @@ MATCHES: dict[str, tuple[RouteMatch, dict[str, Any], str | None]] = {
         "header X is 'a', and must not",
     ),
     "header, repeated": (
-        RouteMatch(prefix="/", headers=(_header("x", StringMatcher(exact="a,b")),)),
+        RouteMatch(prefix="/", headers=(_header("x", StringMatcher(exact="b")),)),
         {"headers": [(b"x", b"a"), (b"y", b"c"), (b"x", b"b")]},
         None,
+    ),
+    "header, repeated, is not joined": (
+        RouteMatch(prefix="/", headers=(_header("x", StringMatcher(exact="a,b")),)),
+        {"headers": [(b"x", b"a"), (b"x", b"b")]},
+        "header x 'a, b' is not 'a,b'",
+    ),
+    "header, repeated, inverted": (
+        RouteMatch(prefix="/", headers=(_header("x", EXACT_A, invert_match=True),)),
+        {"headers": [(b"x", b"a"), (b"x", b"b")]},
+        "header x is 'a', and must not",
     ),
     "header, present": (RouteMatch(prefix="/", headers=(_header("x", present_match=True),)), {}, "header x is missing"),
     "header, absent": (
