@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from sandbox.config_files import read_texts
 from sandbox.errors import ConfigError
 from sandbox.plan.because import IstioDefault
+from sandbox.stand_in_gateways import FILE as STAND_IN_FILE
+from sandbox.stand_in_gateways import stand_ins
 from sandbox.yaml_source.problems import Problem, Problems
 
 if TYPE_CHECKING:
@@ -148,7 +150,15 @@ def read_configuration(settings: Settings, cache: LoadCache | None = None) -> Co
     unreadable = Problems()
     mesh = read_texts([settings.mesh], unreadable) if settings.mesh is not None else []
     texts = read_texts(settings.files, unreadable)
-    configuration = load_texts(texts, settings.namespace, mesh=mesh[0] if mesh else None, cache=cache)
+    mesh_text = mesh[0] if mesh else None
+    configuration = load_texts(texts, settings.namespace, mesh=mesh_text, cache=cache)
+    if settings.with_gateways and configuration.resources("Gateway"):
+        added, told = stand_ins(configuration)
+        if added:
+            both = [*texts, (STAND_IN_FILE, added)]
+            configuration = load_texts(both, settings.namespace, mesh=mesh_text, cache=cache)
+            for sentence in told:
+                configuration.problems.report("SBX0701", sentence, None)
     configuration.problems.extend(unreadable)
     if settings.environment:
         configuration = dataclasses.replace(

@@ -20,6 +20,7 @@ from sandbox.proxy.transport_socket import TransportSocketRuntime
 
 if TYPE_CHECKING:
     from sandbox.plan.cluster import Cluster
+    from sandbox.proxy.host import SocketTarget
     from sandbox.proxy.resolver import Resolver
     from sandbox.proxy.secrets import SecretStore
 
@@ -165,9 +166,13 @@ class ClusterRuntime:
         if self.outlier is not None:
             self.outlier.put_local_failure(host, is_timeout=is_timeout)
 
-    def report_connect_success(self, host: Host) -> None:
-        """A connection came about."""
-        if self.outlier is not None:
+    def report_connect_success(self, host: Host, *, is_final: bool = False) -> None:
+        """A connection came about; ``is_final`` where no answer will follow that could tell more (TCP)."""
+        if self.outlier is None:
+            return
+        if is_final:
+            self.outlier.put_tcp_success(host)
+        else:
             self.outlier.put_local_success(host)
 
     def close(self) -> None:

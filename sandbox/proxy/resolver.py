@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TRY_SECONDS: Final = 2.0
 TRIES: Final = 3
+CONCURRENT_QUERIES: Final = 64
+"""Each question has a socket of its own: ten thousand names at once would use up all descriptors."""
 MAXIMUM_CHAIN: Final = 16
 V4: Final = "A"
 V6: Final = "AAAA"
@@ -56,6 +58,7 @@ class Resolver:
         self._overrides = {(each.host, each.port): each for each in overrides}
         self._system = system or read_system_names()
         self._servers = [(server.host, server.port) for server in servers] or list(self._system.servers)
+        self._slots = asyncio.Semaphore(CONCURRENT_QUERIES)
         self._connect_targets = {
             (each.address, each.port or each.address_port): (each.address, each.address_port)
             for each in overrides
@@ -117,7 +120,8 @@ class Resolver:
         failure = NoAnswer("DNS query timed out")
         for attempt in range(TRIES):
             for server in self._servers:
-                response = await exchange(server, name, kind, TRY_SECONDS * (attempt + 1))
+                async with self._slots:
+                    response = await exchange(server, name, kind, TRY_SECONDS * (attempt + 1))
                 if response is None:
                     continue
                 outcome = read_answer(response, kind)

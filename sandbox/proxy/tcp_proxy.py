@@ -158,7 +158,7 @@ class TcpSession:
         if isinstance(outcome, UpstreamFailure):
             self._connect_failed(cluster, host, outcome)
             return
-        cluster.report_connect_success(host)
+        cluster.report_connect_success(host, is_final=True)
         info.upstream_connect_end = self._loop.time()
         if outcome.family != socket.AF_UNIX:
             info.upstream_local_address = address_text(*plain_address(outcome.getsockname()))
@@ -184,7 +184,7 @@ class TcpSession:
             self.info.upstream_local_address = outcome.local_address
             self._connect_failed(cluster, host, outcome)
             return
-        cluster.report_connect_success(host)
+        cluster.report_connect_success(host, is_final=True)
         self._note_upstream(outcome)
         refusal = await tunnel.open(end, connection.requested_server_name) if tunnel is not None else None
         if refusal is not None:
