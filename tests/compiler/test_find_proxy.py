@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from sandbox.compiler.find_proxy import find_proxy
+from sandbox.compiler.proxy import Proxy
+from sandbox.istio.load import load_texts
+
+from .nodes import manifest
+from .sidecars import mesh
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: client
+  namespace: default
+  labels: {app: client}
+  annotations: {%s}
+spec:
+  serviceAccountName: sleep
+  nodeName: node-1
+  containers: [{name: app}]
+status: {podIP: 10.0.0.9, podIPs: [{ip: 10.0.0.9}, {ip: 'fd00::9'}]}
+"""
+NODE = """\
+apiVersion: v1
+kind: Node
+metadata: {name: node-1, labels: {topology.kubernetes.io/region: eu, topology.kubernetes.io/zone: west}}
+"""
+
+
+def _proxy(*documents: str, annotations: str = "", workload: str = "default/client") -> Proxy:
+    files = [(f"{place}.yaml", text) for place, text in enumerate((POD % annotations, *documents))]
+    proxy = find_proxy(load_texts(files), workload)
+    assert proxy is not None
+    return proxy
+
+
+def test_a_pod_says_who_the_proxy_is() -> None:
+    proxy = _proxy(NODE)
+
+    assert (proxy.workload, proxy.service_account, proxy.dns_domain) == (
+        "default/client",
+        "sleep",
+        "default.svc.cluster.local",
+    )
+    assert (proxy.region, proxy.zone, proxy.ip_addresses) == ("eu", "west", ("10.0.0.9", "fd00::9"))
+    assert proxy.supports_ipv4
+    assert proxy.supports_ipv6
+    assert proxy.labels["kubernetes.io/hostname"] == "node-1"
+
+
+@pytest.mark.parametrize(
+    ("documents", "annotation", "expected"),
+    [
+        ([], "", None),
+        ([mesh("defaultConfig: {proxyMetadata: {ISTIO_META_IDLE_TIMEOUT: 1s}}")], "", 1),
+        ([manifest("ProxyConfig", "p", "environmentVariables: {ISTIO_META_IDLE_TIMEOUT: 2s}", "istio-system")], "", 2),
+        (
+            [
+                manifest("ProxyConfig", "p", "environmentVariables: {ISTIO_META_IDLE_TIMEOUT: 2s}", "istio-system"),
+                manifest("ProxyConfig", "q", "environmentVariables: {ISTIO_META_IDLE_TIMEOUT: 3s}"),
+            ],
+            "",
+            3,
+        ),
+        (
+            [manifest("ProxyConfig", "q", "environmentVariables: {ISTIO_META_IDLE_TIMEOUT: 3s}")],
+            "proxy.istio.io/config: 'proxyMetadata: {ISTIO_META_IDLE_TIMEOUT: 4s}'",
+            4,
+        ),
+        (
+            [
+                manifest(
+                    "ProxyConfig",
+                    "q",
+                    "selector: {matchLabels: {app: client}}\nenvironmentVariables: {ISTIO_META_IDLE_TIMEOUT: 5s}",
+                )
+            ],
+            "proxy.istio.io/config: 'proxyMetadata: {ISTIO_META_IDLE_TIMEOUT: 4s}'",
+            5,
+        ),
+        ([], "proxy.istio.io/config: 'proxyMetadata: {ISTIO_META_IDLE_TIMEOUT: soon}'", None),
+    ],
+    ids=["nothing", "mesh", "root", "namespace", "annotation", "selecting", "no duration"],
+)
+def test_settings_come_from_mesh_root_namespace_annotation_and_selecting_resources(
+    documents: list[str], annotation: str, expected: int | None
+) -> None:
+    seconds = None if expected is None else timedelta(seconds=expected)
+
+    assert _proxy(*documents, annotations=annotation).metadata.idle_timeout == seconds
+
+
+@pytest.mark.parametrize(
+    ("annotations", "mode"),
+    [
+        ("", "REDIRECT"),
+        ("sidecar.istio.io/interceptionMode: NONE", "NONE"),
+        ("proxy.istio.io/config: 'interceptionMode: TPROXY'", "TPROXY"),
+        ("sidecar.istio.io/interceptionMode: other", "REDIRECT"),
+    ],
+)
+def test_the_interception_mode_is_the_annotations_else_the_settings(annotations: str, mode: str) -> None:
+    assert _proxy(annotations=annotations).metadata.interception_mode == mode
+
+
+def test_a_deployment_stands_for_its_pods() -> None:
+    deployment = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    metadata: {labels: {app: web}}
+    spec: {serviceAccountName: web, containers: [{name: app}]}
+"""
+    proxy = _proxy(deployment, workload="shop/web")
+
+    assert (proxy.labels["app"], proxy.service_account, proxy.supports_ipv4) == ("web", "web", True)
+
+
+def test_a_workload_that_nobody_knows_is_none() -> None:
+    assert find_proxy(load_texts([]), "default/nobody") is None
