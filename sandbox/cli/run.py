@@ -85,6 +85,10 @@ def run(**options: Any) -> int:
     if options.pop("no_proxy"):
         options["proxy"] = None
     options["control"] = _control_path(options.pop("no_control") or options["istio_ports"], options["control"])
+    source = click.get_current_context().get_parameter_source("node_type")
+    options["with_gateways"] = options["node_type"] == "all" or (
+        source is click.core.ParameterSource.DEFAULT and not options["istio_ports"]
+    )
     settings = settings_for(**options)
     # Imported here: the proxy is most of the program, and --help needs none of it.
     from sandbox.app import Sandbox
@@ -130,7 +134,8 @@ def _say_ready(sandbox: Sandbox) -> None:
         configuration = sandbox.loaded.configuration
         if not configuration.mesh_given and not configuration.resources("Telemetry"):
             click.echo("egress: no mesh configuration is given: the access log is on, as it is not in Istio", err=True)
-    doors = ", ".join(f"{name} {where}" for name, where in sandbox.addresses.items())
+    targets = {f"map {one.listen}": f"for {one.target}:" for one in sandbox.settings.maps}
+    doors = ", ".join(f"{targets.get(name, name)} {where}" for name, where in sandbox.addresses.items())
     plan = sandbox.loaded.plan if sandbox.loaded else None
     who = f"{plan.node_type} of {plan.workload}" if plan else "proxy"
     click.echo(f"egress: ready: {who}; {doors}", err=True)
