@@ -199,8 +199,13 @@ def _made_up(configuration: Configuration, workload: str, node_type: Literal["si
 
 
 def only_workload(configuration: Configuration) -> str | None:
-    """``namespace/name`` where the configuration describes exactly one Pod."""
-    pods = configuration.resources("Pod")
+    """``namespace/name`` where the configuration describes exactly one Pod besides its gateways."""
+    selectors = [gateway.spec.selector.items() for gateway in configuration.resources("Gateway")]
+    pods = [
+        pod
+        for pod in configuration.resources("Pod")
+        if not any(selector and selector <= pod.metadata.labels.items() for selector in selectors)
+    ]
     if len(pods) != 1:
         return None
     return f"{pods[0].metadata.namespace}/{pods[0].metadata.name}"

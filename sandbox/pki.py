@@ -70,7 +70,9 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256())
 
     def _signed(self, key: ec.EllipticCurvePublicKey, hosts: tuple[str, ...]) -> x509.Certificate:
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
+        # An identity is in the alternative name alone, as in the certificates that istiod issues.
+        named = [] if "://" in hosts[0] else [x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])]
+        subject = x509.Name(named)
         authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = _builder(subject, self._certificate.subject, key)
@@ -122,6 +124,8 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _general_name(host: str) -> x509.GeneralName:
+    if "://" in host:
+        return x509.UniformResourceIdentifier(host)
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:

@@ -12,7 +12,7 @@ from sandbox.errors import SettingsError
 from sandbox.settings import HostPort, Settings, parse_host_port
 
 F = TypeVar("F", bound=Callable[..., Any])
-NODE_TYPES = {"sidecar": "sidecar", "gateway": "router", "router": "router"}
+NODE_TYPES = {"sidecar": "sidecar", "gateway": "router", "router": "router", "all": "sidecar"}
 """What users may say, and istiod's word for it."""
 FILES_VARIABLE = "EGRESS_CONFIG"
 """Names files and directories (separated as PATH is) where no ``-f`` does."""

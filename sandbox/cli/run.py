@@ -138,4 +138,6 @@ def _say_ready(sandbox: Sandbox) -> None:
     doors = ", ".join(f"{targets.get(name, name)} {where}" for name, where in sandbox.addresses.items())
     plan = sandbox.loaded.plan if sandbox.loaded else None
     who = f"{plan.node_type} of {plan.workload}" if plan else "proxy"
+    if sandbox.gateways is not None:
+        who += "".join(f" and gateway {name}" for name in sandbox.gateways.names)
     click.echo(f"egress: ready: {who}; {doors}", err=True)

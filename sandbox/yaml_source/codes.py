@@ -79,6 +79,7 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0552": Code("error", "RE2 refuses a regular expression"),
     "SBX0553": Code("warning", "Envoy refuses a resource that istiod makes of this, and works on without it"),
     "SBX0601": Code("error", "a capture setting cannot be read"),
+    "SBX0701": Code("info", "a gateway has no pod; one of a default installation stands in"),
     "SBX0541": Code("warning", "a gateway's server conflicts with another one and is ignored"),
     "SBX0542": Code("warning", "a gateway's server has no route, so that nothing listens for it"),
     "SBX0543": Code("warning", "a server name is matched already on this port of the gateway"),

@@ -1,0 +1,80 @@
+"""The egress gateway beside the sidecar: both hops' log lines, and a gateway that nobody described."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+
+from sandbox.app import Sandbox
+from sandbox.settings import HostPort, Settings
+
+CONFIG = Path(__file__).parents[2] / "configs" / "egress-gateway"
+JSON_LOG = """\
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+spec:
+  meshConfig:
+    accessLogFile: /dev/stdout
+    accessLogEncoding: JSON
+    outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+"""
+MUTUAL = """\
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: gateway, namespace: default}
+spec:
+  host: istio-egressgateway.istio-system.svc.cluster.local
+  trafficPolicy: {tls: {mode: ISTIO_MUTUAL, sni: httpbin.org}}
+"""
+
+
+async def ask(tmp_path: Path, *files: Path) -> tuple[int, list[dict[str, object]], list[str]]:
+    mesh = tmp_path / "mesh.yaml"
+    mesh.write_text(JSON_LOG)
+    settings = Settings(
+        files=(str(CONFIG / "gateway.yaml"), *map(str, files)),
+        mesh=str(mesh),
+        proxy=HostPort("127.0.0.1", 0),
+        lab=True,
+        with_gateways=True,
+        access_log=str(tmp_path / "log"),
+    )
+    async with Sandbox(settings) as sandbox:
+        proxy = f"http://{sandbox.addresses['proxy']}"
+        async with ClientSession() as session, session.get("http://httpbin.org/status/204", proxy=proxy) as reply:
+            status = reply.status
+        told = [problem.message for problem in sandbox.loaded.configuration.problems] if sandbox.loaded else []
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    return status, lines, told
+
+
+@pytest.fixture(autouse=True)
+def own_certificates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates of this test alone."""
+    monkeypatch.setenv("EGRESS_CERTS", str(tmp_path_factory.mktemp("certs")))
+
+
+def test_call_passes_both_hops_and_each_writes_its_line(tmp_path: Path) -> None:
+    status, lines, told = asyncio.run(ask(tmp_path))
+
+    gateway, sidecar = lines
+    assert status == 204
+    assert sidecar["upstream_cluster"] == "outbound|80||istio-egressgateway.istio-system.svc.cluster.local"
+    assert sidecar["upstream_host"] == gateway["downstream_local_address"] == "10.244.0.20:8080"
+    assert (gateway["protocol"], gateway["upstream_cluster"]) == ("HTTP/2", "outbound|80||httpbin.org")
+    assert any("one of a default installation does (15021→15021, 80→8080, 443→8443)" in sentence for sentence in told)
+
+
+def test_unknown_server_without_tls_ends_a_mutual_hop(tmp_path: Path) -> None:
+    rule = tmp_path / "rule.yaml"
+    rule.write_text(MUTUAL)
+
+    status, lines, _ = asyncio.run(ask(tmp_path, rule))
+
+    # The gateway's port 80 does not terminate TLS: the sidecar's hello is no request for it.
+    assert status == 503
+    assert str(lines[-1]["response_flags"]).endswith("UF")
