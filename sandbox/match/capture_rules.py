@@ -88,7 +88,7 @@ def build_rules(settings: CaptureSettings, version: int) -> tuple[CaptureRule, .
     groups, 5. groups of the application, 6. DNS, 7. loopback, 8. ranges that are left out, 9. ports and then ranges
     that are captured (``tools/istio-iptables/pkg/capture/run.go``; section 9.1 of the semantics).
     """
-    return tuple(_rules(settings, version))
+    return () if settings.interception_mode == "NONE" else tuple(_rules(settings, version))
 
 
 def _rules(settings: CaptureSettings, version: int) -> Iterator[CaptureRule]:

@@ -6,13 +6,16 @@ from sandbox.match.capture_rules import CaptureRule, build_rules
 from sandbox.plan.capture import CaptureSettings
 
 
+CHAINS = ("ISTIO_OUTPUT", "ISTIO_OUTPUT_DNS", "ISTIO_REDIRECT", "ISTIO_IN_REDIRECT")
+
+
 def nat_lines(settings: CaptureSettings, version: int) -> list[str]:
     """The nat table's rules for what the workload sends, in the spelling of istio-iptables."""
     rules = build_rules(settings, version)
     dns = [rule for rule in rules if rule.chain == "ISTIO_OUTPUT_DNS"]
     lines = ["-N ISTIO_REDIRECT", "-N ISTIO_IN_REDIRECT", "-N ISTIO_OUTPUT"]
     lines += ["-N ISTIO_OUTPUT_DNS"] if dns else []
-    lines += [_render(rule, settings) for rule in rules if rule.chain == "OUTPUT"]
+    lines += [rule_text(rule, settings) for rule in rules if rule.chain == "OUTPUT"]
     lines.append(f"-A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports {settings.proxy_port}")
     lines.append(f"-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports {settings.inbound_port}")
     lines.append("-A OUTPUT -j ISTIO_OUTPUT")
@@ -22,7 +25,7 @@ def nat_lines(settings: CaptureSettings, version: int) -> list[str]:
             lines.append("-A ISTIO_OUTPUT -j ISTIO_OUTPUT_DNS")
             jumped = True
         if rule.chain != "OUTPUT":
-            lines.append(_render(rule, settings))
+            lines.append(rule_text(rule, settings))
     return lines
 
 
@@ -31,7 +34,8 @@ def restore_text(settings: CaptureSettings, version: int) -> str:
     return "\n".join(["*nat", *nat_lines(settings, version), "COMMIT", ""])
 
 
-def _render(rule: CaptureRule, settings: CaptureSettings) -> str:
+def rule_text(rule: CaptureRule, settings: CaptureSettings) -> str:
+    """One rule as ``iptables -t nat`` takes it."""
     words = [f"-A {rule.chain}"]
     dns = rule.chain == "ISTIO_OUTPUT_DNS"
     words += [f"-o {rule.interface}"] if rule.interface else []

@@ -112,9 +112,14 @@ def _separated_failure(prefix: str, path: bytes, *, ignore_case: bool) -> str | 
     return None if following[:1] in (b"", b"/") else f"goes on after {shown(prefix)} without a '/'"
 
 
-def needs_metadata(match: RouteMatch) -> bool:
-    """Whether a claim of a token is asked for: no filter reads tokens before a route is chosen, so none is found."""
-    return any(not matcher.invert for matcher in match.dynamic_metadata)
+def metadata_failure(matcher: MetadataMatcher, facts: RequestFacts) -> str | None:
+    """What is wrong with what filters found out, as a token's claims; ``None`` where it fits."""
+    if compile_metadata_matcher(matcher)(facts.metadata):
+        return None
+    name = ".".join(segment.key for segment in matcher.path[1:] or matcher.path)
+    if not facts.metadata:
+        return f"claim {name}: there is no valid token"
+    return f"claim {name} of the token is {'what it must not be' if matcher.invert else 'another, or missing'}"
 
 
 def route_failure(match: RouteMatch, facts: RequestFacts) -> str | None:
@@ -130,4 +135,5 @@ def route_failure(match: RouteMatch, facts: RequestFacts) -> str | None:
         failure = query_failure(parameter, facts)
         if failure is not None:
             return failure
-    return "no token's claims are known when the route is chosen" if needs_metadata(match) else None
+    failures = (metadata_failure(matcher, facts) for matcher in match.dynamic_metadata)
+    return next((failure for failure in failures if failure is not None), None)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 Header = tuple[bytes, bytes]
 """Name in lower case, and value."""
+
+_NO_METADATA: Final[Mapping[str, Mapping[str, object]]] = {}
 
 
 class ConnectionFacts(msgspec.Struct, frozen=True):
@@ -32,7 +34,7 @@ class RequestFacts:
     ``headers`` are all but the pseudo headers, names in lower case; ``authority`` stands for ``host`` too.
     """
 
-    __slots__ = ("_bare_path", "_query", "authority", "headers", "method", "path", "scheme")
+    __slots__ = ("_bare_path", "_query", "authority", "headers", "metadata", "method", "path", "scheme")
 
     def __init__(
         self,
@@ -47,6 +49,8 @@ class RequestFacts:
         self.authority = authority
         self.scheme = scheme
         self.headers = headers
+        self.metadata = _NO_METADATA
+        """What filters have left by now, as a token's claims."""
         self._bare_path: bytes | None = None
         self._query: dict[bytes, bytes] | None = None
 

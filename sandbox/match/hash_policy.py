@@ -54,11 +54,14 @@ def _hash_of(value: bytes | None) -> int | None:
 
 
 def _hash_header(facts: RequestFacts, name: bytes) -> int | None:
-    """Repeated values are hashed in sorted order, one after the other."""
-    values = [value for key, value in facts.headers if key == name]
+    """Repeated values are hashed in sorted order, each hash the seed of the next."""
+    values = facts.values(name)
     if not values:
-        return _hash_of(facts.header(name))
-    return xxhash64(b"".join(sorted(values))) if len(values) > 1 else xxhash64(values[0])
+        return None
+    result = 0
+    for value in sorted(values):
+        result = xxhash64(value, result)
+    return result
 
 
 def cookie_value(facts: RequestFacts, name: bytes) -> bytes | None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sandbox.match.cidr import Prefix
 from sandbox.match.facts import RequestFacts
+from sandbox.match.metadata_match import compile_metadata_matcher
 from sandbox.match.string_match import compile_header_matcher, compile_string_matcher
 from sandbox.plan.base import CidrRange, StringMatcher
-from sandbox.plan.rbac import MetadataMatcher, Permission, Policy, Principal, Rules, ValueMatcher
+from sandbox.plan.rbac import MetadataMatcher, Permission, Policy, Principal, Rules
 
 
 class AccessFacts:
@@ -198,33 +199,5 @@ def _authenticated(name: StringMatcher | None) -> Predicate:
 
 
 def _metadata(matcher: MetadataMatcher) -> Predicate:
-    keys = tuple(segment.key for segment in matcher.path)
-    matches = compile_value_matcher(matcher.value or ValueMatcher())
-
-    def predicate(facts: AccessFacts) -> bool:
-        value: object = facts.metadata.get(matcher.filter)
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        return matches(value) != matcher.invert
-
-    return predicate
-
-
-def compile_value_matcher(matcher: ValueMatcher) -> Callable[[object], bool]:
-    """``envoy.type.matcher.v3.ValueMatcher`` on a value of a structure (``None`` is absent)."""
-    if matcher.string_match is not None:
-        matches = compile_string_matcher(matcher.string_match)
-        return lambda value: isinstance(value, str) and matches(value.encode())
-    if matcher.bool_match is not None:
-        wanted = matcher.bool_match
-        return lambda value: value is wanted
-    if matcher.present_match is not None:
-        present = matcher.present_match
-        return lambda value: (value is not None) is present
-    if matcher.list_match is not None and matcher.list_match.one_of is not None:
-        item = compile_value_matcher(matcher.list_match.one_of)
-        return lambda value: isinstance(value, list | tuple) and any(item(each) for each in value)
-    if matcher.or_match is not None:
-        alternatives = tuple(map(compile_value_matcher, matcher.or_match.value_matchers))
-        return lambda value: any(each(value) for each in alternatives)
-    return lambda _value: False
+    matches = compile_metadata_matcher(matcher)
+    return lambda facts: matches(facts.metadata)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sandbox.match.facts import RequestFacts
+from sandbox.match.metadata_match import compile_metadata_matcher
 from sandbox.match.string_match import RequestPredicate, compile_header_matcher, compile_string_matcher
+from sandbox.plan.rbac import MetadataMatcher
 from sandbox.plan.route import QueryParameterMatcher, Route, RouteMatch, VirtualHost
 
 
@@ -62,11 +64,10 @@ def compile_route_match(match: RouteMatch) -> RequestPredicate:
 
 
 def _compile_others(match: RouteMatch) -> RequestPredicate | None:
-    """Headers and query parameters; ``None`` where there are none."""
+    """Headers, query parameters and metadata; ``None`` where there are none."""
     parts = [compile_header_matcher(header) for header in match.headers]
     parts += [_compile_query_parameter(parameter) for parameter in match.query_parameters]
-    if any(not matcher.invert for matcher in match.dynamic_metadata):
-        return _never  # claims of a token: no filter reads tokens before a route is chosen
+    parts += [_compile_metadata(matcher) for matcher in match.dynamic_metadata]
     if len(parts) <= 1:
         return parts[0] if parts else None
     several = tuple(parts)
@@ -78,6 +79,11 @@ def _compile_others(match: RouteMatch) -> RequestPredicate | None:
         return True
 
     return predicate
+
+
+def _compile_metadata(matcher: MetadataMatcher) -> RequestPredicate:
+    matches = compile_metadata_matcher(matcher)
+    return lambda facts: matches(facts.metadata)
 
 
 def _compile_path(match: RouteMatch) -> RequestPredicate:

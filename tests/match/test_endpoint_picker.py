@@ -195,6 +195,31 @@ def test_a_hash_always_finds_the_same_host_and_few_move(cluster: Cluster) -> Non
     assert moved < 250
 
 
+USERS = [b"user%d" % number for number in range(1, 49) if number % 7]
+RECORDED = {
+    "ring hash": (Cluster(lb_policy="RING_HASH"), (1, 1, 1, 1, 1), "252221241151553532423444144525215451544111"),
+    "ring hash, weighted": (
+        Cluster(lb_policy="RING_HASH", ring_hash_lb_config=RingHashLbConfig(minimum_ring_size=100)),
+        (1, 2, 3, 4, 5),
+        "113314345153425345455335423455353432343554",
+    ),
+    "maglev": (Cluster(lb_policy="MAGLEV"), (1, 1, 1, 1, 1), "221511415444421543223432441524215214414332"),
+    "maglev, weighted": (
+        Cluster(lb_policy="MAGLEV", maglev_lb_config=MaglevLbConfig(table_size=1009)),
+        (1, 2, 3, 4, 5),
+        "252434352354452443244535412355243531543555",
+    ),
+}
+"""The last digits of the hosts 127.0.0.1:18801 to 18805 that a real Envoy chose for the header values ``USERS``."""
+
+
+@pytest.mark.parametrize(("cluster", "weights", "picks"), RECORDED.values(), ids=list(RECORDED))
+def test_hashed_picks_are_those_of_a_real_envoy(cluster: Cluster, weights: tuple[int, ...], picks: str) -> None:
+    picker = _picker(cluster, *(FakeHost(f"127.0.0.1:{18801 + i}", weight) for i, weight in enumerate(weights)))
+    chosen = [picker.pick(0.0, xxhash64(user)) for user in USERS]
+    assert "".join(host.address[-1] for host in chosen if host is not None) == picks
+
+
 XXHASHES = {
     b"": 0xEF46DB3751D8E999,
     b"abc": 0x44BC2CF5AD770999,
@@ -224,6 +249,13 @@ def test_hash_policies_combine_in_order_and_stop_at_a_terminal_one() -> None:
     final = compile_hash_policy((HashPolicy(header=header.header, terminal=True), source))
     assert final is not None
     assert final(facts, "10.0.0.1") == one
+
+
+def test_repeated_headers_are_hashed_in_sorted_order_each_the_seed_of_the_next() -> None:
+    policy = compile_hash_policy((HashPolicy(header=HashPolicyHeader(header_name="x-user")),))
+    assert policy is not None
+    facts = _facts(headers=[(b"x-user", b"b"), (b"x-user", b"a")])
+    assert policy(facts, "") == xxhash64(b"b", xxhash64(b"a"))
 
 
 def test_hash_of_cookie_and_query() -> None:
