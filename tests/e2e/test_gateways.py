@@ -24,19 +24,49 @@ spec:
 """
 MUTUAL = """\
 apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: httpbin, namespace: default}
+spec:
+  hosts: [httpbin.org]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: egress, namespace: default}
+spec:
+  selector: {istio: egressgateway}
+  servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: [httpbin.org]
+    tls: {mode: ISTIO_MUTUAL}
+---
+apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: gateway, namespace: default}
 spec:
   host: istio-egressgateway.istio-system.svc.cluster.local
   trafficPolicy: {tls: {mode: ISTIO_MUTUAL, sni: httpbin.org}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: httpbin, namespace: default}
+spec:
+  hosts: [httpbin.org]
+  gateways: [egress, mesh]
+  http:
+  - match: [{gateways: [mesh], port: 80}]
+    route: [{destination: {host: istio-egressgateway.istio-system.svc.cluster.local, port: {number: 443}}}]
+  - match: [{gateways: [egress], port: 443}]
+    route: [{destination: {host: httpbin.org, port: {number: 80}}}]
 """
 
 
-async def ask(tmp_path: Path, *files: Path) -> tuple[int, list[dict[str, object]], list[str]]:
+async def ask(tmp_path: Path, file: Path) -> tuple[int, list[dict[str, object]], list[str]]:
     mesh = tmp_path / "mesh.yaml"
     mesh.write_text(JSON_LOG)
     settings = Settings(
-        files=(str(CONFIG / "gateway.yaml"), *map(str, files)),
+        files=(str(file),),
         mesh=str(mesh),
         proxy=HostPort("127.0.0.1", 0),
         lab=True,
@@ -59,7 +89,7 @@ def own_certificates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 
 
 def test_call_passes_both_hops_and_each_writes_its_line(tmp_path: Path) -> None:
-    status, lines, told = asyncio.run(ask(tmp_path))
+    status, lines, told = asyncio.run(ask(tmp_path, CONFIG / "gateway.yaml"))
 
     gateway, sidecar = lines
     assert status == 204
@@ -69,12 +99,13 @@ def test_call_passes_both_hops_and_each_writes_its_line(tmp_path: Path) -> None:
     assert any("one of a default installation does (15021→15021, 80→8080, 443→8443)" in sentence for sentence in told)
 
 
-def test_unknown_server_without_tls_ends_a_mutual_hop(tmp_path: Path) -> None:
-    rule = tmp_path / "rule.yaml"
-    rule.write_text(MUTUAL)
+def test_hop_in_mutual_tls_proves_who_the_workload_is(tmp_path: Path) -> None:
+    config = tmp_path / "mutual.yaml"
+    config.write_text(MUTUAL)
 
-    status, lines, _ = asyncio.run(ask(tmp_path, rule))
+    status, lines, _ = asyncio.run(ask(tmp_path, config))
 
-    # The gateway's port 80 does not terminate TLS: the sidecar's hello is no request for it.
-    assert status == 503
-    assert str(lines[-1]["response_flags"]).endswith("UF")
+    gateway, sidecar = lines
+    assert status == 204
+    assert (sidecar["upstream_host"], gateway["requested_server_name"]) == ("10.244.0.20:8443", "httpbin.org")
+    assert gateway["upstream_cluster"] == "outbound|80||httpbin.org"
