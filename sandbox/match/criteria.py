@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sandbox.match.facts import RequestFacts
+from sandbox.match.metadata_match import compile_metadata_matcher
 from sandbox.match.regex import compile_full_match
 from sandbox.plan.base import HeaderMatcher, StringMatcher
+from sandbox.plan.rbac import MetadataMatcher
 from sandbox.plan.route import QueryParameterMatcher, RouteMatch
 
 LONGEST_SHOWN = 60
@@ -116,10 +118,10 @@ def metadata_failure(matcher: MetadataMatcher, facts: RequestFacts) -> str | Non
     """What is wrong with what filters found out, as a token's claims; ``None`` where it fits."""
     if compile_metadata_matcher(matcher)(facts.metadata):
         return None
-    name = ".".join(segment.key for segment in matcher.path[1:] or matcher.path)
     if not facts.metadata:
-        return f"claim {name}: there is no valid token"
-    return f"claim {name} of the token is {'what it must not be' if matcher.invert else 'another, or missing'}"
+        return "there is no valid token with claims"
+    name = ".".join(segment.key for segment in matcher.path[1:])
+    return f"the token's claim {name} is {'what it must not be' if matcher.invert else 'another, or missing'}"
 
 
 def route_failure(match: RouteMatch, facts: RequestFacts) -> str | None:

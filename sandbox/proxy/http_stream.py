@@ -209,6 +209,7 @@ class HttpStream:
             self.is_grpc = is_grpc_content(content_type)
         if route is not None:
             self._use_route(route)
+            self._decorate(route)
         if self.is_upgrade and head.method != b"CONNECT":
             wanted = head.marked.get(b"upgrade", b"").lower()
             if wanted not in manager.upgrades:
@@ -219,6 +220,9 @@ class HttpStream:
             if denial is not None:
                 self.local_reply(denial.status, denial.body, denial.details, first=denial.headers)
                 return
+        if info.dynamic_metadata is not None and is_routable:
+            facts.metadata = info.dynamic_metadata  # a token was read, and routes may ask for its claims
+            route = self._choose_again(route, manager.find_route(virtual_host, facts))
         if route is None:
             info.response_flags.append("NR")
             self.local_reply(404, b"", "route_not_found")
@@ -244,11 +248,6 @@ class HttpStream:
             if target.cluster is not None:
                 info.cluster = target.cluster.plan
                 info.upstream_cluster_name = target.name
-        if route.decorator is not None and self.manager.traces:
-            if b"x-envoy-decorator-operation" in self.head.marked:
-                set_header(self.headers, b"x-envoy-decorator-operation", route.decorator)
-            else:
-                self.headers.append((b"x-envoy-decorator-operation", route.decorator))
         if route.idle_timeout is not None or route.max_stream_duration is not None:
             timers = self.timers
             if timers is None:
@@ -257,6 +256,20 @@ class HttpStream:
                 timers.start_idle(route.idle_timeout)
             if route.max_stream_duration is not None:
                 timers.start_duration(route.max_stream_duration)
+
+    def _choose_again(self, first: RouteRuntime | None, second: RouteRuntime | None) -> RouteRuntime | None:
+        if second is not None and second is not first:
+            self._use_route(second)
+        elif second is None:
+            self.route = self.info.route = self.info.virtual_host = None
+        return second
+
+    def _decorate(self, route: RouteRuntime) -> None:
+        if route.decorator is not None and self.manager.traces:
+            if b"x-envoy-decorator-operation" in self.head.marked:
+                set_header(self.headers, b"x-envoy-decorator-operation", route.decorator)
+            else:
+                self.headers.append((b"x-envoy-decorator-operation", route.decorator))
 
     # --- the filters in front of the router ---
 

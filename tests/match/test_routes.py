@@ -176,7 +176,7 @@ MATCHES: dict[str, tuple[RouteMatch, dict[str, Any], str | None]] = {
     "a claim of a token": (
         RouteMatch(prefix="/", dynamic_metadata=(MetadataMatcher(filter="envoy.filters.http.jwt_authn"),)),
         {},
-        "no token's claims are known when the route is chosen",
+        "there is no valid token with claims",
     ),
     "no claim of a token": (
         RouteMatch(prefix="/", dynamic_metadata=(MetadataMatcher(filter="envoy.filters.http.jwt_authn", invert=True),)),
