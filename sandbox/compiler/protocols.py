@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-
 _HTTP: Final = frozenset({"HTTP", "HTTP2", "HTTP_PROXY", "GRPC", "GRPC-Web"})
 _HTTP2: Final = frozenset({"HTTP2", "GRPC", "GRPC-Web"})
 _TCP: Final = frozenset({"TCP", "HTTPS", "TLS", "Mongo", "Redis", "MySQL"})
