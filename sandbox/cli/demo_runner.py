@@ -161,7 +161,7 @@ def _closing(outcomes: Sequence[bool], fast: bool) -> str:
     told = f"\n{good} of {len(outcomes)} stories went as they should."
     if fast:
         told += "\nDelays and timeouts were a tenth of what configs/ says."
-    return told + "\nNext: egress explain http://httpbin.org/delay/5 -f configs/timeout"
+    return f"{told}\nNext: egress explain http://httpbin.org/delay/5 -f {shown(configs_directory() / 'timeout')}"
 
 
 def _say(text: str | Iterable[str] = "") -> None:
