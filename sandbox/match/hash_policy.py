@@ -80,7 +80,7 @@ def cookie_value(facts: RequestFacts, name: bytes) -> bytes | None:
 
 def made_cookie(policy: HashPolicyCookie, client: str, local: str) -> tuple[bytes, bytes]:
     """Value and ``set-cookie`` header of a cookie that the proxy makes; its value is made of both addresses."""
-    value = format(xxhash64((client + local).encode()), "x").encode()
+    value = format(xxhash64((client + local).encode()), "016x").encode()
     lifetime = int(policy.ttl.total_seconds()) if policy.ttl is not None else 0
     header = b'%s="%s"' % (policy.name.encode(), value)
     if lifetime:
