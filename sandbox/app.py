@@ -157,9 +157,9 @@ class Sandbox:
             await self._captured.stop()
         if self._dns is not None:
             await self._dns.stop()
-        if self.gateways is not None:
-            self.gateways.close()
         await self.server.drain(self.settings.drain_seconds)
+        if self.gateways is not None:
+            await self.gateways.stop(self.settings.drain_seconds)
         if self._internet is not None:
             await self._internet.stop()
             self._internet = None
@@ -231,7 +231,7 @@ class Sandbox:
 
         if self.gateways is None:
             self._identities = WorkloadIdentities(loaded.configuration.mesh.trust_domain or "cluster.local")
-            self.gateways = GatewayNodes(self.server, self._surroundings, self._identities.of)
+            self.gateways = GatewayNodes(self._surroundings, self._identities.of)
         await self.gateways.take(loaded, WARM_SECONDS)
 
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:

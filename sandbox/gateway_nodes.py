@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ from sandbox.compiler import compile_node, find_proxy
 from sandbox.loading import secrets_of
 from sandbox.plan.acceptance import in_force
 from sandbox.plan.base import SocketAddress
+from sandbox.proxy.listener import ConnectionHandler, discard
 from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.server import ListeningSocket, bind
 from sandbox.proxy.snapshot import Snapshot, Surroundings
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from sandbox.istio.load import Configuration
     from sandbox.loading import Loaded
     from sandbox.proxy.secrets import WorkloadIdentity
-    from sandbox.proxy.server import Server
 
 LOOPBACK = "127.0.0.1"
 
@@ -76,7 +78,7 @@ class GatewayNode:
                 sock.close()
                 return
             destination = (self.proxy.ip_addresses[0], port)
-            handler = self._owner.server.handler
+            handler = self._owner.handler
             connection = handler.admit(sock, remote, destination, "listener")
             handler.dispatch(connection, snapshot.find(*destination), snapshot.node)
 
@@ -94,10 +96,8 @@ class GatewayNode:
 class GatewayNodes:
     """All gateways that the configuration names."""
 
-    def __init__(
-        self, server: Server, surroundings: Surroundings, identity_of: Callable[[Proxy], WorkloadIdentity]
-    ) -> None:
-        self.server = server
+    def __init__(self, surroundings: Surroundings, identity_of: Callable[[Proxy], WorkloadIdentity]) -> None:
+        self.handler = ConnectionHandler()
         self._surroundings = surroundings
         self._identity_of = identity_of
         self._nodes: dict[str, GatewayNode] = {}
@@ -133,8 +133,16 @@ class GatewayNodes:
         """``namespace/pod`` of each."""
         return list(self._nodes)
 
-    def close(self) -> None:
-        """Closes all of them."""
+    async def stop(self, seconds: float) -> None:
+        """Closes all of them, once the sidecar has let go of its connections; after ``seconds`` whatever is left."""
         for node in self._nodes.values():
             node.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.handler.until_idle()
+        for connection in list(self.handler.live.values()):
+            if connection.on_abort is not None:
+                connection.on_abort()
+            else:
+                discard(connection)
         self._nodes.clear()
