@@ -125,7 +125,7 @@ def refusals_of_istiod(configuration: Configuration, previous: Configuration | N
 
 def report_refusals(plan: NodePlan, problems: Problems) -> None:
     """Reports what Envoy would not take of the plan, where a running mesh would keep the old resource."""
-    from sandbox.access_log.refusals import refused_access_logs
+    from sandbox.access_log.refusals import refused_access_logs, refused_header_values
     from sandbox.match.refusals import refused_patterns
     from sandbox.plan.acceptance import refusals
 
@@ -133,6 +133,8 @@ def report_refusals(plan: NodePlan, problems: Problems) -> None:
         problems.report("SBX0553", str(refusal), _place(refusal.because))
     for log, words in refused_access_logs(plan.listeners):
         problems.report("SBX0551", f"Envoy refuses the access log: {' '.join(words.split())}", _place(log.because))
+    for route, header, words in refused_header_values(plan.route_configurations.values()):
+        problems.report("SBX0554", f"Envoy refuses the value of the header {header}: {words}", _place(route.because))
     for route, pattern, words in refused_patterns(plan.route_configurations.values()):
         problems.report("SBX0552", f"RE2 refuses the regular expression {pattern!r}: {words}", _place(route.because))
 

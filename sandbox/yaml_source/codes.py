@@ -78,6 +78,7 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0551": Code("error", "Envoy refuses the format or the filter of an access log"),
     "SBX0552": Code("error", "RE2 refuses a regular expression"),
     "SBX0553": Code("warning", "Envoy refuses a resource that istiod makes of this, and works on without it"),
+    "SBX0554": Code("error", "Envoy refuses a header's value"),
     "SBX0601": Code("error", "a capture setting cannot be read"),
     "SBX0701": Code("info", "a gateway has no pod; one of a default installation stands in"),
     "SBX0541": Code("warning", "a gateway's server conflicts with another one and is ignored"),

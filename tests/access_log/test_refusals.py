@@ -22,21 +22,23 @@ data:
 ROUTES = """\
 apiVersion: networking.istio.io/v1
 kind: VirtualService
-metadata: {name: v, namespace: default}
+metadata: {{name: v, namespace: default}}
 spec:
   hosts: [a.com]
   http:
-  - match: [{uri: {regex: "/(a{1000}){20}"}}]
-    route: [{destination: {host: a.com}}]
+  - {rule}
+    route: [{{destination: {{host: a.com}}}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: {name: s, namespace: default}
+metadata: {{name: s, namespace: default}}
 spec:
   hosts: [a.com]
-  ports: [{number: 80, name: http, protocol: HTTP}]
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
   resolution: DNS
 """
+LONG_PROGRAM = "match: [{uri: {regex: '/%s'}}]" % ("a{1000}" * 33)
+UNKNOWN_OPERATOR = "headers: {request: {set: {x-a: '%NOPE%'}}}"
 FORMATS = {
     "an unknown operator": ("%NOPE%", "Not supported field in StreamInfo: NOPE"),
     "an unfinished operator": ("%REQ(a%", "Couldn't find valid command at position 0"),
@@ -64,10 +66,16 @@ def test_a_format_that_envoy_refuses(log_format: str, words: str, tmp_path: Path
 
 
 def test_a_pattern_that_re2_refuses(tmp_path: Path) -> None:
-    found = _codes(tmp_path, ROUTES)
+    found = _codes(tmp_path, ROUTES.format(rule=LONG_PROGRAM))
     assert [code for code, _, _ in found] == ["SBX0552"]
-    assert "invalid repetition size" in found[0][1]
+    assert "program size" in found[0][1]
     assert found[0][2] > 1
+
+
+def test_a_header_value_that_envoy_refuses(tmp_path: Path) -> None:
+    found = _codes(tmp_path, ROUTES.format(rule=UNKNOWN_OPERATOR))
+    assert [code for code, _, _ in found] == ["SBX0554"]
+    assert "Not supported field in StreamInfo: NOPE" in found[0][1]
 
 
 def test_a_good_format_is_taken(tmp_path: Path) -> None:
