@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from sandbox.capture.control_server import HOST_ADDRESS, HOST_NAME, ControlServer, Refused, WorkloadIdentity
 from sandbox.capture.raw_relay import RawRelays
-from sandbox.compiler.capture import CaptureInputs, build_capture_settings
+from sandbox.compiler.capture import CaptureInputs, build_capture_settings, capture_inputs
 from sandbox.dns.upstream import UpstreamResolvers, UpstreamServer
 from sandbox.errors import ConfigError
+from sandbox.explain.capture import step_of
 from sandbox.loading import Loaded, load_workload
 from sandbox.match.capture_rules import Packet, build_rules, decide
 from sandbox.match.name_lookup import NameLookup
@@ -76,8 +77,8 @@ class CapturedWorkload:
         problems = Problems()
         settings = build_capture_settings(_capture_inputs(loaded), problems)
         self.warnings = [str(problem) for problem in problems]
+        self._settings = settings
         self._rules = {version: build_rules(settings, version) for version in (4, 6)}
-        self._proxy_port = settings.proxy_port
         self.lookup = self._owner.lookup_of(loaded)
 
     def take(self, sock: socket.socket, remote: tuple[str, int], destination: tuple[str, int]) -> None:
@@ -85,8 +86,8 @@ class CapturedWorkload:
         address, port = self._owner.stand_ins.real(destination[0]), destination[1]
         packet = Packet(destination=destination[0], destination_port=port, uid="app", gid="app")
         verdict = decide(self._rules[6 if ":" in destination[0] else 4], packet)
-        if verdict.port != self._proxy_port:
-            step = verdict.rule.step if verdict.rule is not None else "in no included range"
+        if verdict.port != self._settings.proxy_port:
+            step = step_of(self._settings, verdict)
             # No line of the mesh's log: its proxy has never seen the connection. The note is ours.
             print(f"egress: BYPASS {HostPort(address, port)}: {step}", file=sys.stderr, flush=True)
             self._relays.start(sock, (self._owner.connect_target(address, port),))
@@ -217,7 +218,4 @@ class CapturedWorkloads:
 
 def _capture_inputs(loaded: Loaded) -> CaptureInputs:
     """The rules that a pod's init container would be given; DNS is captured in any case, by the namespace itself."""
-    pods = loaded.configuration.resources("Pod")
-    namespace, name = loaded.proxy.namespace, loaded.proxy.name
-    metadata = next((p.metadata for p in pods if (p.metadata.namespace, p.metadata.name) == (namespace, name)), None)
-    return CaptureInputs(metadata=metadata, values=loaded.configuration.values)
+    return dataclasses.replace(capture_inputs(loaded.configuration, loaded.proxy), dns_capture=False)

@@ -59,8 +59,9 @@ class Batch:
             awaited = dict(self._awaited)
             while awaited:
                 for sequence, error, reason in parse_acknowledgements(sock.recv(1 << 20)):
-                    step = awaited.pop(sequence, None)
-                    if error and step is not None:
+                    # Without the right to change anything the refusal is of the batch's first message.
+                    step = awaited.pop(sequence, "batch")
+                    if error:
                         detail = f" ({reason})" if reason else ""
                         raise NetlinkError(error, f"{step}: {os.strerror(error)}{detail}")
 

@@ -18,7 +18,8 @@ _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NFPROTO = {"ip": 2, "ip6": 10}
 _HOOK_OUTPUT = 3
 _NF_ACCEPT = 1
-_META_L4PROTO, _META_SKUID, _META_SKGID = 16, 10, 11
+_META_L4PROTO, _META_SKUID, _META_SKGID, _META_OIFNAME = 16, 10, 11, 7
+_INTERFACE_NAME_BYTES = 16
 _PAYLOAD_NETWORK, _PAYLOAD_TRANSPORT = 1, 2
 _CMP_EQ, _CMP_NEQ = 0, 1
 _NAT_RANGE_PROTO_SPECIFIED = 0x2
@@ -61,29 +62,43 @@ def protocol(number: int) -> bytes:
     return _meta(_META_L4PROTO) + _compare(bytes([number]))
 
 
-def destination_port(port: int) -> bytes:
-    """Matches the destination port; a ``protocol`` goes before."""
-    return _load(_PAYLOAD_TRANSPORT, 2, 2) + _compare(struct.pack(">H", port))
+def destination_port(port: int, *, inverted: bool = False) -> bytes:
+    """Matches (or, inverted, excludes) the destination port; a ``protocol`` goes before."""
+    return _load(_PAYLOAD_TRANSPORT, 2, 2) + _compare(struct.pack(">H", port), _CMP_NEQ if inverted else _CMP_EQ)
 
 
-def owner(uid: int) -> bytes:
-    """Matches packets of sockets of a user."""
-    return _meta(_META_SKUID) + _compare(struct.pack("=I", uid))
+def owner(uid: int, *, inverted: bool = False) -> bytes:
+    """Matches (or, inverted, excludes) packets of sockets of a user."""
+    return _meta(_META_SKUID) + _compare(struct.pack("=I", uid), _CMP_NEQ if inverted else _CMP_EQ)
 
 
-def owner_group(gid: int) -> bytes:
-    """Matches packets of sockets of a group."""
-    return _meta(_META_SKGID) + _compare(struct.pack("=I", gid))
+def owner_group(gid: int, *, inverted: bool = False) -> bytes:
+    """Matches (or, inverted, excludes) packets of sockets of a group."""
+    return _meta(_META_SKGID) + _compare(struct.pack("=I", gid), _CMP_NEQ if inverted else _CMP_EQ)
+
+
+def output_interface(name: str) -> bytes:
+    """Matches the interface by which a packet leaves."""
+    return _meta(_META_OIFNAME) + _compare(name.encode().ljust(_INTERFACE_NAME_BYTES, b"\0"))
+
+
+def source(cidr: str) -> bytes:
+    """Matches a source address or range."""
+    return _address(cidr, {4: 12, 6: 8}, _CMP_EQ)
 
 
 def destination(cidr: str, *, inverted: bool = False) -> bytes:
     """Matches (or, inverted, excludes) a destination address or range."""
+    return _address(cidr, {4: 16, 6: 24}, _CMP_NEQ if inverted else _CMP_EQ)
+
+
+def _address(cidr: str, offsets: dict[int, int], operation: int) -> bytes:
     address, _, prefix = cidr.partition("/")
     version = 6 if ":" in address else 4
     raw = socket.inet_pton(socket.AF_INET if version == 4 else socket.AF_INET6, address)
     length = len(raw)
     bits = int(prefix) if prefix else length * 8
-    loaded = _load(_PAYLOAD_NETWORK, 16 if version == 4 else 24, length)
+    loaded = _load(_PAYLOAD_NETWORK, offsets[version], length)
     if bits < length * 8:
         mask = (((1 << bits) - 1) << (length * 8 - bits)).to_bytes(length, "big")
         raw = bytes(byte & keep for byte, keep in zip(raw, mask, strict=True))
@@ -95,7 +110,7 @@ def destination(cidr: str, *, inverted: bool = False) -> bytes:
             nested(4, attribute(1, mask)),
             nested(5, attribute(1, bytes(length))),
         )
-    return loaded + _compare(raw, _CMP_NEQ if inverted else _CMP_EQ)
+    return loaded + _compare(raw, operation)
 
 
 def accept() -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sandbox.cli.config_capture import capture
 from sandbox.cli.options import settings_for, workload_options
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ Examples:
   egress config routes -f my-mesh/ --workload shop/frontend
   egress config dump -f my-mesh/ --workload shop/frontend > dump.json
   istioctl proxy-config listeners -f dump.json
+  egress config capture 10.1.2.3:443 -f my-mesh/ --workload shop/frontend
 """
 )
 def config() -> None:
@@ -80,6 +82,9 @@ def names(**options: Any) -> None:
     from sandbox.cli import plan_tables
 
     click.echo(json.dumps(plan_tables.names(plan), indent=1))
+
+
+config.add_command(capture)
 
 
 def _plan(options: dict[str, Any]) -> NodePlan:

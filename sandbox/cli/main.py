@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "config": Subcommand(
         "sandbox.cli.config", "config", "Show what istiod would send: listeners, routes, clusters ..."
     ),
+    "capture": Subcommand("sandbox.cli.capture", "capture", "Lay a sidecar's capture rules, for containers."),
     "export": Subcommand("sandbox.cli.export", "export", "Write the configuration for another program."),
     "lab": Subcommand("sandbox.cli.lab", "lab", "Run the embedded internet alone."),
     "certs": Subcommand("sandbox.cli.certs", "certs", "Make the local certificate authority and its certificates."),

@@ -6,7 +6,10 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import field
 
+from sandbox.compiler.find_proxy import find_workload
+from sandbox.compiler.proxy import Proxy
 from sandbox.frozen_dataclass import dataclass
+from sandbox.istio.load import Configuration
 from sandbox.istio.message import EMPTY
 from sandbox.istio.resource import ObjectMeta
 from sandbox.plan.because import Because, IstioDefault
@@ -123,6 +126,20 @@ class CaptureInputs:
     nameservers: tuple[str, ...] = ()
     overrides: Mapping[str, str] = field(default_factory=dict)
     """Settings of the command line, by field name; they win over everything."""
+
+
+def capture_inputs(
+    configuration: Configuration, proxy: Proxy, nameservers: tuple[str, ...] = (), overrides: Mapping[str, str] = EMPTY
+) -> CaptureInputs:
+    """What the files say for a workload; ``nameservers`` are those of its resolver, if its proxy captures DNS."""
+    workload = find_workload(configuration, f"{proxy.namespace}/{proxy.name}")
+    return CaptureInputs(
+        metadata=None if workload is None else workload.metadata,
+        values=configuration.values,
+        dns_capture=proxy.metadata.dns_capture,
+        nameservers=nameservers,
+        overrides=overrides,
+    )
 
 
 def build_capture_settings(inputs: CaptureInputs, problems: Problems) -> CaptureSettings:

@@ -67,9 +67,14 @@ class Workload:
 
 def find_proxy(configuration: Configuration, workload: str, node_type: NodeType = "sidecar") -> Proxy | None:
     """The proxy of a pod ``namespace/name``, else of a Deployment (StatefulSet …) of that name; None without."""
-    namespace, _, name = workload.rpartition("/")
-    found = _find_pod(configuration, namespace, name) or _find_template(configuration, namespace, name)
+    found = find_workload(configuration, workload)
     return None if found is None else proxy_of(configuration, found, node_type)
+
+
+def find_workload(configuration: Configuration, workload: str) -> Workload | None:
+    """What the configuration says about the pods of ``namespace/name``, in ``find_proxy``'s order."""
+    namespace, _, name = workload.rpartition("/")
+    return _find_pod(configuration, namespace, name) or _find_template(configuration, namespace, name)
 
 
 def _find_pod(configuration: Configuration, namespace: str, name: str) -> Workload | None:

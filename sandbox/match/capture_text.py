@@ -5,7 +5,6 @@ from __future__ import annotations
 from sandbox.match.capture_rules import CaptureRule, build_rules
 from sandbox.plan.capture import CaptureSettings
 
-
 CHAINS = ("ISTIO_OUTPUT", "ISTIO_OUTPUT_DNS", "ISTIO_REDIRECT", "ISTIO_IN_REDIRECT")
 
 
