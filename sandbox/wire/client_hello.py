@@ -104,8 +104,10 @@ def _parse_body(body: bytes) -> ClientHello | None:
     extensions, end = _vector(body, offset, 2)
     if end != len(body):
         return None
-    server_name, protocols = "", ()
-    offset, seen = 0, set()
+    server_name = ""
+    protocols: tuple[str, ...] = ()
+    offset = 0
+    seen: set[int] = set()
     while offset < len(extensions):
         kind = int.from_bytes(extensions[offset : offset + 2], "big")
         value, offset = _vector(extensions, offset + 2, 2)
