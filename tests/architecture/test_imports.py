@@ -45,7 +45,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dns_proxy": EVERYTHING,
     "captured": EVERYTHING,
     "watching": {"config_files"},
-    "captured": EVERYTHING,
     "app": EVERYTHING,
     "admin": EVERYTHING,
     "cli": EVERYTHING,
