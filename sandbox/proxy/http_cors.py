@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from sandbox.plan.route import CorsPolicy
 
 
+_EXPOSE = b"access-control-expose-headers"
+
+
 class Cors:
     """One route's policy."""
 
@@ -50,7 +53,7 @@ class Cors:
             return None
         origin = self.allowed_origin(headers)
         if origin is None:
-            return None if self._forward else []
+            return None if self._forward else [field for field in self._answer if field[0] != _EXPOSE]
         answer: list[Header] = [(b"access-control-allow-origin", origin)]
         if self._credentials:
             answer.append((b"access-control-allow-credentials", b"true"))

@@ -44,7 +44,7 @@ class Redirect:
         elif self._scheme and self._is_default_port(authority, scheme):
             host = without_port(authority)
         if self._port:
-            host = without_port(host) + self._port
+            host = (self._host or without_port(host)) + self._port
         bare, question, query = path.partition(b"?")
         target = self._target(bare)
         if self._path is not None and b"?" in target:

@@ -46,7 +46,7 @@ class RequestTimeouts:
         stream = self._filter.stream
         if not stream.manager.suppresses_envoy_headers:
             set_header(stream.headers, b"x-envoy-expected-rq-timeout-ms", b"%d" % expected)
-        if stream.is_grpc:
+        if stream.is_grpc and self._filter.route.max_grpc_timeout is not None:
             set_header(stream.headers, b"grpc-timeout", grpc_timeout_text(expected))
 
     def request_completed(self, *, has_connection: bool) -> None:

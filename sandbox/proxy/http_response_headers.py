@@ -29,10 +29,16 @@ def upstream_response_headers(stream: HttpStream, head: ResponseHead, service_ti
             set_header(headers, b"x-envoy-upstream-service-time", b"%d" % service_time)
         else:
             headers.append((b"x-envoy-upstream-service-time", b"%d" % service_time))
-    route, target = stream.route, stream.target
     stream.info.response_headers = headers
+    stream.info.response_code = head.status
+    change_response_headers(stream, headers)
+    return headers
+
+
+def change_response_headers(stream: HttpStream, headers: list[Header]) -> None:
+    """What the route (and the weighted cluster) says about response headers; local replies get it too."""
+    route, target = stream.route, stream.target
     if target is not None and target.response_mutations is not None:
         target.response_mutations.apply(headers, stream.info)
     if route is not None and route.response_mutations is not None:
         route.response_mutations.apply(headers, stream.info)
-    return headers

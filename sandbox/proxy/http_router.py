@@ -129,8 +129,9 @@ class RouteRuntime:
         per_filter = {**(virtual_host.typed_per_filter_config or {}), **(route.typed_per_filter_config or {})}
         fault, cors = per_filter.get(FAULT_FILTER, owner.fault), per_filter.get(CORS_FILTER)
         self.fault = Fault(fault) if isinstance(fault, HTTPFault) and (fault.delay or fault.abort) else None
-        self.cors = Cors(cors) if isinstance(cors, CorsPolicy) and owner.has_cors else None
         action = route.action
+        is_forwarding = isinstance(action, RouteAction)  # Envoy's CORS filter looks at routes that forward only
+        self.cors = Cors(cors) if isinstance(cors, CorsPolicy) and owner.has_cors and is_forwarding else None
         self.redirect = Redirect(action, route.match) if isinstance(action, RedirectAction) else None
         self.direct: tuple[int, bytes] | None = None
         if isinstance(action, DirectResponseAction):
@@ -190,8 +191,6 @@ class RouteRuntime:
         else:
             assert self.regex_rewrite is not None
             rewritten = self.regex_rewrite(bare)
-        if b"?" in rewritten and question:
-            return rewritten + b"&" + query
         return rewritten + question + query
 
 

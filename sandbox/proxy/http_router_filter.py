@@ -132,9 +132,10 @@ class RouterFilter:
             target.request_mutations.apply(headers, info)
         for mutations in route.request_mutations:
             mutations.apply(headers, info)
-        host_rewrite = target.host_rewrite or route.host_rewrite
-        if host_rewrite is not None:
-            self._rewrite_host(host_rewrite)
+        if route.host_rewrite is not None:
+            self._rewrite_host(route.host_rewrite)
+        if target.host_rewrite is not None:
+            info.authority = target.host_rewrite  # Envoy keeps no original host for a weighted cluster's rewrite
         path = info.path
         if path is not None:
             rewritten = route.rewritten_path(path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sandbox.match.facts import RequestFacts
 from sandbox.proxy.http_local_reply import local_reply
+from sandbox.proxy.http_response_headers import change_response_headers
 from sandbox.proxy.http_router_filter import RouterFilter
 from sandbox.proxy.http_timeouts import StreamTimers
 from sandbox.wire.headers import HOP_BY_HOP_RESPONSE, header_value, set_header, tokens
@@ -441,11 +442,10 @@ class HttpStream:
         if status == 400 and self.codec.is_http1:
             self.saw_close = True  # Envoy takes it for a broken message: whatever follows cannot be trusted
         fields = list(first)
-        if is_route_reply and self.route is not None:
-            if status == 304 and not first:
-                fields.append((b"location", self._own_url()))
-            if self.route.response_mutations is not None:
-                self.route.response_mutations.apply(fields, self.info)
+        if is_route_reply and not first and (status == 201 or 300 <= status < 400):
+            fields.append((b"location", self._own_url()))
+        if self.route is not None:
+            change_response_headers(self, fields)
         reply = local_reply(status, body, first=fields, is_grpc=self.is_grpc, grpc_status=grpc_status)
         headers = reply.headers
         self.info.response_code_details = details
