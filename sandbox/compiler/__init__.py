@@ -44,6 +44,7 @@ def _compile_sidecar(push: PushContext, proxy: Proxy) -> NodePlan:
         route_configurations=routes,
         clusters=_sidecar_clusters(push, proxy, scope),
         name_table=build_name_table(push, proxy, scope),
+        runtime=proxy.metadata.proxy_config.runtime_values,
     )
 
 
@@ -71,6 +72,7 @@ def _compile_gateway(push: PushContext, proxy: Proxy) -> NodePlan:
         listeners=build_gateway_listeners(push, proxy),
         route_configurations=build_gateway_routes(push, proxy),
         clusters=_gateway_clusters(push, proxy),
+        runtime=proxy.metadata.proxy_config.runtime_values,
     )
 
 
