@@ -36,9 +36,9 @@ class LocalityGroup:
     """The locality stays, without its endpoints."""
 
     def sum_weights(self) -> None:
-        """The group's weight is that of its members."""
+        """The group's weight is that of its members; without members there is none."""
         total = sum(endpoint.load_balancing_weight or 0 for _, endpoint in self.members)
-        self.weight = min(total, _MOST_WEIGHT)
+        self.weight = min(total, _MOST_WEIGHT) if self.members else None
 
     def build(self) -> LocalityLbEndpoints:
         """Envoy's form."""
