@@ -55,8 +55,18 @@ def launch(request: Launch) -> int:
     return _become(request.command, environment)
 
 
+def launch_uncaptured(command: tuple[str, ...], proxy: str) -> int:
+    """Becomes the command with variables that lead to the explicit proxy, and says what that leaves out."""
+    from sandbox.capture.proxy_variables import NOT_CAPTURED, with_proxy  # not on the usual way
+
+    print(NOT_CAPTURED.format(proxy=proxy), file=sys.stderr)
+    return _become(command, with_proxy(original_environment(), proxy))
+
+
 def original_environment() -> dict[bytes, bytes]:
     """The environment as it was handed to us: Python itself may have added LC_CTYPE to ``os.environ`` (PEP 538)."""
+    if sys.platform != "linux":
+        return dict(os.environb)
     with open("/proc/self/environ", "rb") as file:
         pairs = (entry.partition(b"=") for entry in file.read().split(b"\0") if b"=" in entry)
         return {name: value for name, _, value in pairs}

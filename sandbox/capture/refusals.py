@@ -8,8 +8,8 @@ import os
 from sandbox.frozen_dataclass import dataclass
 
 WAYS_OUT = (
-    "Without it: `sudo -E egress exec -- CMD` (CMD itself still runs as you), or set HTTP_PROXY and HTTPS_PROXY to "
-    "the explicit proxy of `egress run` (only programs that honour them; no DNS, no raw TCP)."
+    "Without it: `sudo -E egress exec -- CMD` (CMD itself still runs as you), or `egress exec --no-capture -- CMD` "
+    "(only programs that heed HTTP_PROXY; no DNS, no raw TCP)."
 )
 
 

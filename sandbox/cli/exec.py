@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from sandbox.capture.launcher import Launch, launch
+from sandbox.capture.launcher import Launch, launch, launch_uncaptured
 from sandbox.cli.exec_options import USAGE, ExecOptions, UsageError, parse
 from sandbox.cli.exit_codes import USAGE as EXIT_USAGE
 
@@ -19,6 +19,8 @@ def main(arguments: list[str]) -> int:
     if options.wants_help:
         print(USAGE, end="")
         return 0
+    if options.is_uncaptured or sys.platform != "linux":
+        return _launch_uncaptured(options)
     if not options.own_arguments:
         return launch(_launch_of(options))
     from sandbox.cli.exec_own import start_own_sandbox  # only where the program brings its own
@@ -28,6 +30,13 @@ def main(arguments: list[str]) -> int:
         return own
     options.control = own.control
     return launch(_launch_of(options))
+
+
+def _launch_uncaptured(options: ExecOptions) -> int:
+    if options.own_arguments:
+        print("Error: without capture start the sandbox first: egress run -f DIR", file=sys.stderr)
+        return EXIT_USAGE
+    return launch_uncaptured(options.command, options.proxy)
 
 
 def _launch_of(options: ExecOptions) -> Launch:

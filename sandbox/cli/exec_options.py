@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sandbox.capture.control_protocol import default_path
+from sandbox.capture.proxy_variables import DEFAULT_PROXY
 
 USAGE = """\
 Usage: egress exec [OPTIONS] -- CMD [ARG...]
@@ -29,6 +30,9 @@ Options:
                           this port of its own loopback, or of HOST (repeatable)
   --control PATH          control socket of the sandbox (default: $EGRESS_CONTROL,
                           then below $XDG_RUNTIME_DIR)
+  --no-capture            capture nothing, only set HTTP_PROXY, HTTPS_PROXY and ALL_PROXY;
+                          so it always is on systems other than Linux
+  --proxy ADDR:PORT       what they lead to (default: 127.0.0.1:15080)
   -h, --help              Show this message and exit.
 
 Examples:
@@ -54,9 +58,11 @@ class ExecOptions:
         "command",
         "control",
         "host_ports",
+        "is_uncaptured",
         "labels",
         "namespace",
         "own_arguments",
+        "proxy",
         "publish",
         "wants_help",
         "workload",
@@ -73,6 +79,8 @@ class ExecOptions:
         self.host_ports: tuple[int, ...] = ()
         self.publish: tuple[tuple[str, int, int], ...] = ()
         self.wants_help = False
+        self.is_uncaptured = False
+        self.proxy = DEFAULT_PROXY
 
 
 _OWN = {"-f": "-f", "--filename": "-f", "--mesh": "--mesh", "--access-log": "--access-log"}
@@ -94,6 +102,9 @@ def parse(arguments: list[str]) -> ExecOptions:
         if word in ("-h", "--help"):
             options.wants_help = True
             return options
+        if word == "--no-capture":
+            options.is_uncaptured = True
+            continue
         if word == "--lab":
             options.own_arguments.append(word)
             continue
@@ -126,6 +137,8 @@ def _take(options: ExecOptions, name: str, value: str) -> None:
         options.host_ports = tuple(int(port) for port in value.split(","))
     elif name == "--publish":
         options.publish += (_published(value),)
+    elif name == "--proxy":
+        options.proxy = value
     elif name == "--control":
         options.control = value
     else:

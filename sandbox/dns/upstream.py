@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -38,6 +40,13 @@ class _Exchange(asyncio.DatagramProtocol):
             self._reply.set_exception(error)
 
 
+OWN_PORTS = range(61001, 65536)
+"""Source ports beyond those that Linux gives to programs: beside a sidecar's redirect rules, a question of ours from
+the port of a captured one would match that one's connection entry and come back to us.
+"""
+PORTS_TRIED = 4
+
+
 class UpstreamResolvers:
     """Asks the given servers in order until one answers.
 
@@ -62,15 +71,28 @@ class UpstreamResolvers:
 
 
 async def _ask_udp(server: UpstreamServer, query: bytes) -> bytes:
-    loop = asyncio.get_running_loop()
-    reply: asyncio.Future[bytes] = loop.create_future()
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: _Exchange(query, reply), remote_addr=(server.host, server.port)
-    )
+    reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    transport = await _open_udp(server, _Exchange(query, reply))
     try:
         return await reply
     finally:
         transport.close()
+
+
+async def _open_udp(server: UpstreamServer, exchange: _Exchange) -> asyncio.DatagramTransport:
+    loop, remote = asyncio.get_running_loop(), (server.host, server.port)
+    everywhere = "::" if ":" in server.host else "0.0.0.0"
+    for port in random.sample(OWN_PORTS, PORTS_TRIED):
+        try:
+            made = await loop.create_datagram_endpoint(
+                lambda: exchange, local_addr=(everywhere, port), remote_addr=remote
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise
+        return made[0]
+    return (await loop.create_datagram_endpoint(lambda: exchange, remote_addr=remote))[0]
 
 
 async def _ask_tcp(server: UpstreamServer, query: bytes) -> bytes:
