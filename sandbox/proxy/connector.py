@@ -39,9 +39,8 @@ class Connector:
         try:
             sock, code = _open(cluster, target)
         except OSError as error:
-            failure = UpstreamFailure(
-                FailureKind.LOCAL_CONNECTION_FAILURE, transport_failure_reason=_reason("immediate", error.errno or 0)
-            )
+            words = _reason("immediate", error.errno or 0)
+            failure = UpstreamFailure.because(FailureKind.LOCAL_CONNECTION_FAILURE, words)
             self._handle = self._loop.call_soon(self._end, failure)
             return
         self._socket = sock
@@ -81,7 +80,7 @@ class Connector:
 
     def _fail(self, when: str, code: int) -> None:
         self._close()
-        self._end(UpstreamFailure(FailureKind.REMOTE_CONNECTION_FAILURE, transport_failure_reason=_reason(when, code)))
+        self._end(UpstreamFailure.because(FailureKind.REMOTE_CONNECTION_FAILURE, _reason(when, code)))
 
     def _timed_out(self) -> None:
         self._timer = None
@@ -138,7 +137,7 @@ def _is_connected(sock: socket.socket) -> bool:
 
 
 def _reason(when: str, code: int) -> str:
-    return f"{when}_connect_error:_{os.strerror(code).replace(' ', '_')}"
+    return f"{when} connect error: {os.strerror(code)}"
 
 
 async def connect_socket(cluster: ClusterRuntime, target: SocketTarget) -> socket.socket | UpstreamFailure:

@@ -11,7 +11,7 @@ from sandbox.proxy.failure import FailureKind, UpstreamFailure
 LIBRARY: Final = 16 << 24
 """BoringSSL's number of the SSL library, in the upper byte of an error."""
 VERIFY_FAILED: Final = 125
-SYSTEM_LIBRARY_RESET: Final = "33554536:system_library:OPENSSL_internal:Connection_reset_by_peer"
+SYSTEM_LIBRARY_RESET: Final = "33554536:system library:OPENSSL_internal:Connection reset by peer"
 
 ALERTS: Final = {
     "SSLV3_ALERT_UNEXPECTED_MESSAGE": 1010,
@@ -94,21 +94,19 @@ class VerifyFailure(ssl.SSLError):
 
 def failure_of_handshake(error: Exception) -> UpstreamFailure:
     """The failure that a broken handshake is in the log."""
-    return UpstreamFailure(FailureKind.REMOTE_CONNECTION_FAILURE, transport_failure_reason=_reason(error))
+    return UpstreamFailure.because(FailureKind.REMOTE_CONNECTION_FAILURE, _reason(error))
 
 
 def _reason(error: Exception) -> str | None:
-    """Envoy's text with underscores; ``None`` where it has none (the peer closed during the handshake)."""
+    """Envoy's text; ``None`` where it has none (the peer closed during the handshake)."""
     match error:
         case VerifyFailure():
-            return _frame(
-                VERIFY_FAILED, "CERTIFICATE_VERIFY_FAILED", f":verify_cert_failed:_{_underscored(error.text)}"
-            )
+            return _frame(VERIFY_FAILED, "CERTIFICATE_VERIFY_FAILED", f":verify cert failed: {error.text}")
         case ssl.SSLCertVerificationError():
             message = VERIFY_MESSAGES.get(error.verify_message, error.verify_message)
             depth = 1 if error.verify_code in (SELF_SIGNED_IN_CHAIN, NO_ISSUER_OF_ISSUER) else 0
             text = f"X509_verify_cert: certificate verification error at depth {depth}: {message}"
-            return _frame(VERIFY_FAILED, "CERTIFICATE_VERIFY_FAILED", f":verify_cert_failed:_{_underscored(text)}")
+            return _frame(VERIFY_FAILED, "CERTIFICATE_VERIFY_FAILED", f":verify cert failed: {text}")
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return None
         case ssl.SSLError():
@@ -126,11 +124,7 @@ def _frame(reason: int, name: str, detail: str = "") -> str:
     return f"TLS_error:|{LIBRARY + reason}:{_PLACE}:{name}{detail}:TLS_error_end"
 
 
-_PLACE: Final = "SSL_routines:OPENSSL_internal"
-
-
-def _underscored(text: str) -> str:
-    return text.replace(" ", "_")
+_PLACE: Final = "SSL routines:OPENSSL_internal"
 
 
 def _reason_in(text: str) -> str | None:
