@@ -481,9 +481,9 @@ class RouterFilter:
             return
         again = "retried and the latest " if self._attempt > 1 else ""
         body = f"upstream connect error or disconnect/reset before headers. {again}reset reason: {reset.value}"
-        shown = stream.manager.transport_failure_in_body and reason
-        if shown:
-            body += f", transport failure reason: {shown.replace('_', ' ')}"
+        shown = failure.transport_failure_text if failure is not None else None
+        if shown is not None and stream.manager.transport_failure_in_body:
+            body += f", transport failure reason: {shown}"
         stream.local_reply(
             502 if reset is Reset.PROTOCOL_ERROR else 503,
             body.encode(),
