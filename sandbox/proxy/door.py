@@ -39,13 +39,14 @@ class WorkloadNames:
         """One address; the first of the answer."""
         if is_address(name):
             return name
+        # First, as the agent's DNS proxy is in a pod: overrides stand for the real DNS, which it asks for other names.
+        known = self._table(name)
+        if known is not None:
+            return known
         resolver = self._resolver()
         override = resolver.override(name, port)
         if override is not None:
             return override[0]
-        known = self._table(name)
-        if known is not None:
-            return known
         answer = await resolver.resolve(name, "V4_PREFERRED", port)
         if isinstance(answer, Answer):
             return answer.addresses[0] if answer.addresses else NoAnswer("the name has no address")
