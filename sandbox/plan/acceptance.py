@@ -46,7 +46,12 @@ def refusals(plan: NodePlan) -> tuple[Refusal, ...]:
     clusters = tuple(_refusals("cluster", plan.clusters.values(), _fault_of_cluster))
     refused = {refusal.name for refusal in clusters}
     known = plan.clusters.keys() - refused if refused else plan.clusters.keys()
-    listeners = _refusals("listener", plan.listeners, lambda listener: _fault_of_listener(listener, known))
+    taken: dict[object, str] = {}
+    listeners = _refusals(
+        "listener",
+        plan.listeners,
+        lambda listener: _fault_of_listener(listener, known) or _fault_of_address(listener, taken),
+    )
     routes = _refusals("route configuration", plan.route_configurations.values(), _fault_of_routes)
     return (*clusters, *listeners, *routes)
 
@@ -123,6 +128,14 @@ def _fault_of_listener(listener: Listener, known: Container[str]) -> str | None:
         if collector not in known:
             return f"the cluster of its tracer is unknown: {collector}"
     return None
+
+
+def _fault_of_address(listener: Listener, taken: dict[object, str]) -> str | None:
+    """The first listener of an address has it, even if no socket is bound to it."""
+    first = taken.setdefault(listener.address, listener.name)
+    if first == listener.name or listener.address is None:
+        return None
+    return f"the listener {first} has its address already"
 
 
 def _partial_wildcard(chain: FilterChain) -> str | None:

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.plan import NodePlan
 from sandbox.plan.acceptance import in_force, refusals
-from sandbox.plan.base import CidrRange
+from sandbox.plan.base import CidrRange, SocketAddress
 from sandbox.plan.cluster import (
     Cluster,
     ClusterLoadAssignment,
@@ -119,6 +119,14 @@ def to(prefix: str, length: int) -> FilterChainMatch:
 def test_no_two_chains_of_a_listener_match_the_same(matches: list[FilterChainMatch | None], refused: bool) -> None:
     chains = tuple(FilterChain(filter_chain_match=match) for match in matches)
     assert is_refused(Listener(name="l", filter_chains=chains)) == refused
+
+
+def test_of_two_listeners_with_one_address_the_second_is_refused() -> None:
+    address = SocketAddress(address="0.0.0.0", port_value=15001)
+    other = SocketAddress(address="10.0.0.1", port_value=15001)
+    named = [("first", address), ("virtualOutbound", address), ("other", other)]
+    plan = plan_of(*(Listener(name=name, address=place) for name, place in named))
+    assert [refusal.name for refusal in refusals(plan)] == ["virtualOutbound"]
 
 
 @pytest.mark.parametrize("is_known", [True, False])
