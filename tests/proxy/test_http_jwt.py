@@ -135,7 +135,6 @@ def words(sent: Sent) -> str | None:
         ),
         pytest.param(bearer(token(key_id="secret", secret=b"x" * 32)), "Jwt verification fails", id="forged"),
         pytest.param(bearer(token({"exp": 1000})), "Jwt is expired", id="expired"),
-        pytest.param(bearer(token({"exp": int(time.time()) - 30})), None, id="clocks differ"),
         pytest.param(bearer(token({"exp": None})), None, id="without end"),
         pytest.param(bearer(token({"nbf": int(time.time()) + 1000})), "Jwt not yet valid", id="not yet"),
         pytest.param(bearer(token({"aud": "b/"})), None, id="audiences without scheme and slash"),
@@ -155,6 +154,10 @@ def words(sent: Sent) -> str | None:
 )
 def test_bad_tokens_are_refused_with_envoys_words(headers: dict[str, str], refused: str | None) -> None:
     assert words(Sent(filter_of(provider()), headers)) == refused
+
+
+def test_a_token_that_ended_within_the_last_minute_is_good_for_clocks_differ() -> None:
+    assert words(Sent(filter_of(provider()), bearer(token({"exp": int(time.time()) - 30})))) is None
 
 
 def test_a_refusal_says_where_and_why() -> None:
