@@ -11,6 +11,7 @@ from sandbox.proxy.http_stream import HttpStream
 from sandbox.proxy.http_upstream_head import original_names, render_headers
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
 from sandbox.wire.http1_lines import BAD_REQUEST
+from sandbox.wire.http1_request import head_sizes
 from sandbox.wire.http_message import Header, Refusal, RequestHead
 from sandbox.wire.http_status import STATUS_LINES, status_line
 
@@ -397,14 +398,3 @@ class Http1ServerConnection(asyncio.Protocol):
         self._drain_timer = None
         if self.stream is None and self._state == HEAD:
             self._close(is_immediate=False)
-
-
-def head_sizes(data: bytes, head: RequestHead | Refusal) -> tuple[int, int]:
-    """Bytes of the header fields as Envoy counts them (three more than name and value), and of the whole head."""
-    size = len(data) if isinstance(head, Refusal) else head.size
-    fields = 0
-    for line in data[:size].split(b"\n")[1:]:
-        name, colon, value = line.partition(b":")
-        if colon:
-            fields += len(name) + len(value.strip(b" \t\r")) + 3
-    return fields, size

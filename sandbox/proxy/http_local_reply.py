@@ -45,3 +45,8 @@ def local_reply(
 def grpc_message(text: bytes) -> bytes:
     """Percent-encoded as gRPC wants it."""
     return b"".join(bytes((byte,)) if byte in _PLAIN_MESSAGE else b"%%%02X" % byte for byte in text)
+
+
+def is_grpc_content(content_type: bytes) -> bool:
+    """``application/grpc`` and its variants with a suffix."""
+    return content_type.startswith(b"application/grpc") and content_type[16:17] in (b"", b"+", b";")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sandbox.match.facts import RequestFacts
-from sandbox.proxy.http_local_reply import local_reply
+from sandbox.proxy.http_local_reply import is_grpc_content, local_reply
 from sandbox.proxy.http_response_headers import change_response_headers
 from sandbox.proxy.http_router_filter import RouterFilter
 from sandbox.proxy.http_timeouts import StreamTimers
@@ -16,49 +16,9 @@ from sandbox.wire.http_path import PathRedirect, PathRejected
 
 if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
-    from sandbox.proxy.downstream import DownstreamConnection
-    from sandbox.proxy.http_connection_manager import HttpConnectionManagerRuntime
+    from sandbox.proxy.http_codec import DownstreamCodec
     from sandbox.proxy.http_router import RouteRuntime, Target
     from sandbox.wire.http_message import Header, Refusal, RequestHead, ResponseHead
-
-
-class DownstreamCodec(Protocol):
-    """The side of a connection that carries this stream to the client; HTTP/1 today."""
-
-    manager: HttpConnectionManagerRuntime
-    connection: DownstreamConnection
-    is_draining: bool
-    """The connection is to be closed after this response."""
-    is_http1: bool
-
-    def write_informational(self, status: int, headers: list[Header]) -> None:
-        """A 1xx head."""
-
-    def write_head(
-        self, stream: HttpStream, status: int, headers: list[Header], *, is_end: bool, names: bytes | None
-    ) -> None:
-        """The response head; ``names``: a raw head whose case of names is to be kept."""
-
-    def write_data(self, data: bytes) -> None:
-        """Payload of the response."""
-
-    def write_trailers(self, headers: list[Header]) -> None:
-        """Fields after the payload."""
-
-    def write_end(self) -> None:
-        """The response is complete."""
-
-    def stream_ended(self, stream: HttpStream, *, is_reset: bool, is_immediate: bool) -> None:
-        """The stream is logged and done; ``is_immediate``: a close that follows does not wait."""
-
-    def pause_request(self, is_paused: bool) -> None:
-        """Back-pressure of the upstream."""
-
-    def flush(self) -> None:
-        """Sends what was written; until then it may be held."""
-
-    def enter_tunnel(self) -> None:
-        """The upgrade was accepted: bytes go through unread."""
 
 
 class HttpStream:
@@ -539,8 +499,3 @@ class HttpStream:
         is_complete = self.is_request_complete and not self.is_decoding
         is_immediate = self.saw_close and is_complete
         self.codec.stream_ended(self, is_reset=is_reset, is_immediate=is_immediate)
-
-
-def is_grpc_content(content_type: bytes) -> bool:
-    """``application/grpc`` and its variants with a suffix."""
-    return content_type.startswith(b"application/grpc") and content_type[16:17] in (b"", b"+", b";")

@@ -228,3 +228,14 @@ class RequestHeadReader:
         head: RequestHead = copy(known)
         head.headers = known.headers.copy()
         return head
+
+
+def head_sizes(data: bytes, head: RequestHead | Refusal) -> tuple[int, int]:
+    """Bytes of the header fields as Envoy counts them (three more than name and value), and of the whole head."""
+    size = len(data) if isinstance(head, Refusal) else head.size
+    fields = 0
+    for line in data[:size].split(b"\n")[1:]:
+        name, colon, value = line.partition(b":")
+        if colon:
+            fields += len(name) + len(value.strip(b" \t\r")) + 3
+    return fields, size
