@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sandbox.match.facts import RequestFacts
 from sandbox.plan.http_connection_manager import DynamicForwardProxyFilter
 from sandbox.proxy.cluster_manager import LoadBalancerContext
-from sandbox.proxy.failure import FailureKind, UpstreamFailure
+from sandbox.proxy.failure import UpstreamFailure
 from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_mirrors import send_mirrors
@@ -17,6 +17,7 @@ from sandbox.proxy.http_request_timeouts import RequestTimeouts
 from sandbox.proxy.http_response_headers import upstream_response_headers
 from sandbox.proxy.http_router import hash_cookie
 from sandbox.proxy.http_transport import transport_options
+from sandbox.proxy.http_upstream_failure import RESETS, failure_text, flag_of
 from sandbox.proxy.http_upstream_head import render_request_head
 from sandbox.proxy.tasks import detach
 from sandbox.wire.headers import set_header
@@ -38,12 +39,6 @@ NOT_RESOLVED = "dns_resolution_failure{cares_norecords:Domain_name_not_found}"
 OVERLOADED = ((b"x-envoy-overloaded", b"true"),)
 _NOT_AFTER_HANDSHAKE = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
 _PLAIN_CONTEXT = LoadBalancerContext()
-_RESETS = {
-    FailureKind.REMOTE_CONNECTION_FAILURE: Reset.REMOTE_CONNECTION_FAILURE,
-    FailureKind.LOCAL_CONNECTION_FAILURE: Reset.LOCAL_CONNECTION_FAILURE,
-    FailureKind.CONNECTION_TIMEOUT: Reset.CONNECTION_TIMEOUT,
-    FailureKind.OVERFLOW: Reset.OVERFLOW,
-}
 
 
 class RouterFilter:
@@ -317,7 +312,7 @@ class RouterFilter:
         self._pool = None
         if self._is_done:
             return
-        self._failed(_RESETS[failure.kind], failure)
+        self._failed(RESETS[failure.kind], failure)
 
     def _send(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         stream = self.stream
@@ -471,7 +466,7 @@ class RouterFilter:
             started = failure is None
             if self._retry.wants_reset(reset, request_started=started) and self._retry_or_flag():
                 return
-        flag = _flag_of(reset)
+        flag = flag_of(reset)
         info.response_flags.append(flag)
         detail = reset.in_details if reason is None else f"{reset.in_details}|{reason}"
         if stream.response_started:
@@ -479,14 +474,11 @@ class RouterFilter:
             info.response_code_details = f"upstream_reset_after_response_started{{{detail}}}"
             stream.reset()
             return
-        again = "retried and the latest " if self._attempt > 1 else ""
-        body = f"upstream connect error or disconnect/reset before headers. {again}reset reason: {reset.value}"
-        shown = failure.transport_failure_text if failure is not None else None
-        if shown is not None and stream.manager.transport_failure_in_body:
-            body += f", transport failure reason: {shown}"
+        shown = reason if stream.manager.transport_failure_in_body else None
+        body = failure_text(reset, was_retried=self._attempt > 1, transport_reason=shown)
         stream.local_reply(
             502 if reset is Reset.PROTOCOL_ERROR else 503,
-            body.encode(),
+            body,
             f"upstream_reset_{'after' if self._has_informed else 'before'}_response_started{{{detail}}}",
             first=OVERLOADED if reset is Reset.OVERFLOW else (),
         )
@@ -599,15 +591,3 @@ class RouterFilter:
         self._retry_done()
         if self._timeouts is not None:
             self._timeouts.stop()
-
-
-def _flag_of(reset: Reset) -> str:
-    if reset is Reset.CONNECTION_TERMINATION:
-        return "UC"
-    if reset is Reset.PROTOCOL_ERROR:
-        return "UPE"
-    if reset is Reset.OVERFLOW:
-        return "UO"
-    if reset in (Reset.REMOTE_RESET, Reset.REMOTE_REFUSED_STREAM):
-        return "UR"
-    return "LR" if reset is Reset.LOCAL_RESET else "UF"
