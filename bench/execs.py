@@ -1,0 +1,86 @@
+"""What ``egress exec`` costs beside a running sandbox, and whether many of them leave anything behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bench.processes import Process
+
+ROUNDS = 40
+PARALLEL, SEQUENTIAL = 5, 200
+SETTLE_SECONDS = 10.0
+TARGET_MILLISECONDS = 25.0
+
+
+MESH = Path(__file__).parents[1] / "configs" / "quickstart"
+
+
+def exec_lines() -> Iterator[str]:
+    """The lines to print; one that says why, where the kernel forbids it."""
+    with tempfile.TemporaryDirectory(prefix="egress-bench-") as directory:
+        yield from _measured(Path(directory))
+
+
+def _measured(directory: Path) -> Iterator[str]:
+    control, told = directory / "execs" / "control", directory / "execs.err"
+    arguments = [sys.executable, "-m", "sandbox", "run", "-f", str(MESH), "--no-proxy", "--control", str(control)]
+    with told.open("wb") as errors, Process([*arguments, "--access-log", os.devnull], errors) as sandbox:
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while "ready" not in told.read_text() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        command = [*_console_script(), "exec", "--control", str(control), "--", "true"]
+        tried = subprocess.run(command, capture_output=True, text=True, check=False)
+        if tried.returncode != 0:
+            yield f"egress exec -- true: not here: {tried.stderr.splitlines()[0]}"
+            return
+        found, bare = _milliseconds(command), _milliseconds([sys.executable, "-c", "pass"])
+        verdict = "yes" if found <= TARGET_MILLISECONDS else "NO"
+        yield f"egress exec -- true: {found:.0f} ms, of it Python itself {bare:.0f} ms (<= 25 ms: {verdict})"
+        yield _leftovers(command, sandbox.child.pid)
+
+
+def _console_script() -> list[str]:
+    beside = Path(sys.executable).with_name("egress")
+    return [str(beside)] if beside.exists() else [sys.executable, "-m", "sandbox"]
+
+
+def _milliseconds(command: list[str]) -> float:
+    """The median wall time."""
+    found = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        subprocess.run(command, check=True)
+        found.append((time.perf_counter() - started) * 1000)
+    return sorted(found)[ROUNDS // 2]
+
+
+def _leftovers(command: list[str], pid: int) -> str:
+    """What is still open in the sandbox after many, some at a time; every namespace kept would hold eight."""
+    before = _open_files(pid)
+
+    def several(_worker: int) -> int:
+        return sum(subprocess.run(command, check=False).returncode for _ in range(SEQUENTIAL))
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        failed = sum(pool.map(several, range(PARALLEL)))
+    seconds = time.perf_counter() - started
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while _open_files(pid) > before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    left = max(_open_files(pid) - before, 0)
+    return (
+        f"{PARALLEL} x {SEQUENTIAL} execs: {PARALLEL * SEQUENTIAL / seconds:.0f} per second, {failed} failed, "
+        f"{left} descriptors left"
+    )
+
+
+def _open_files(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))

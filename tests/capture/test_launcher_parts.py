@@ -1,0 +1,68 @@
+"""Parts of ``egress exec`` that need no namespace."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sandbox.capture.control_protocol import ACCEPTED, encode
+from sandbox.capture.proxy_variables import with_proxy
+from sandbox.cli.exec_options import UsageError, parse
+from tests.capture.running_sandbox import ROOT
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"a": None, "b": [1, "x"], "c": {"k": "v"}, "d": ()}, id="all kinds"),
+        pytest.param('a "quoted" \\ back\nline\t', id="characters to escape"),
+        pytest.param("größe 漢字 😀", id="beyond ASCII"),
+    ],
+)
+def test_message_is_json(value: object) -> None:
+    assert json.loads(encode(value)) == json.loads(json.dumps(value))
+
+
+def test_usual_answer_is_what_the_server_writes() -> None:
+    assert json.dumps({"ok": True}).encode() == ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("text", "published"),
+    [
+        pytest.param("3000", ("127.0.0.1", 3000, 3000), id="one port"),
+        pytest.param("8080:3000", ("127.0.0.1", 8080, 3000), id="two ports"),
+        pytest.param("127.0.0.2:3000", ("127.0.0.2", 3000, 3000), id="an address and a port"),
+        pytest.param("127.0.0.2:8080:3000", ("127.0.0.2", 8080, 3000), id="an address and two ports"),
+        pytest.param("[::1]:8080:3000", ("::1", 8080, 3000), id="IPv6"),
+    ],
+)
+def test_publish(text: str, published: tuple[str, int, int]) -> None:
+    assert parse(["--publish", text, "--", "true"]).publish == (published,)
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "70000", "1:2:3", "127.0.0.1", "[::1]"])
+def test_publish_that_makes_no_sense(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse(["--publish", text, "--", "true"])
+
+
+def test_variables_in_both_cases_and_those_of_java_and_node() -> None:
+    found = with_proxy({b"PATH": b"/bin", b"JAVA_TOOL_OPTIONS": b"-Xmx1g", b"NO_PROXY": b"mine"}, "127.0.0.1:15080")
+
+    for name in (b"HTTP_PROXY", b"https_proxy", b"ALL_PROXY", b"all_proxy"):
+        assert found[name] == b"http://127.0.0.1:15080"
+    assert found[b"JAVA_TOOL_OPTIONS"].startswith(b"-Xmx1g -Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=15080")
+    assert (found[b"PATH"], found[b"NO_PROXY"]) == (b"/bin", b"mine")
+
+
+def test_without_capture_the_command_runs_with_variables_and_says_so() -> None:
+    command = [sys.executable, "-m", "sandbox", "exec", "--no-capture", "--proxy", "127.0.0.1:1", "--", "sh", "-c"]
+
+    ended = subprocess.run([*command, "echo $https_proxy; exit 7"], cwd=ROOT, capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stdout) == (7, "http://127.0.0.1:1\n")
+    assert "not captured" in ended.stderr
