@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sandbox.errors import ConfigError, ListenError, SandboxError
-from sandbox.loading import Loaded, load, secrets_of
+from sandbox.loading import Loaded, external_names, load, secrets_of
 from sandbox.plan.acceptance import in_force
 from sandbox.proxy.access_log_sink import AccessLogSink
 from sandbox.proxy.door import WorkloadNames
@@ -143,6 +143,8 @@ class Sandbox:
             self._take(loaded, snapshot)
             if self._captured is not None:
                 self._captured.reload(loaded)
+            if self.gateways is not None:
+                self.gateways.retire()
             if self._dns is not None:
                 self._dns.take(loaded)
             return loaded.problems
@@ -224,7 +226,7 @@ class Sandbox:
 
     async def _start_gateways(self, loaded: Loaded) -> None:
         """Gateways first: the sidecar's connections to them go to their loopback ports."""
-        if not self.settings.with_gateways or not loaded.configuration.resources("Gateway"):
+        if self.gateways is None and not (self.settings.with_gateways and loaded.configuration.resources("Gateway")):
             return
         from sandbox.gateway_nodes import GatewayNodes
         from sandbox.workload_identities import WorkloadIdentities
@@ -237,12 +239,15 @@ class Sandbox:
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:
         namespace = loaded.proxy.namespace
         identity = identity_of(os.environ) if self.gateways is None else self._identities.of(loaded.proxy)
+        roots = self._surroundings.secrets.further_roots
         self._surroundings.secrets = SecretStore(secrets_of(loaded.configuration), namespace, identity)
+        self._surroundings.secrets.further_roots = roots
         return Snapshot(in_force(loaded.plan), self._surroundings)
 
     def _take(self, loaded: Loaded, snapshot: Snapshot) -> None:
         self.server.swap(snapshot, skip_ports=self._own_ports())
         self.loaded = loaded
+        self._surroundings.resolver.know_aliases(external_names(loaded.configuration, loaded.proxy.namespace))
         self._table = table_lookup(
             loaded.plan.name_table,
             namespace=loaded.proxy.namespace,
@@ -308,6 +313,7 @@ class Sandbox:
 
         self._internet = Internet(default_directory())
         await self._internet.start()
+        self._surroundings.secrets.further_roots = str(self._internet.authority.certificate_file)
         return self._internet.overrides
 
 

@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from sandbox.compiler import compile_node, find_proxy
-from sandbox.loading import secrets_of
+from sandbox.loading import report_refusals, secrets_of
 from sandbox.plan.acceptance import in_force
 from sandbox.plan.base import SocketAddress
 from sandbox.proxy.listener import ConnectionHandler, discard
@@ -16,28 +16,16 @@ from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.server import ListeningSocket, bind
 from sandbox.proxy.snapshot import Snapshot, Surroundings
 from sandbox.settings import HostPort
+from sandbox.stand_in_gateways import gateway_workloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.compiler.proxy import Proxy
-    from sandbox.istio.load import Configuration
     from sandbox.loading import Loaded
     from sandbox.proxy.secrets import WorkloadIdentity
 
 LOOPBACK = "127.0.0.1"
-
-
-def gateway_workloads(configuration: Configuration) -> list[str]:
-    """``namespace/pod`` of every pod that a Gateway selects; one pod for each set of labels is enough."""
-    found: dict[tuple[tuple[str, str], ...], str] = {}
-    for gateway in configuration.resources("Gateway"):
-        selector = gateway.spec.selector
-        for pod in configuration.resources("Pod"):
-            if selector and selector.items() <= pod.metadata.labels.items():
-                labels = tuple(sorted(pod.metadata.labels.items()))
-                found.setdefault(labels, f"{pod.metadata.namespace}/{pod.metadata.name}")
-    return list(found.values())
 
 
 class GatewayNode:
@@ -48,6 +36,7 @@ class GatewayNode:
         self.snapshot: Snapshot | None = None
         self._owner = owner
         self._ports: dict[int, ListeningSocket] = {}
+        self._wanted: set[int] = set()
 
     def take(self, proxy: Proxy, snapshot: Snapshot) -> None:
         """From now on new connections follow this plan."""
@@ -60,11 +49,15 @@ class GatewayNode:
         for port in wanted - self._ports.keys():
             sock = bind(HostPort(LOOPBACK, 0), allow_remote=False)
             self._ports[port] = ListeningSocket(sock, self._acceptor(port))
-        for port in self._ports.keys() - wanted:
-            self._ports.pop(port).close()
+        self._wanted = wanted
         if old is not None:
             old.node.draining = True
             old.close()
+
+    def retire(self) -> None:
+        """Closes the ports that the plan has no more."""
+        for port in self._ports.keys() - self._wanted:
+            self._ports.pop(port).close()
 
     @property
     def addresses(self) -> dict[tuple[str, int], HostPort]:
@@ -101,32 +94,47 @@ class GatewayNodes:
         self._surroundings = surroundings
         self._identity_of = identity_of
         self._nodes: dict[str, GatewayNode] = {}
+        self._gone: list[GatewayNode] = []
 
     async def take(self, loaded: Loaded, warm_seconds: float) -> None:
-        """Compiles every gateway's plan and serves it; gateways that are gone are closed."""
-        wanted: dict[str, Proxy] = {}
+        """Compiles every gateway's plan and serves it; gateways that are gone serve until ``retire``."""
+        snapshots: dict[str, tuple[Proxy, Snapshot]] = {}
         for workload in gateway_workloads(loaded.configuration):
             proxy = find_proxy(loaded.configuration, workload, "router")
             if proxy is not None:
-                wanted[workload] = proxy
-        for workload in self._nodes.keys() - wanted.keys():
-            self._nodes.pop(workload).close()
-        for workload, proxy in wanted.items():
-            snapshot = self._snapshot_of(loaded, proxy)
-            await snapshot.node.clusters.warm(warm_seconds)
-            node = self._nodes.get(workload) or GatewayNode(proxy, self)
+                snapshots[workload] = proxy, self._snapshot_of(loaded, proxy)
+        await asyncio.gather(*(each.node.clusters.warm(warm_seconds) for _, each in snapshots.values()))
+        self._gone.extend(self._nodes.pop(workload) for workload in self._nodes.keys() - snapshots.keys())
+        for workload, (proxy, snapshot) in snapshots.items():
+            node = self._nodes.setdefault(workload, GatewayNode(proxy, self))
             node.take(proxy, snapshot)
-            self._nodes[workload] = node
+        self._redirect(*self._gone, *self._nodes.values())
+
+    def retire(self) -> None:
+        """Closes what is gone and what ports are no more, once the sidecar's plan does not name them either."""
+        for node in self._gone:
+            node.close()
+        self._gone.clear()
         for node in self._nodes.values():
-            self._surroundings.resolver.redirect(node.addresses)
+            node.retire()
+        self._redirect(*self._nodes.values())
+
+    def _redirect(self, *nodes: GatewayNode) -> None:
+        targets: dict[tuple[str, int], HostPort] = {}
+        for node in nodes:
+            targets |= node.addresses
+        self._surroundings.resolver.redirect(targets)
 
     def _snapshot_of(self, loaded: Loaded, proxy: Proxy) -> Snapshot:
         common = self._surroundings
         secrets = SecretStore(secrets_of(loaded.configuration), proxy.namespace, self._identity_of(proxy))
+        secrets.further_roots = common.secrets.further_roots
         own = Surroundings(common.sink, common.resolver, secrets)
         own.random = common.random
         own.subscribers = common.subscribers
-        return Snapshot(in_force(compile_node(loaded.push, proxy)), own)
+        plan = compile_node(loaded.push, proxy)
+        report_refusals(plan, loaded.problems)
+        return Snapshot(in_force(plan), own)
 
     @property
     def names(self) -> list[str]:
@@ -135,7 +143,7 @@ class GatewayNodes:
 
     async def stop(self, seconds: float) -> None:
         """Closes all of them, once the sidecar has let go of its connections; after ``seconds`` whatever is left."""
-        for node in self._nodes.values():
+        for node in (*self._nodes.values(), *self._gone):
             node.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):

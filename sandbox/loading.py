@@ -14,7 +14,7 @@ from sandbox.config_files import read_texts
 from sandbox.errors import ConfigError
 from sandbox.plan.because import IstioDefault
 from sandbox.stand_in_gateways import FILE as STAND_IN_FILE
-from sandbox.stand_in_gateways import stand_ins
+from sandbox.stand_in_gateways import gateway_workloads, stand_ins
 from sandbox.yaml_source.problems import Problem, Problems
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def read_configuration(settings: Settings, cache: LoadCache | None = None) -> Co
     texts = read_texts(settings.files, unreadable)
     mesh_text = mesh[0] if mesh else None
     configuration = load_texts(texts, settings.namespace, mesh=mesh_text, cache=cache)
-    if settings.with_gateways and configuration.resources("Gateway"):
+    if _wants_stand_ins(settings, configuration):
         added, told = stand_ins(configuration)
         if added:
             both = [*texts, (STAND_IN_FILE, added)]
@@ -169,12 +169,26 @@ def read_configuration(settings: Settings, cache: LoadCache | None = None) -> Co
     return configuration
 
 
+def _wants_stand_ins(settings: Settings, configuration: Configuration) -> bool:
+    """Whoever runs the gateways too, or asks for the plan of one that no object describes."""
+    from sandbox.compiler.find_proxy import find_workload
+
+    if not configuration.resources("Gateway"):
+        return False
+    if settings.with_gateways or settings.node_type != "router":
+        return settings.with_gateways
+    if settings.workload is None:
+        return not gateway_workloads(configuration)
+    return find_workload(configuration, settings.workload) is None
+
+
 def proxy_of(configuration: Configuration, settings: Settings) -> Proxy:
     """The proxy that we are: a workload of the configuration, or one made up, with what the settings say on top."""
     from sandbox.compiler import find_proxy
 
     node_type: Literal["sidecar", "router"] = "router" if settings.node_type == "router" else "sidecar"
-    workload = settings.workload or only_workload(configuration) or f"{settings.namespace}/{DEFAULT_WORKLOAD}"
+    only = next(iter(gateway_workloads(configuration)), None) if node_type == "router" else only_workload(configuration)
+    workload = settings.workload or only or f"{settings.namespace}/{DEFAULT_WORKLOAD}"
     proxy = find_proxy(configuration, workload, node_type) or _made_up(configuration, workload, node_type)
     changes: dict[str, Any] = {}
     if settings.labels:
@@ -211,6 +225,21 @@ def only_workload(configuration: Configuration) -> str | None:
     if len(pods) != 1:
         return None
     return f"{pods[0].metadata.namespace}/{pods[0].metadata.name}"
+
+
+def external_names(configuration: Configuration, namespace: str) -> Mapping[str, str]:
+    """What the cluster's DNS server says of ExternalName services: each name for them, and the name behind."""
+    found: dict[str, str] = {}
+    for service in configuration.resources("Service"):
+        target = service.spec.external_name.lower().rstrip(".")
+        if service.spec.type != "ExternalName" or not target:
+            continue
+        short, own = service.metadata.name, f"{service.metadata.name}.{service.metadata.namespace}"
+        for name in (own, f"{own}.svc", f"{own}.svc.{configuration.domain_suffix}"):
+            found[name] = target
+        if service.metadata.namespace == namespace:
+            found[short] = target
+    return found
 
 
 def secrets_of(configuration: Configuration) -> Mapping[str, Mapping[str, bytes]]:

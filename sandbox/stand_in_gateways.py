@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from sandbox.istio.kinds import WORKLOAD_KINDS
+from sandbox.istio.kubernetes import PodStatus
 
 if TYPE_CHECKING:
     from sandbox.istio.load import Configuration
@@ -15,45 +19,137 @@ WELL_KNOWN_PORTS = ((15021, 15021, "status-port"), (80, 8080, "http2"), (443, 84
 FIRST_ADDRESS = 20
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StandIn:
+    """One pod to be, for the Gateways named in ``gateways``."""
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    service_account: str
+    service: Any
+    """The Service that selects it; None where that is to be made too."""
+    gateways: tuple[str, ...]
+
+
+def gateway_workloads(configuration: Configuration) -> list[str]:
+    """``namespace/pod`` of every pod that a Gateway selects, replicas each."""
+    selectors = [gateway.spec.selector for gateway in configuration.resources("Gateway") if gateway.spec.selector]
+    return [
+        f"{pod.metadata.namespace}/{pod.metadata.name}"
+        for pod in configuration.resources("Pod")
+        if any(selector.items() <= pod.metadata.labels.items() for selector in selectors)
+    ]
+
+
 def stand_ins(configuration: Configuration) -> tuple[str, list[str]]:
     """YAML for every gateway without a pod, and a sentence for each; empty where all are described."""
     texts: list[str] = []
     told: list[str] = []
-    for number, (selector, gateway) in enumerate(_selectors_without_pods(configuration)):
-        service = _service_of(configuration, selector)
-        name = service.metadata.name if service is not None else _name(selector)
-        namespace = service.metadata.namespace if service is not None else _namespace(configuration, name)
-        labels = {**(service.spec.selector if service is not None else {}), **selector}
-        address = f"10.244.0.{FIRST_ADDRESS + number}"
-        ports = _ports(service)
-        texts.append(_pod(name, namespace, labels, address))
-        if service is None:
-            texts.append(_service(name, namespace, labels, ports))
-        texts.append(_endpoints(name, namespace, address, ports))
+    free = _free_addresses(configuration)
+    for one in _missing(configuration):
+        address = next(free)
+        ports = _ports(one.service)
+        texts.append(_pod(one, address))
+        if one.service is None:
+            texts.append(_service(one, f"10.96.255.{address.rpartition('.')[2]}", ports))
+        service = one.service.metadata.name if one.service is not None else one.name
+        texts.append(_endpoints(one, service, address, ports))
         shown = ", ".join(f"{port}→{target}" for port, target, _ in ports)
-        told.append(f"no pod runs gateway {gateway} ({namespace}/{name}): one of a default installation does ({shown})")
+        gateways = ", ".join(one.gateways)
+        told.append(
+            f"no pod runs gateway {gateways} ({one.namespace}/{one.name}): one of a default installation does ({shown})"
+        )
     return "---\n".join(texts), told
 
 
-def _selectors_without_pods(configuration: Configuration) -> Iterator[tuple[Mapping[str, str], str]]:
-    seen: set[tuple[tuple[str, str], ...]] = set()
+def _free_addresses(configuration: Configuration) -> Iterator[str]:
+    """Addresses of pods that no pod of the configuration has."""
+    taken = {pod.status.pod_ip for pod in configuration.resources("Pod") if isinstance(pod.status, PodStatus)}
+    return (f"10.244.0.{last}" for last in range(FIRST_ADDRESS, 255) if f"10.244.0.{last}" not in taken)
+
+
+def _missing(configuration: Configuration) -> list[_StandIn]:
+    """What nobody describes; Gateways whose selectors fit one installation share it."""
+    found: dict[tuple[str, str], _StandIn] = {}
+    # The most particular selectors first: a wider one is then seen to be served.
+    for selector, gateways in sorted(_selectors_without_pods(configuration), key=lambda pair: -len(pair[0])):
+        served = next((one for one in found.values() if selector.items() <= one.labels.items()), None)
+        one = served or _stand_in(configuration, selector)
+        if one is None:
+            continue
+        known = found.get((one.namespace, one.name))
+        if known is not None:
+            gateways = (*known.gateways, *gateways)
+        labels = {**(known.labels if known is not None else {}), **one.labels}
+        found[one.namespace, one.name] = replace(one, labels=labels, gateways=gateways)
+    return list(found.values())
+
+
+def _stand_in(configuration: Configuration, selector: Mapping[str, str]) -> _StandIn | None:
+    """Described by a Deployment, by a Service, or by nothing; None where endpoints say that it runs elsewhere."""
+    template = _template_of(configuration, selector)
+    labels = dict(template.spec.pod_template.metadata.labels) if template is not None else dict(selector)
+    service = _service_of(configuration, labels)
+    if service is not None and _has_endpoints(configuration, service):
+        return None
+    if service is not None:
+        labels = {**service.spec.selector, **labels}
+    described = template or service
+    name = described.metadata.name if described is not None else _name(selector)
+    account = f"{name}-service-account"
+    if template is not None and template.spec.pod_template.spec is not None:
+        account = template.spec.pod_template.spec.service_account_name or "default"
+    return _StandIn(
+        name=name,
+        namespace=described.metadata.namespace if described is not None else _namespace(configuration, name),
+        labels=labels,
+        service_account=account,
+        service=service,
+        gateways=(),
+    )
+
+
+def _selectors_without_pods(configuration: Configuration) -> list[tuple[Mapping[str, str], tuple[str, ...]]]:
+    """Each selector that no pod has, with the Gateways that have it."""
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
     pods = [pod.metadata.labels for pod in configuration.resources("Pod")]
     for gateway in configuration.resources("Gateway"):
         selector = gateway.spec.selector
-        key = tuple(sorted(selector.items()))
-        if not key or key in seen:
-            continue
-        seen.add(key)
-        if not any(selector.items() <= labels.items() for labels in pods):
-            yield selector, f"{gateway.metadata.namespace}/{gateway.metadata.name}"
+        if selector and not any(selector.items() <= labels.items() for labels in pods):
+            key = tuple(sorted(selector.items()))
+            found.setdefault(key, []).append(f"{gateway.metadata.namespace}/{gateway.metadata.name}")
+    return [(dict(key), tuple(names)) for key, names in found.items()]
 
 
-def _service_of(configuration: Configuration, selector: Mapping[str, str]) -> Any:
-    """A Service that selects such pods: it says which ports there are."""
+def _template_of(configuration: Configuration, selector: Mapping[str, str]) -> Any:
+    """A Deployment (StatefulSet ...) whose pods are such."""
+    for kind in WORKLOAD_KINDS:
+        for resource in configuration.resources(kind):
+            template = resource.spec.pod_template
+            if template is not None and selector.items() <= template.metadata.labels.items():
+                return resource
+    return None
+
+
+def _service_of(configuration: Configuration, labels: Mapping[str, str]) -> Any:
+    """A Service that selects such pods, or asks for more labels: it says which ports there are."""
     for service in configuration.resources("Service"):
-        if selector.items() <= service.spec.selector.items():
+        selector = service.spec.selector
+        if selector and (selector.items() <= labels.items() or labels.items() <= selector.items()):
             return service
     return None
+
+
+def _has_endpoints(configuration: Configuration, service: Any) -> bool:
+    name, namespace = service.metadata.name, service.metadata.namespace
+    slices = [
+        each
+        for each in configuration.resources("EndpointSlice")
+        if each.metadata.labels.get("kubernetes.io/service-name") == name and each.spec.endpoints
+    ]
+    same = [each for each in configuration.resources("Endpoints") if each.metadata.name == name and each.spec.subsets]
+    return any(each.metadata.namespace == namespace for each in (*slices, *same))
 
 
 def _name(selector: Mapping[str, str]) -> str:
@@ -92,36 +188,36 @@ def _labels(labels: Mapping[str, str]) -> str:
     return "{" + ", ".join(f'"{key}": "{value}"' for key, value in labels.items()) + "}"
 
 
-def _pod(name: str, namespace: str, labels: Mapping[str, str], address: str) -> str:
+def _pod(one: _StandIn, address: str) -> str:
     return f"""\
 apiVersion: v1
 kind: Pod
-metadata: {{name: {name}, namespace: {namespace}, labels: {_labels(labels)}}}
-spec: {{serviceAccountName: {name}-service-account, containers: [{{name: istio-proxy, image: auto}}]}}
+metadata: {{name: {one.name}, namespace: {one.namespace}, labels: {_labels(one.labels)}}}
+spec: {{serviceAccountName: {one.service_account}, containers: [{{name: istio-proxy, image: auto}}]}}
 status: {{podIP: {address}}}
 """
 
 
-def _service(name: str, namespace: str, labels: Mapping[str, str], ports: list[tuple[int, int, str]]) -> str:
+def _service(one: _StandIn, address: str, ports: list[tuple[int, int, str]]) -> str:
     listed = ", ".join(f'{{name: "{label}", port: {port}, targetPort: {target}}}' for port, target, label in ports)
     return f"""\
 apiVersion: v1
 kind: Service
-metadata: {{name: {name}, namespace: {namespace}, labels: {_labels(labels)}}}
-spec: {{clusterIP: 10.96.255.{len(name) % 200 + 1}, selector: {_labels(labels)}, ports: [{listed}]}}
+metadata: {{name: {one.name}, namespace: {one.namespace}, labels: {_labels(one.labels)}}}
+spec: {{clusterIP: {address}, selector: {_labels(one.labels)}, ports: [{listed}]}}
 """
 
 
-def _endpoints(name: str, namespace: str, address: str, ports: list[tuple[int, int, str]]) -> str:
+def _endpoints(one: _StandIn, service: str, address: str, ports: list[tuple[int, int, str]]) -> str:
     listed = ", ".join(f'{{name: "{label}", port: {target}}}' for _, target, label in ports)
     return f"""\
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
-metadata: {{name: {name}-stand-in, namespace: {namespace}, labels: {{kubernetes.io/service-name: {name}}}}}
+metadata: {{name: {one.name}-stand-in, namespace: {one.namespace}, labels: {{kubernetes.io/service-name: {service}}}}}
 addressType: IPv4
 ports: [{listed}]
 endpoints:
 - addresses: ["{address}"]
   conditions: {{ready: true}}
-  targetRef: {{kind: Pod, name: {name}, namespace: {namespace}}}
+  targetRef: {{kind: Pod, name: {one.name}, namespace: {one.namespace}}}
 """

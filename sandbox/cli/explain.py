@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sandbox.cli.options import settings_for, workload_options
+from sandbox.cli.options import settings_for, wants_gateways, workload_options
 
 if TYPE_CHECKING:
     from sandbox.cli.loading import Compiled
@@ -74,7 +74,8 @@ def explain(
         call = parse_call(target, method=method, headers=headers, address=address)
     except CallRefused as error:
         raise click.BadParameter(str(error)) from None
-    walk = _walk(compile_for(settings_for(**options)), call)
+    with_gateways = wants_gateways(options["node_type"])
+    walk = _walk(compile_for(settings_for(with_gateways=with_gateways, **options)), call)
     if output == "json":
         click.echo(json.dumps(walk.as_dict(), indent=1, ensure_ascii=False))
     else:

@@ -53,7 +53,9 @@ def workload_options(function: F) -> F:
             type=click.Choice(list(NODE_TYPES)),
             default="sidecar",
             show_default=True,
-            help="A pod's sidecar, or a gateway (router is Envoy's word for it).",
+            help="A pod's sidecar, a gateway (router is Envoy's word for it), or all: a sidecar, and beside it the "
+            "gateways that the files name; where nobody describes their pods, those of a default installation stand "
+            "in. run and explain take all where nothing is said.",
         ),
     ):
         function = option(function)
@@ -107,9 +109,17 @@ def chosen_files(files: Sequence[str], mesh: str | None) -> tuple[str, ...]:
     return found
 
 
+def wants_gateways(node_type: str) -> bool:
+    """For commands that are about real calls: ``--node all``, or nothing said."""
+    source = click.get_current_context().get_parameter_source("node_type")
+    return node_type == "all" or source is click.core.ParameterSource.DEFAULT
+
+
 def settings_for(**options: Any) -> Settings:
     """Settings from the options of ``mesh_options`` and, where present, ``workload_options``."""
-    node_type = NODE_TYPES[options.pop("node_type", "sidecar")]
+    said = options.pop("node_type", "sidecar")
+    node_type = NODE_TYPES[said]
+    options.setdefault("with_gateways", said == "all")
     files = chosen_files(options.pop("files"), options.get("mesh"))
     workload, namespace = options.get("workload"), options["namespace"]
     if workload and "/" not in workload:

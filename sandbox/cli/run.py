@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sandbox.cli.options import address, dns_address, parsed, settings_for, workload_options
+from sandbox.cli.options import address, dns_address, parsed, settings_for, wants_gateways, workload_options
 from sandbox.settings import parse_resolve, parse_static_map
 
 if TYPE_CHECKING:
     from sandbox.app import Sandbox
 
+STAND_IN = "SBX0701"
 EPILOG = """\b
 Examples:
   egress run -f my-mesh/ --workload shop/frontend
@@ -85,9 +86,8 @@ def run(**options: Any) -> int:
     if options.pop("no_proxy"):
         options["proxy"] = None
     options["control"] = _control_path(options.pop("no_control") or options["istio_ports"], options["control"])
-    source = click.get_current_context().get_parameter_source("node_type")
     options["with_gateways"] = options["node_type"] == "all" or (
-        source is click.core.ParameterSource.DEFAULT and not options["istio_ports"]
+        wants_gateways(options["node_type"]) and not options["istio_ports"]
     )
     settings = settings_for(**options)
     # Imported here: the proxy is most of the program, and --help needs none of it.
@@ -132,6 +132,9 @@ def _say_ready(sandbox: Sandbox) -> None:
                 f"egress: {warnings} warning{'s' * (warnings != 1)} about the configuration: see egress check", err=True
             )
         configuration = sandbox.loaded.configuration
+        for problem in configuration.problems:
+            if problem.code == STAND_IN:
+                click.echo(f"egress: {problem.message}", err=True)
         if not configuration.mesh_given and not configuration.resources("Telemetry"):
             click.echo("egress: no mesh configuration is given: the access log is on, as it is not in Istio", err=True)
     targets = {f"map {one.listen}": f"for {one.target}:" for one in sandbox.settings.maps}

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from sandbox.frozen_dataclass import dataclass
 from sandbox.lab import httpbin, sites, tcp_servers
+from sandbox.lab.forward_proxy import LONGEST_HEAD, ForwardProxy
 from sandbox.lab.hosts import HOSTS, LabHost
 from sandbox.pki import Authority
 from sandbox.settings import HostPort, ResolveOverride
@@ -78,8 +79,14 @@ class Internet:
         return tuple(
             ResolveOverride(name, service.port, service.address.host, service.address.port)
             for service in self.services
-            for name in service.host.names
+            for name in (*service.host.names, *service.host.addresses)
         )
+
+    def _where(self, name: str, port: int) -> HostPort | None:
+        for service in self.services:
+            if service.port == port and name in (*service.host.names, *service.host.addresses):
+                return service.address
+        return None
 
     async def _start_host(self, host: LabHost, address: str) -> None:
         if host.http or host.https:
@@ -90,7 +97,11 @@ class Internet:
             await self._start_sites(runner, host, address)
         for port in host.tcp:
             bound = _bind(address, port)
-            server = await asyncio.get_running_loop().create_server(_protocol_factory(host), sock=bound)
+            if host.kind == "proxy":
+                proxy = ForwardProxy(self._where)
+                server = await asyncio.start_server(proxy.serve, sock=bound, limit=LONGEST_HEAD)
+            else:
+                server = await asyncio.get_running_loop().create_server(_protocol_factory(host), sock=bound)
             self._servers.append(server)
             self._note(host, "tcp", port, bound)
 
@@ -123,6 +134,9 @@ def _tls(authority: Authority, host: LabHost) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["http/1.1"])
+    if host.asks_for_certificate:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority.certificate_file)
     return context
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-SERVERS = {"www.aliyun.com": "Tengine", "www.google.com": "gws", "google.com": "gws"}
-REDIRECTS_TO_HTTPS = {"www.aliyun.com", "edition.cnn.com"}
+SERVERS = {"www.aliyun.com": "Tengine", "aliyun.com": "Tengine", "www.google.com": "gws", "google.com": "gws"}
+REDIRECTS_TO_HTTPS = {"www.aliyun.com", "aliyun.com", "edition.cnn.com"}
 TITLES = {
     "www.aliyun.com": "阿里云-计算，为了无法计算的价值",
     "www.google.com": "Google",

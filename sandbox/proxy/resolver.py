@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from sandbox.proxy.host_source import is_address
 from sandbox.proxy.system_names import SystemNames, read_system_names
 
 if TYPE_CHECKING:
@@ -64,27 +65,43 @@ class Resolver:
             for each in overrides
             if each.address_port is not None and each.port is not None
         }
+        self._connect_targets |= {
+            (each.host, each.port): (each.address, each.address_port or each.port)
+            for each in overrides
+            if each.port is not None and is_address(each.host)
+        }
+        self._aliases: Mapping[str, str] = {}
+        self._redirects: dict[tuple[str, int], tuple[str, int]] = {}
 
     def override(self, name: str, port: int) -> tuple[str, int] | None:
         """``--resolve`` for this name and port: the address to connect to."""
-        name = name.lower().rstrip(".")
+        name = self._canonical(name)
         found = self._overrides.get((name, port)) or self._overrides.get((name, None))
         return None if found is None else (found.address, found.address_port or port)
 
     def connect_target(self, ip: str, port: int) -> tuple[str, int]:
         """Where a connection to an overridden address really goes (an override may change the port)."""
-        target = self._connect_targets.get((ip, port))
+        target = self._redirects.get((ip, port)) or self._connect_targets.get((ip, port))
         return (ip, port) if target is None or target[1] is None else (target[0], target[1])
 
     def redirect(self, targets: Mapping[tuple[str, int], HostPort]) -> None:
-        """From now on connections to these addresses go elsewhere on this machine."""
-        self._connect_targets |= {address: (to.host, to.port) for address, to in targets.items()}
+        """From now on connections to these addresses, and no others, go elsewhere on this machine."""
+        self._redirects = {address: (to.host, to.port) for address, to in targets.items()}
+
+    def know_aliases(self, aliases: Mapping[str, str]) -> None:
+        """From now on these names (lower case) stand for those, as by CNAME records of the cluster's DNS server."""
+        self._aliases = aliases
+
+    def _canonical(self, name: str) -> str:
+        name = name.lower().rstrip(".")
+        return self._aliases.get(name, name)
 
     async def resolve(self, name: str, family: str = "V4_PREFERRED", port: int = 0) -> Answer | NoAnswer:
         """The addresses of ``name``; ``family`` is Envoy's ``dns_lookup_family``."""
         override = self.override(name, port)
         if override is not None:
             return Answer((override[0],))
+        name = self._canonical(name)
         groups = FAMILIES.get(family, FAMILIES["AUTO"])
         failure: NoAnswer | None = None
         empty: Answer | None = None

@@ -56,6 +56,8 @@ class SecretStore:
         self._kubernetes = kubernetes or {}
         self._namespace = namespace
         self._identity = identity or WorkloadIdentity()
+        self.further_roots: str | None = None
+        """A file of authorities that count as the system's too: the embedded internet's."""
 
     def get(self, name: str) -> SecretData | None:
         """The secret; ``None`` where a file or Secret is missing (Envoy would wait for it)."""

@@ -209,6 +209,8 @@ def _load_roots(context: ssl.SSLContext, common: CommonTlsContext, secrets: Secr
         return True
     if name == SYSTEM_ROOTS:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        if secrets.further_roots is not None:
+            context.load_verify_locations(cafile=secrets.further_roots)
     elif name is not None:
         secret = secrets.get(name)
         if secret is None or not secret.root_certificates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,16 @@ from pathlib import Path
 import pytest
 
 from sandbox.app import Sandbox
+from sandbox.cli.certs import client_secret
 from sandbox.cli.demo_client import request
-from sandbox.lab.internet import Internet
+from sandbox.pki import Authority
 from sandbox.settings import HostPort, ResolveOverride, Settings, parse_static_map
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ROW = re.compile(r"^\| `(?P<call>[^`]+)` \|(?: `(?P<workload>[^`/]+/[^`]+)` \|)? (?P<answer>[^|]+) \|", re.MULTILINE)
 OF_CAPTURE = ("CAPTURE", "NAME", "EXEC")
 """Calls that ``tests/capture/test_examples.py`` makes."""
+SECRET = re.compile(r"egress certs --secret (\S+)")
 BROKEN = ResolveOverride("broken.example.com", None, "127.0.0.1", None)
 
 
@@ -44,8 +47,22 @@ def rows() -> Iterator[Row]:
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("certs")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    directory = tmp_path_factory.mktemp("certs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EGRESS_CERTS", str(directory))
+        yield directory
+
+
+def files_of(example: str, certificates: Path) -> tuple[str, ...]:
+    """The example's folder, and the Secret that its README makes."""
+    readme = (EXAMPLES / example / "README.md").read_text(encoding="utf-8")
+    secret = SECRET.search(readme)
+    if secret is None:
+        return (str(EXAMPLES / example),)
+    file = certificates / f"{example}.yaml"
+    file.write_text(client_secret(Authority(certificates), secret[1]))
+    return (str(EXAMPLES / example), str(file))
 
 
 @pytest.mark.parametrize("row", [row for row in rows() if row.call.split()[0] not in OF_CAPTURE], ids=str)
@@ -55,23 +72,25 @@ def test_the_call_comes_to_what_the_table_says(row: Row, certificates: Path) -> 
 
 async def answer_of(row: Row, certificates: Path) -> str:
     """Makes the call with the example's configuration; the answer in the table's words."""
-    async with Internet(certificates) as internet:
-        kind, target, *words = row.call.split()
-        settings = Settings(
-            files=(str(EXAMPLES / row.example),),
-            workload=row.workload,
-            proxy=HostPort("127.0.0.1", 0),
-            maps=(parse_static_map(f"127.0.0.1:0={target}"),) if kind == "TCP" else (),
-            resolve=(*internet.overrides, BROKEN),
-            access_log="/dev/null",
-        )
-        async with Sandbox(settings) as sandbox:
-            if kind == "TCP":
-                door = next(address for name, address in sandbox.addresses.items() if name.startswith("map"))
-                return await conversation(door, words, row.answer.strip("`"))
-            reply = await asyncio.to_thread(
-                request, target, sandbox.addresses["proxy"], internet.authority.certificate_file
-            )
+    kind, target, *words = row.call.split()
+    settings = Settings(
+        files=files_of(row.example, certificates),
+        workload=row.workload,
+        proxy=HostPort("127.0.0.1", 0),
+        maps=(parse_static_map(f"127.0.0.1:0={target}"),) if kind != "GET" else (),
+        resolve=(BROKEN,),
+        lab=True,
+        with_gateways=True,
+        access_log="/dev/null",
+    )
+    authority = certificates / "ca.crt"
+    async with Sandbox(settings) as sandbox:
+        if kind != "GET":
+            door = next(address for name, address in sandbox.addresses.items() if name.startswith("map"))
+            if kind == "TLS":
+                return await title(door, words[0], authority)
+            return await conversation(door, words, row.answer.strip("`"))
+        reply = await asyncio.to_thread(request, target, sandbox.addresses["proxy"], authority)
     if reply.status <= 0:
         return "closed"
     waited = re.search(r"after ([\d.]+) s", row.answer)
@@ -80,12 +99,23 @@ async def answer_of(row: Row, certificates: Path) -> str:
     return str(reply.status)
 
 
+async def title(door: HostPort, server_name: str, authority: Path) -> str:
+    """The title of the page that ``server_name`` shows by TLS through a mapped port."""
+    context = ssl.create_default_context(cafile=authority)
+    reader, writer = await asyncio.open_connection(door.host, door.port, ssl=context, server_hostname=server_name)
+    writer.write(f"GET / HTTP/1.1\r\nHost: {server_name}\r\nConnection: close\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        page = (await reader.read()).decode()
+    writer.close()
+    return page.partition("<title>")[2].partition("</title>")[0]
+
+
 async def conversation(door: HostPort, words: list[str], expected: str) -> str:
     """Sends a line (or listens) and gives ``expected`` where that was among the bytes that came."""
     reader, writer = await asyncio.open_connection(door.host, door.port)
     try:
         if words:
-            writer.write(" ".join(words).encode() + b"\r\n")
+            writer.write(" ".join(words).encode() + (b"\r\n\r\n" if words[-1] == "HTTP/1.1" else b"\r\n"))
         async with asyncio.timeout(5):
             received = await reader.read(1000)
     finally:
