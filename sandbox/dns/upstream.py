@@ -27,9 +27,21 @@ class _Exchange(asyncio.DatagramProtocol):
     def __init__(self, query: bytes, reply: asyncio.Future[bytes]) -> None:
         self._query = query
         self._reply = reply
+        self._transport: asyncio.DatagramTransport | None = None
+        self._is_over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast(asyncio.DatagramTransport, transport).sendto(self._query)
+        self._transport = cast(asyncio.DatagramTransport, transport)
+        if self._is_over:
+            transport.close()
+        else:
+            self._transport.sendto(self._query)
+
+    def close(self) -> None:
+        """Given up or answered; the loop does not close what it was making when it was cancelled."""
+        self._is_over = True
+        if self._transport is not None:
+            self._transport.close()
 
     def datagram_received(self, data: bytes, _source: object) -> None:
         if data[:2] == self._query[:2] and not self._reply.done():
@@ -72,27 +84,26 @@ class UpstreamResolvers:
 
 async def _ask_udp(server: UpstreamServer, query: bytes) -> bytes:
     reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-    transport = await _open_udp(server, _Exchange(query, reply))
+    exchange = _Exchange(query, reply)
     try:
+        await _open_udp(server, exchange)
         return await reply
     finally:
-        transport.close()
+        exchange.close()
 
 
-async def _open_udp(server: UpstreamServer, exchange: _Exchange) -> asyncio.DatagramTransport:
+async def _open_udp(server: UpstreamServer, exchange: _Exchange) -> None:
     loop, remote = asyncio.get_running_loop(), (server.host, server.port)
     everywhere = "::" if ":" in server.host else "0.0.0.0"
     for port in random.sample(OWN_PORTS, PORTS_TRIED):
         try:
-            made = await loop.create_datagram_endpoint(
-                lambda: exchange, local_addr=(everywhere, port), remote_addr=remote
-            )
+            await loop.create_datagram_endpoint(lambda: exchange, local_addr=(everywhere, port), remote_addr=remote)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 continue
             raise
-        return made[0]
-    return (await loop.create_datagram_endpoint(lambda: exchange, remote_addr=remote))[0]
+        return
+    await loop.create_datagram_endpoint(lambda: exchange, remote_addr=remote)
 
 
 async def _ask_tcp(server: UpstreamServer, query: bytes) -> bytes:

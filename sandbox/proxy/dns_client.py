@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import cast
 
 import dns.exception
 import dns.flags
@@ -31,6 +32,8 @@ class _Question(asyncio.DatagramProtocol):
 
     def __init__(self, query: dns.message.Message) -> None:
         self._query = query
+        self._transport: asyncio.DatagramTransport | None = None
+        self._is_over = False
         self.answer: asyncio.Future[dns.message.Message | None] = asyncio.get_running_loop().create_future()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
@@ -40,6 +43,23 @@ class _Question(asyncio.DatagramProtocol):
             if self._query.is_response(response) and not self.answer.done():
                 self.answer.set_result(response)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps the transport; a question that was given up while its socket was being made needs none any more."""
+        self._transport = cast(asyncio.DatagramTransport, transport)  # uvloop's are no subclass
+        if self._is_over:
+            transport.close()
+
+    def send(self) -> None:
+        """Asks."""
+        if self._transport is not None:
+            self._transport.sendto(self._query.to_wire())
+
+    def close(self) -> None:
+        """No answer is awaited any more; the loop does not close what it was making when it was cancelled."""
+        self._is_over = True
+        if self._transport is not None:
+            self._transport.close()
+
     def error_received(self, exc: Exception) -> None:
         del exc
         if not self.answer.done():
@@ -48,12 +68,13 @@ class _Question(asyncio.DatagramProtocol):
 
 async def _over_udp(server: tuple[str, int], query: dns.message.Message) -> dns.message.Message | None:
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(lambda: _Question(query), remote_addr=server)
+    question = _Question(query)
     try:
-        transport.sendto(query.to_wire())
-        return await protocol.answer
+        await loop.create_datagram_endpoint(lambda: question, remote_addr=server)
+        question.send()
+        return await question.answer
     finally:
-        transport.close()
+        question.close()
 
 
 async def _over_tcp(server: tuple[str, int], query: dns.message.Message) -> dns.message.Message | None:
