@@ -74,4 +74,9 @@ def main() -> NoReturn:
         # The reader has gone (``| head``): not our mistake; and nothing may be flushed at exit any more.
         sys.stderr.close()
         sys.exit(exit_codes.FAILED)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        click.echo(f"egress: {error.filename}: {(error.strerror or type(error).__name__).lower()}", err=True)
+        sys.exit(exit_codes.FAILED)
     sys.exit(status if isinstance(status, int) else 0)

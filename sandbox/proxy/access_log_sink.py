@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from sandbox.errors import FileError
+
 log = logging.getLogger("sandbox.proxy")
 FLUSH_SECONDS: Final = 0.1
 FLUSH_BYTES: Final = 65_536
@@ -56,6 +58,10 @@ class LogFile:
                 log.error("access log %s cannot be written: %s", self.path, error.strerror)
             self._is_broken = True
 
+    def open(self) -> None:
+        """Opens the target before the first line; raises OSError where it cannot be."""
+        self._open()
+
     def reopen(self) -> None:
         """Writes what waits to the old file, then opens the name again (after logrotate)."""
         self.flush()
@@ -92,11 +98,19 @@ def _write(descriptor: int, data: memoryview) -> int:
 
 
 class AccessLogSink:
-    """All targets by path; what the configuration sends to standard output goes where the command line says."""
+    """All targets by path; what the configuration sends to standard output goes where the command line says.
+
+    Raises FileError where that cannot be opened.
+    """
 
     def __init__(self, standard_output: str | None = None) -> None:
         self._standard_output = standard_output or "-"
-        self._files: dict[str, LogFile] = {}
+        file = LogFile(self._standard_output)
+        self._files = {self._standard_output: file}
+        try:  # a file that was asked for is there from the start, or nothing is
+            file.open()
+        except OSError as error:
+            raise FileError(f"{self._standard_output}: {(error.strerror or str(error)).lower()}") from None
 
     def writer(self, path: str) -> Callable[[bytes], None]:
         """The function that takes lines for ``path``."""

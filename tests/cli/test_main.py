@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,15 @@ def test_a_file_that_is_not_there_is_named() -> None:
 
     assert ended.returncode == 1
     assert ended.stderr == "egress: no-such-file.yaml: no such file or directory\n"
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+
+    ended = egress("certs", "--dir", str(tmp_path / "taken" / "certs"))
+
+    assert ended.returncode == 1
+    assert ended.stderr == f"egress: {tmp_path}/taken/certs: not a directory\n"
 
 
 def test_version_imports_nothing_heavy() -> None:

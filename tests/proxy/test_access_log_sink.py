@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.errors import FileError
 from sandbox.proxy.access_log_sink import FLUSH_BYTES, AccessLogSink
 
 from .proxy_world import run
@@ -19,7 +20,7 @@ def test_lines_are_written_together_and_all_of_them_at_the_end(tmp_path: Path) -
         write = sink.writer("/dev/stdout")
         for number in range(10):
             write(b"%d\n" % number)
-        assert not file.exists()
+        assert file.read_bytes() == b""
         sink.close()
         assert file.read_bytes() == b"".join(b"%d\n" % number for number in range(10))
 
@@ -82,3 +83,8 @@ def test_two_logs_of_one_path_share_it(tmp_path: Path) -> None:
         assert file.read_bytes() == b"one\ntwo\n"
 
     run(test)
+
+
+def test_a_file_that_cannot_be_opened_is_an_error_from_the_start(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"nowhere/access\.log: no such file or directory"):
+        AccessLogSink(str(tmp_path / "nowhere" / "access.log"))
