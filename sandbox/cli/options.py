@@ -93,8 +93,21 @@ def address(text: str) -> HostPort:
 
 
 def dns_address(text: str) -> HostPort:
-    """``ADDR[:PORT]``, port 53."""
-    return parse_host_port(text, 53)
+    """``ADDR[:PORT]``, port 53; names will not do where names are asked for."""
+    server = parse_host_port(text, 53)
+    if not _is_address(server.host):
+        raise SettingsError(f"{text!r} names no server by its address, as in 1.1.1.1 or [2606:4700::1111]:53")
+    return server
+
+
+def _is_address(text: str) -> bool:
+    import ipaddress
+
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def chosen_files(files: Sequence[str], mesh: str | None) -> tuple[str, ...]:
@@ -124,4 +137,6 @@ def settings_for(**options: Any) -> Settings:
     workload, namespace = options.get("workload"), options["namespace"]
     if workload and "/" not in workload:
         options["workload"] = f"{namespace}/{workload}"
+    elif workload and (workload.count("/") != 1 or not all(workload.split("/"))):
+        raise click.BadParameter(f"{workload!r} is not NAMESPACE/NAME", param_hint="--workload")
     return Settings(files=files, node_type=node_type, **options)

@@ -42,6 +42,9 @@ def test_every_subcommand_has_help_with_its_options(name: str) -> None:
         pytest.param(["run", "-f", ".", "--proxy", "nowhere"], "needs a port", id="an address without a port"),
         pytest.param(["run", "-f", ".", "--map", "8080"], "is not LISTEN=TARGET", id="half a mapping"),
         pytest.param(["run", "-f", ".", "--labels", "app"], "is not KEY=VALUE", id="half a label"),
+        pytest.param(["run", "-f", ".", "--dns-server", "dns.google"], "by its address", id="a DNS server's name"),
+        pytest.param(["run", "-f", ".", "--workload", "a/b/c"], "is not NAMESPACE/NAME", id="no workload"),
+        pytest.param(["config", "routes", "-f", ".", "--workload", "a/"], "is not NAMESPACE/NAME", id="no name"),
         pytest.param(["run", "-f", ".", "--node", "proxy"], "is not one of", id="no kind of node"),
     ],
 )
