@@ -282,7 +282,7 @@ class Http1ServerConnection(asyncio.Protocol):
         self, stream: HttpStream, status: int, headers: list[Header], *, is_end: bool, names: bytes | None
     ) -> None:
         """See DownstreamCodec."""
-        is_http11 = stream.head_is_http11
+        is_http11 = stream.info.protocol != "HTTP/1.0"
         line = STATUS_LINES.get(status) if is_http11 else status_line(status, b"HTTP/1.0")
         if line is None:
             line = status_line(status)

@@ -10,6 +10,14 @@ from sandbox.wire.http_message import Header
 GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 """HTTP status to gRPC status (Envoy's ``httpToGrpcStatus``); every other is 2, UNKNOWN."""
 
+CODEC_BODIES = {
+    400: b"Bad Request",
+    426: b"Upgrade Required",
+    431: b"Request Header Fields Too Large",
+    501: b"Not Implemented",
+}
+"""What a codec's error is answered with."""
+
 _PLAIN_MESSAGE = frozenset(range(0x20, 0x7F)) - {0x25}
 
 

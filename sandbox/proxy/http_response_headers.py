@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _REMOVED = HOP_BY_HOP_RESPONSE | {b"x-envoy-decorator-operation"}
 _REMOVED_AT_UPGRADE = _REMOVED - {b"connection", b"upgrade"}
+_OF_BODY = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
 
 
 def upstream_response_headers(stream: HttpStream, head: ResponseHead, service_time: int | None) -> list[Header]:
@@ -42,3 +43,8 @@ def change_response_headers(stream: HttpStream, headers: list[Header]) -> None:
         target.response_mutations.apply(headers, stream.info)
     if route is not None and route.response_mutations is not None:
         route.response_mutations.apply(headers, stream.info)
+
+
+def forget_body(head: ResponseHead) -> None:
+    """Of a refused upgrade: the client waits for a 101, whatever body there is would mislead it."""
+    head.headers = [header for header in head.headers if header[0] not in _OF_BODY]

@@ -7,12 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.match.facts import RequestFacts
-from sandbox.proxy.http_local_reply import is_grpc_content, local_reply
+from sandbox.proxy.http_local_reply import CODEC_BODIES, is_grpc_content, local_reply
 from sandbox.proxy.http_response_headers import change_response_headers
+from sandbox.proxy.http_route_answers import answer_here, answers_preflight, own_url, redirects_to_tls
+from sandbox.proxy.http_route_changes import decorate
 from sandbox.proxy.http_router_filter import RouterFilter
+from sandbox.proxy.http_stream_setup import normalize_path, read_connection_options
 from sandbox.proxy.http_timeouts import StreamTimers
-from sandbox.wire.headers import HOP_BY_HOP_RESPONSE, header_value, set_header, tokens
-from sandbox.wire.http_path import PathRedirect, PathRejected
+from sandbox.wire.headers import HOP_BY_HOP_RESPONSE
 
 if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
@@ -94,72 +96,32 @@ class HttpStream:
         if not head.is_http11:
             info.protocol = "HTTP/1.0"
         if head.marked or not head.is_http11 or path is None:
-            self._connection_options(head)
+            read_connection_options(self, head)
         if is_end and not self.is_upgrade:
             self.is_request_complete = True
             self.request_complete_at = info.last_downstream_rx = time.monotonic()
         if manager.has_stream_timers:
-            self._start_timers()
+            self.timers = StreamTimers.of_manager(self)
         if head.host is None and not head.is_http11 and manager.default_host:
             head.host = info.authority = manager.default_host
         if head.host is None:
             self.local_reply(400, b"", "missing_host_header")
             return
         if path is not None:
-            if path[:1] != b"/":
-                self.local_reply(404, b"", "absolute_path_rejected")
-                return
-            try:
-                info.path = path = manager.paths.normalize(path)
-            except PathRejected:
-                self.local_reply(400, b"", "path_normalization_failed")
-                return
-            except PathRedirect as redirect:
-                info.path = redirect.path
-                self.local_reply(307, b"", "path_normalization_failed", first=((b"location", redirect.path),))
+            path = normalize_path(self, path)
+            if path is None:
                 return
         self.headers = manager.request_headers.prepare(head, self.codec.connection, info, is_upgrade=self.is_upgrade)
         info.request_headers = self.headers
         info.scheme = head.scheme
         self._find_route(head, path)
 
-    def _connection_options(self, head: RequestHead) -> None:
-        marked = head.marked
-        connection = tokens(marked[b"connection"]) if b"connection" in marked else []
-        if b"upgrade" in connection and b"upgrade" in marked:
-            if marked[b"upgrade"].lower() == b"h2c":
-                gone = (b"upgrade", b"http2-settings")
-                head.headers = [header for header in head.headers if header[0] not in gone]
-            else:
-                self.is_upgrade = True
-        if head.method == b"CONNECT":
-            self.is_upgrade = True
-        self.saw_close = (
-            b"close" in connection
-            or b"close" in tokens(marked.get(b"proxy-connection", b""))
-            or not (head.is_http11 or b"keep-alive" in connection)
-        )
-        if not self.manager.proxy_100_continue and marked.get(b"expect", b"").lower() == b"100-continue":
-            head.headers = [header for header in head.headers if header[0] != b"expect"]
-            self.codec.write_informational(100, [])
-
-    def _start_timers(self) -> None:
-        manager = self.manager
-        self.timers = timers = StreamTimers(self)
-        timers.start_idle(manager.stream_idle_timeout)
-        if manager.request_timeout > 0 and not self.is_request_complete:
-            timers.start_request(manager.request_timeout)
-        timers.start_duration(manager.max_stream_duration)
-
     def _find_route(self, head: RequestHead, path: bytes | None) -> None:
         info, manager = self.info, self.manager
         assert head.host is not None
         info.route_configuration = manager.route_configuration
         virtual_host = manager.virtual_hosts.find(head.host)
-        if virtual_host is not None and virtual_host.require_tls == "ALL" and not self._is_forwarded_tls():
-            info.virtual_host = virtual_host
-            location = b"https://%b%b" % (head.host, path or b"")
-            self.local_reply(301, b"", "direct_response", first=((b"location", location),))
+        if virtual_host is not None and redirects_to_tls(self, virtual_host, path):
             return
         facts = RequestFacts(head.method, path, head.host, head.scheme or b"http", self.headers)
         # Envoy finds no route for a request whose x-forwarded-proto is empty
@@ -170,7 +132,7 @@ class HttpStream:
             self.is_grpc = is_grpc_content(content_type)
         if route is not None:
             self._use_route(route)
-            self._decorate(route)
+            decorate(self, route)
         if self.is_upgrade and head.method != b"CONNECT":
             wanted = head.marked.get(b"upgrade", b"").lower()
             if wanted not in manager.upgrades:
@@ -194,10 +156,6 @@ class HttpStream:
                 self._delay(delay)
                 return
         self._after_delay()
-
-    def _is_forwarded_tls(self) -> bool:
-        """Whether the client came by https, as ``x-forwarded-proto`` says."""
-        return header_value(self.headers, b"x-forwarded-proto") == b"https"
 
     def _use_route(self, route: RouteRuntime) -> None:
         info = self.info
@@ -225,13 +183,6 @@ class HttpStream:
             self.route = self.info.route = self.info.virtual_host = None
         return second
 
-    def _decorate(self, route: RouteRuntime) -> None:
-        if route.decorator is not None and self.manager.traces:
-            if b"x-envoy-decorator-operation" in self.head.marked:
-                set_header(self.headers, b"x-envoy-decorator-operation", route.decorator)
-            else:
-                self.headers.append((b"x-envoy-decorator-operation", route.decorator))
-
     # --- the filters in front of the router ---
 
     def _delay(self, delay: float) -> None:
@@ -253,7 +204,7 @@ class HttpStream:
                 route.fault.status, b"fault filter abort", "fault_filter_abort", grpc_status=route.fault.grpc_status
             )
             return
-        if route.cors is not None and self._cors(route):
+        if route.cors is not None and answers_preflight(self, route):
             return
         if route.is_forwarding:
             self.router = router = RouterFilter(self, route)
@@ -267,34 +218,7 @@ class HttpStream:
             if waiting is not None:
                 router.flush_request()
         else:
-            self._answer_here(route)
-
-    def _cors(self, route: RouteRuntime) -> bool:
-        assert route.cors is not None
-        if route.cors.share < 1 and self.manager.random.random() >= route.cors.share:
-            return False
-        answer = route.cors.preflight(self.head.method, self.headers)
-        if answer is None:
-            self.cors_origin = route.cors.allowed_origin(self.headers)
-            return False
-        self.info.response_code_details = "cors_response"
-        self.send_head(200, answer, is_end=True)
-        self.send_end()
-        return True
-
-    def _answer_here(self, route: RouteRuntime) -> None:
-        """Redirects, direct responses, and routes that do not forward."""
-        if route.redirect is not None:
-            scheme = self.head.scheme or b"http"
-            location = route.redirect.location(scheme, self.head.host or b"", self.info.path or b"/")
-            first = ((b"location", location),)
-            self.local_reply(route.redirect.status, b"", "direct_response", first=first, is_route_reply=True)
-            return
-        if route.direct is None:
-            self.local_reply(404, b"", "route_not_found")
-            return
-        status, body = route.direct
-        self.local_reply(status, body, "direct_response", is_route_reply=True)
+            answer_here(self, route)
 
     # --- request body ---
 
@@ -350,32 +274,15 @@ class HttpStream:
         info = self.info
         if refusal.details == "http1.codec_error" or "DPE" not in info.response_flags:
             info.response_flags.append("DPE")
-        body = {400: b"Bad Request", 426: b"Upgrade Required", 431: b"Request Header Fields Too Large",
-                501: b"Not Implemented"}.get(refusal.status, b"")  # fmt: skip
         info.response_code_details = refusal.details
         self.codec.is_draining = True
         if self.response_started:
             self._end(is_reset=True)
         else:
-            self.local_reply(refusal.status, body, refusal.details)
+            self.local_reply(refusal.status, CODEC_BODIES.get(refusal.status, b""), refusal.details)
 
-    # --- clocks ---
-
-    def on_idle_timeout(self) -> None:
-        """``stream_idle_timeout``: nothing happened for too long."""
-        self.info.response_flags.append("SI")
-        self._timed_out(504 if self.is_request_complete else 408, b"stream timeout", "stream_idle_timeout")
-
-    def on_request_timeout(self) -> None:
-        """``request_timeout``: the request is not complete."""
-        self._timed_out(408, b"request timeout", "request_overall_timeout")
-
-    def on_max_duration(self) -> None:
-        """``max_stream_duration``."""
-        status = 504 if self.is_request_complete else 408
-        self._timed_out(status, b"downstream duration timeout", "max_duration_timeout")
-
-    def _timed_out(self, status: int, body: bytes, details: str) -> None:
+    def timed_out(self, status: int, body: bytes, details: str) -> None:
+        """One of the stream's clocks has run out."""
         if self.is_ended:
             return
         if self.response_started:
@@ -403,7 +310,7 @@ class HttpStream:
             self.saw_close = True  # Envoy takes it for a broken message: whatever follows cannot be trusted
         fields = list(first)
         if is_route_reply and not first and (status == 201 or 300 <= status < 400):
-            fields.append((b"location", self._own_url()))
+            fields.append((b"location", own_url(self)))
         if self.route is not None:
             change_response_headers(self, fields)
         reply = local_reply(status, body, first=fields, is_grpc=self.is_grpc, grpc_status=grpc_status)
@@ -414,9 +321,6 @@ class HttpStream:
         if body and not self.is_head:
             self.send_data(body)
         self.send_end()
-
-    def _own_url(self) -> bytes:
-        return b"%b://%b%b" % (self.head.scheme or b"http", self.head.host or b"", self.info.path or b"/")
 
     def send_informational(self, head: ResponseHead) -> None:
         """A 1xx head of the upstream."""
@@ -446,17 +350,12 @@ class HttpStream:
         if not is_upgraded:
             if codec.is_draining:
                 headers.append((b"connection", b"close"))
-            elif codec.is_http1 and not self.head_is_http11:
+            elif codec.is_http1 and info.protocol == "HTTP/1.0":
                 headers.append((b"connection", b"keep-alive"))
         if self.timers is not None:
             self.timers.touch()
         info.first_downstream_tx = time.monotonic()
         codec.write_head(self, status, headers, is_end=is_end, names=names)
-
-    @property
-    def head_is_http11(self) -> bool:
-        """The version the client spoke (1.1 where its head was never understood)."""
-        return self.info.protocol != "HTTP/1.0"
 
     def send_data(self, data: bytes) -> None:
         """Payload of the response."""

@@ -23,6 +23,17 @@ class StreamTimers:
         self._duration: asyncio.TimerHandle | None = None
         self.idle_timeout = 0.0
 
+    @classmethod
+    def of_manager(cls, stream: HttpStream) -> StreamTimers:
+        """The clocks of the stream's connection manager, started."""
+        manager = stream.manager
+        timers = cls(stream)
+        timers.start_idle(manager.stream_idle_timeout)
+        if manager.request_timeout > 0 and not stream.is_request_complete:
+            timers.start_request(manager.request_timeout)
+        timers.start_duration(manager.max_stream_duration)
+        return timers
+
     def start_idle(self, timeout: float) -> None:
         """(Re)starts the idle clock with this limit."""
         if self._idle is not None:
@@ -68,12 +79,16 @@ class StreamTimers:
             self._idle = self._loop.call_later(left, self._on_idle)
             return
         self._idle = None
-        self._stream.on_idle_timeout()
+        stream = self._stream
+        stream.info.response_flags.append("SI")
+        stream.timed_out(504 if stream.is_request_complete else 408, b"stream timeout", "stream_idle_timeout")
 
     def _on_request(self) -> None:
         self._request = None
-        self._stream.on_request_timeout()
+        self._stream.timed_out(408, b"request timeout", "request_overall_timeout")
 
     def _on_duration(self) -> None:
         self._duration = None
-        self._stream.on_max_duration()
+        stream = self._stream
+        status = 504 if stream.is_request_complete else 408
+        stream.timed_out(status, b"downstream duration timeout", "max_duration_timeout")

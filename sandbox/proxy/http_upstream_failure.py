@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from sandbox.proxy.failure import FailureKind
 from sandbox.wire.http_retries import Reset
 
+if TYPE_CHECKING:
+    from sandbox.proxy.http_stream import HttpStream
+
+OVERLOADED = ((b"x-envoy-overloaded", b"true"),)
 RESETS = {
     FailureKind.REMOTE_CONNECTION_FAILURE: Reset.REMOTE_CONNECTION_FAILURE,
     FailureKind.LOCAL_CONNECTION_FAILURE: Reset.LOCAL_CONNECTION_FAILURE,
@@ -43,3 +48,40 @@ def flag_of(reset: Reset) -> str:
     if reset in (Reset.REMOTE_RESET, Reset.REMOTE_REFUSED_STREAM):
         return "UR"
     return "LR" if reset is Reset.LOCAL_RESET else "UF"
+
+
+def reply_failure(stream: HttpStream, reset: Reset, reason: str | None, *, has_informed: bool) -> None:
+    """Ends a stream whose last try failed: with a reply, or without one where the response has begun.
+
+    ``reason`` is the transport's, as it is logged; ``has_informed``: a 1xx head came before.
+    """
+    info = stream.info
+    info.response_flags.append(flag_of(reset))
+    detail = reset.in_details if reason is None else f"{reset.in_details}|{reason}"
+    if stream.response_started:
+        info.response_code_details = f"upstream_reset_after_response_started{{{detail}}}"
+        stream.reset()
+        return
+    shown = reason if stream.manager.transport_failure_in_body else None
+    stream.local_reply(
+        502 if reset is Reset.PROTOCOL_ERROR else 503,
+        failure_text(reset, was_retried=info.upstream_request_attempt_count > 1, transport_reason=shown),
+        f"upstream_reset_{'after' if has_informed else 'before'}_response_started{{{detail}}}",
+        first=OVERLOADED if reset is Reset.OVERFLOW else (),
+    )
+
+
+def reply_no_host(stream: HttpStream, details: str) -> None:
+    """Ends a stream whose cluster has no host for it."""
+    stream.info.response_flags.append("UH")
+    stream.local_reply(503, b"no healthy upstream", details)
+
+
+def reply_timeout(stream: HttpStream, details: str) -> None:
+    """Ends a stream whose upstream took too long."""
+    stream.info.response_flags.append("UT")
+    if stream.response_started:
+        stream.info.response_code_details = details
+        stream.reset()
+    else:
+        stream.local_reply(504, b"upstream request timeout", details)

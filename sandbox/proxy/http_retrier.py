@@ -1,0 +1,71 @@
+"""Retrier: whether another try follows a failed one, and when it starts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sandbox.wire.http_retries import Reset, RetryRules, RetryState, Verdict
+
+if TYPE_CHECKING:
+    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.http_router_filter import RouterFilter
+    from sandbox.wire.http_message import ResponseHead
+
+
+class Retrier(RetryState):
+    """A request's retry policy at work: it flags why no try follows, and keeps the clock of the one that does."""
+
+    __slots__ = ("_cluster", "_filter", "_is_over", "_timer")
+
+    def __init__(self, router_filter: RouterFilter, rules: RetryRules, cluster: ClusterRuntime) -> None:
+        super().__init__(rules)
+        self._filter = router_filter
+        self._cluster = cluster
+        self._is_over = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def give_up(self) -> None:
+        """No further tries: the request cannot be sent again."""
+        self._is_over = True
+
+    def retries_response(self, head: ResponseHead, *, is_grpc: bool) -> bool:
+        """Whether another try is on its way instead of this response."""
+        grpc = head.marked.get(b"grpc-status")
+        wants = self.wants_status(
+            head.status,
+            is_rate_limited=b"x-envoy-ratelimited" in head.marked,
+            grpc_status=int(grpc) if grpc is not None and grpc.isdigit() and is_grpc else None,
+        )
+        return wants and self._retry_or_flag()
+
+    def retries_reset(self, reset: Reset, *, request_started: bool) -> bool:
+        """Whether another try is on its way after one that ended without a response."""
+        return self.wants_reset(reset, request_started=request_started) and self._retry_or_flag()
+
+    def _retry_or_flag(self) -> bool:
+        if self._is_over:
+            return False
+        retries = self._cluster.resources.retries
+        verdict = self.decide(may_retry=not retries.is_full)
+        stream = self._filter.stream
+        if verdict is not Verdict.RETRY:
+            stream.info.response_flags.append(verdict.value)
+            return False
+        retries.active += 1
+        delay = self.next_delay(stream.manager.random.random)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._try_again)
+        self._filter.on_retry_scheduled()
+        return True
+
+    def _try_again(self) -> None:
+        self._timer = None
+        self._cluster.resources.retries.active -= 1
+        self._filter.try_again()
+
+    def stop(self) -> None:
+        """The request has ended; a try that waits does not come."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._cluster.resources.retries.active -= 1

@@ -1,0 +1,57 @@
+"""Answers that a virtual host or a route gives by itself: TLS, CORS preflights, redirects, direct responses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.wire.headers import header_value
+
+if TYPE_CHECKING:
+    from sandbox.plan.route import VirtualHost
+    from sandbox.proxy.http_router import RouteRuntime
+    from sandbox.proxy.http_stream import HttpStream
+
+
+def redirects_to_tls(stream: HttpStream, virtual_host: VirtualHost, path: bytes | None) -> bool:
+    """Whether the client must come by https (as ``x-forwarded-proto`` says) and has been told so."""
+    if virtual_host.require_tls != "ALL" or header_value(stream.headers, b"x-forwarded-proto") == b"https":
+        return False
+    stream.info.virtual_host = virtual_host
+    location = b"https://%b%b" % (stream.head.host or b"", path or b"")
+    stream.local_reply(301, b"", "direct_response", first=((b"location", location),))
+    return True
+
+
+def answers_preflight(stream: HttpStream, route: RouteRuntime) -> bool:
+    """Whether the stream has answered a CORS preflight; else the origin is kept for the response."""
+    assert route.cors is not None
+    if route.cors.share < 1 and stream.manager.random.random() >= route.cors.share:
+        return False
+    answer = route.cors.preflight(stream.head.method, stream.headers)
+    if answer is None:
+        stream.cors_origin = route.cors.allowed_origin(stream.headers)
+        return False
+    stream.info.response_code_details = "cors_response"
+    stream.send_head(200, answer, is_end=True)
+    stream.send_end()
+    return True
+
+
+def answer_here(stream: HttpStream, route: RouteRuntime) -> None:
+    """Redirects, direct responses, and routes that do not forward."""
+    if route.redirect is not None:
+        scheme = stream.head.scheme or b"http"
+        location = route.redirect.location(scheme, stream.head.host or b"", stream.info.path or b"/")
+        first = ((b"location", location),)
+        stream.local_reply(route.redirect.status, b"", "direct_response", first=first, is_route_reply=True)
+        return
+    if route.direct is None:
+        stream.local_reply(404, b"", "route_not_found")
+        return
+    status, body = route.direct
+    stream.local_reply(status, body, "direct_response", is_route_reply=True)
+
+
+def own_url(stream: HttpStream) -> bytes:
+    """The URL that was asked for: where a direct response with a ``location`` points."""
+    return b"%b://%b%b" % (stream.head.scheme or b"http", stream.head.host or b"", stream.info.path or b"/")

@@ -1,0 +1,55 @@
+"""What a route changes of a request before its first try (``RouteEntryImpl::finalizeRequestHeaders``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.wire.headers import set_header
+
+if TYPE_CHECKING:
+    from sandbox.proxy.http_router import RouteRuntime
+    from sandbox.proxy.http_stream import HttpStream
+
+
+def apply_route_changes(stream: HttpStream, route: RouteRuntime) -> None:
+    """Counts the attempt, and changes headers, host and path as the route and its target say."""
+    headers, info = stream.headers, stream.info
+    if route.attempt_count:
+        if b"x-envoy-attempt-count" in stream.head.marked:
+            set_header(headers, b"x-envoy-attempt-count", b"1")
+        else:
+            headers.append((b"x-envoy-attempt-count", b"1"))
+    target = stream.target
+    assert target is not None
+    if target.request_mutations is not None:
+        target.request_mutations.apply(headers, info)
+    for mutations in route.request_mutations:
+        mutations.apply(headers, info)
+    if route.host_rewrite is not None:
+        rewrite_host(stream, route.host_rewrite)
+    if target.host_rewrite is not None:
+        info.authority = target.host_rewrite  # Envoy keeps no original host for a weighted cluster's rewrite
+    path = info.path
+    if path is not None:
+        rewritten = route.rewritten_path(path)
+        if rewritten is not None:
+            info.original_path = path
+            if not stream.manager.suppresses_envoy_headers:
+                set_header(headers, b"x-envoy-original-path", path)
+            info.path = rewritten
+
+
+def rewrite_host(stream: HttpStream, host: bytes) -> None:
+    """A new authority; the upstream reads the one before in ``x-envoy-original-host``."""
+    if not stream.manager.suppresses_envoy_headers:
+        set_header(stream.headers, b"x-envoy-original-host", stream.info.authority or b"")
+    stream.info.authority = host
+
+
+def decorate(stream: HttpStream, route: RouteRuntime) -> None:
+    """Names the operation for the trace (``x-envoy-decorator-operation``)."""
+    if route.decorator is not None and stream.manager.traces:
+        if b"x-envoy-decorator-operation" in stream.head.marked:
+            set_header(stream.headers, b"x-envoy-decorator-operation", route.decorator)
+        else:
+            stream.headers.append((b"x-envoy-decorator-operation", route.decorator))

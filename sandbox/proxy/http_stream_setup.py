@@ -1,0 +1,52 @@
+"""What a stream reads of a request's head before its route: connection options, and a path in its normal form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.wire.headers import tokens
+from sandbox.wire.http_path import PathRedirect, PathRejected
+
+if TYPE_CHECKING:
+    from sandbox.proxy.http_stream import HttpStream
+    from sandbox.wire.http_message import RequestHead
+
+
+def read_connection_options(stream: HttpStream, head: RequestHead) -> None:
+    """``connection``, ``upgrade`` and ``expect``: whether it is an upgrade, and whether the client will go on."""
+    marked = head.marked
+    connection = tokens(marked[b"connection"]) if b"connection" in marked else []
+    if b"upgrade" in connection and b"upgrade" in marked:
+        if marked[b"upgrade"].lower() == b"h2c":
+            gone = (b"upgrade", b"http2-settings")
+            head.headers = [header for header in head.headers if header[0] not in gone]
+        else:
+            stream.is_upgrade = True
+    if head.method == b"CONNECT":
+        stream.is_upgrade = True
+    stream.saw_close = (
+        b"close" in connection
+        or b"close" in tokens(marked.get(b"proxy-connection", b""))
+        or not (head.is_http11 or b"keep-alive" in connection)
+    )
+    if not stream.manager.proxy_100_continue and marked.get(b"expect", b"").lower() == b"100-continue":
+        head.headers = [header for header in head.headers if header[0] != b"expect"]
+        stream.codec.write_informational(100, [])
+
+
+def normalize_path(stream: HttpStream, path: bytes) -> bytes | None:
+    """The path in its normal form; ``None`` where the stream has answered: it is refused, or redirected."""
+    if path[:1] != b"/":
+        stream.local_reply(404, b"", "absolute_path_rejected")
+        return None
+    info = stream.info
+    try:
+        info.path = path = stream.manager.paths.normalize(path)
+    except PathRejected:
+        stream.local_reply(400, b"", "path_normalization_failed")
+        return None
+    except PathRedirect as redirect:
+        info.path = redirect.path
+        stream.local_reply(307, b"", "path_normalization_failed", first=((b"location", redirect.path),))
+        return None
+    return path

@@ -1,0 +1,64 @@
+"""A request's head on its way to a connection of either protocol, and what the stream learns of the connection."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.proxy.http2_client_stream import Http2ClientStream
+from sandbox.proxy.http_upstream_head import render_request_head
+from sandbox.wire.http2_head import request_fields
+
+if TYPE_CHECKING:
+    from sandbox.access_log.stream_info import StreamInfo
+    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.http_router_filter import RouterFilter
+    from sandbox.proxy.http_upstream import Http1ClientConnection
+
+
+def note_connect_times(info: StreamInfo, connection: Http1ClientConnection | Http2ClientStream) -> None:
+    """When the connection was made, if it was made for this request."""
+    upstream = connection.upstream
+    if upstream is not None and connection.requests == 1:
+        info.upstream_connect_start = upstream.connect_start
+        info.upstream_connect_end = upstream.connect_end
+        info.upstream_handshake_end = upstream.handshake_end
+
+
+def note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2ClientStream) -> None:
+    """The connection that a try goes to; it starts now."""
+    upstream = connection.upstream
+    assert upstream is not None
+    info.upstream_host = upstream.host.address
+    info.upstream_host_name = upstream.host.hostname
+    info.upstream_local_address = upstream.local_address
+    info.upstream_protocol = "HTTP/2" if connection.is_http2 else "HTTP/1.1"
+    if upstream.tls is not None:
+        info.upstream_tls_version = upstream.tls.version
+        info.upstream_tls_cipher = upstream.tls.cipher
+    info.first_upstream_tx = time.monotonic()
+
+
+def report_status(cluster: ClusterRuntime, connection: Http1ClientConnection | Http2ClientStream, status: int) -> None:
+    """Tells the outlier detection of a response; a host that is ejected for it keeps no connections."""
+    cluster.report_response(connection.host, status)
+    if not connection.host.healthy:
+        connection.close_after_response()
+        connection.pool.close_idle()
+
+
+def send_head(
+    router_filter: RouterFilter, connection: Http1ClientConnection | Http2ClientStream, *, is_end: bool
+) -> int:
+    """Writes the head in the connection's protocol; the bytes of its fields as Envoy counts them."""
+    stream = router_filter.stream
+    if isinstance(connection, Http2ClientStream):
+        info = stream.info
+        scheme = stream.head.scheme or b"http"
+        fields = request_fields(stream.head, info.path, info.authority or b"", scheme, stream.headers)
+        return connection.send_request(router_filter, fields, is_end=is_end)
+    head, is_chunked = render_request_head(stream, is_end=is_end, keeps_case=stream.manager.keeps_case)
+    connection.send_head(
+        router_filter, head, is_chunked=is_chunked, is_head_method=stream.is_head, is_upgrade=stream.is_upgrade
+    )
+    return len(head) - head.index(b"\n") - 3
