@@ -234,6 +234,7 @@ class Sandbox:
         if self.gateways is None:
             self._identities = WorkloadIdentities(loaded.configuration.mesh.trust_domain or "cluster.local")
             self.gateways = GatewayNodes(self._surroundings, self._identities.of)
+            self.gateways.has_guests = lambda: self._captured is not None and not self._captured.is_empty
         await self.gateways.take(loaded, WARM_SECONDS)
 
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:

@@ -72,7 +72,7 @@ class GatewayNode:
                 return
             destination = (self.proxy.ip_addresses[0], port)
             handler = self._owner.handler
-            connection = handler.admit(sock, remote, destination, "listener")
+            connection = handler.admit(sock, self._owner.source_of(remote), destination, "listener")
             handler.dispatch(connection, snapshot.find(*destination), snapshot.node)
 
         return accept
@@ -95,10 +95,14 @@ class GatewayNodes:
         self._identity_of = identity_of
         self._nodes: dict[str, GatewayNode] = {}
         self._gone: list[GatewayNode] = []
+        self._pod_ip: str | None = None
+        self.has_guests: Callable[[], bool] = lambda: False
+        """Whether other workloads than the run's own call too."""
 
     async def take(self, loaded: Loaded, warm_seconds: float) -> None:
         """Compiles every gateway's plan and serves it; gateways that are gone serve until ``retire``."""
         snapshots: dict[str, tuple[Proxy, Snapshot]] = {}
+        self._pod_ip = next(iter(loaded.proxy.ip_addresses), None)
         for workload in gateway_workloads(loaded.configuration):
             proxy = find_proxy(loaded.configuration, workload, "router")
             if proxy is not None:
@@ -109,6 +113,10 @@ class GatewayNodes:
             node = self._nodes.setdefault(workload, GatewayNode(proxy, self))
             node.take(proxy, snapshot)
         self._redirect(*self._gone, *self._nodes.values())
+
+    def source_of(self, remote: tuple[str, int]) -> tuple[str, int]:
+        """Who is on the hop's other side: the pod, which addresses in policies and logs mean, and no loopback."""
+        return remote if self._pod_ip is None or self.has_guests() else (self._pod_ip, remote[1])
 
     def retire(self) -> None:
         """Closes what is gone and what ports are no more, once the sidecar's plan does not name them either."""
