@@ -149,6 +149,11 @@ class GatewayNodes:
         """``namespace/pod`` of each."""
         return list(self._nodes)
 
+    @property
+    def listening(self) -> list[str]:
+        """``ip:port`` of every pod's ports, as the mesh knows them."""
+        return [f"{ip}:{port}" for node in self._nodes.values() for ip, port in node.addresses]
+
     async def stop(self, seconds: float) -> None:
         """Closes all of them, once the sidecar has let go of its connections; after ``seconds`` whatever is left."""
         for node in (*self._nodes.values(), *self._gone):

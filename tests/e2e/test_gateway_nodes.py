@@ -1,0 +1,230 @@
+"""Which gateways run beside the sidecar: replicas, several namespaces, and what a reload adds and removes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from click.testing import CliRunner
+
+from sandbox.app import Sandbox
+from sandbox.cli.main import egress
+from sandbox.istio.load import load_texts
+from sandbox.settings import HostPort, Settings
+from sandbox.stand_in_gateways import gateway_workloads, stand_ins
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+JSON_LOG = """\
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+spec:
+  meshConfig:
+    accessLogFile: /dev/stdout
+    accessLogEncoding: JSON
+    outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+"""
+ENTRY = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: sites}
+spec:
+  hosts: [httpbin.org, api.example.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DNS
+"""
+
+
+def gateway(name: str, host: str, service: str, port: int = 80) -> str:
+    """A Gateway, and the VirtualService that leads to its service."""
+    return f"""\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: {name}}}
+spec:
+  selector: {{istio: {name}}}
+  servers: [{{port: {{number: {port}, name: http-{port}, protocol: HTTP}}, hosts: ["{host}"]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}}}
+spec:
+  hosts: [{host}]
+  gateways: [{name}, mesh]
+  http:
+  - match: [{{gateways: [mesh], port: 80}}]
+    route: [{{destination: {{host: {service}, port: {{number: {port}}}}}}}]
+  - match: [{{gateways: [{name}], port: {port}}}]
+    route: [{{destination: {{host: {host}, port: {{number: 80}}}}}}]
+"""
+
+
+def pods(name: str, namespace: str, addresses: list[str], ports: dict[int, int]) -> str:
+    """A Service with an endpoint and a Pod for each address."""
+    listed = ", ".join(f"{{name: http-{port}, port: {port}, targetPort: {target}}}" for port, target in ports.items())
+    targets = ", ".join(f"{{name: http-{port}, port: {target}}}" for port, target in ports.items())
+    documents = [
+        f"""\
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{clusterIP: 10.96.3.{len(namespace)}, selector: {{istio: {name}}}, ports: [{listed}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}-1, namespace: {namespace}, labels: {{kubernetes.io/service-name: {name}}}}}
+addressType: IPv4
+ports: [{targets}]
+endpoints: [{", ".join(f'{{addresses: ["{address}"], conditions: {{ready: true}}}}' for address in addresses)}]
+"""
+    ]
+    documents += [
+        f"""\
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}-{number}, namespace: {namespace}, labels: {{istio: {name}}}}}
+status: {{podIP: {address}}}
+"""
+        for number, address in enumerate(addresses)
+    ]
+    return "---\n".join(documents)
+
+
+@pytest.fixture(autouse=True)
+def own_certificates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates of this test alone."""
+    monkeypatch.setenv("EGRESS_CERTS", str(tmp_path_factory.mktemp("certs")))
+
+
+class Mesh:
+    """A running sandbox whose YAML can be written anew."""
+
+    def __init__(self, directory: Path, *documents: str) -> None:
+        self.file, self.log = directory / "mesh.yaml", directory / "log"
+        self.write(*documents)
+        self.sandbox = Sandbox(
+            Settings(
+                files=(str(self.file),),
+                proxy=HostPort("127.0.0.1", 0),
+                lab=True,
+                with_gateways=True,
+                drain_seconds=0.2,
+                access_log=str(self.log),
+            )
+        )
+
+    def write(self, *documents: str) -> None:
+        self.file.write_text("---\n".join((JSON_LOG, ENTRY, *documents)))
+
+    async def get(self, host: str) -> int:
+        proxy = f"http://{self.sandbox.addresses['proxy']}"
+        async with ClientSession() as session, session.get(f"http://{host}/status/204", proxy=proxy) as reply:
+            return reply.status
+
+    def logged(self, field: str) -> list[str]:
+        return [json.loads(line)[field] for line in self.log.read_text().splitlines()]
+
+
+def test_every_replica_takes_its_share(tmp_path: Path) -> None:
+    service = "out.edge.svc.cluster.local"
+    addresses = ["10.1.0.1", "10.1.0.2", "10.1.0.3"]
+    mesh = Mesh(tmp_path, gateway("out", "httpbin.org", service), pods("out", "edge", addresses, {80: 8080}))
+
+    async def call() -> list[int]:
+        async with mesh.sandbox:
+            return [await mesh.get("httpbin.org") for _ in range(40)]
+
+    assert asyncio.run(call()) == [204] * 40
+    assert set(mesh.logged("downstream_local_address")) >= {f"{address}:8080" for address in addresses}
+
+
+def test_gateways_of_several_namespaces_run_beside_each_other(tmp_path: Path) -> None:
+    mesh = Mesh(
+        tmp_path,
+        gateway("one", "httpbin.org", "one.edge.svc.cluster.local"),
+        gateway("two", "api.example.com", "two.border.svc.cluster.local"),
+        pods("one", "edge", ["10.1.0.1"], {80: 8080}),
+        pods("two", "border", ["10.1.0.2"], {80: 8080}),
+    )
+
+    async def call() -> tuple[int, int]:
+        async with mesh.sandbox:
+            return await mesh.get("httpbin.org"), await mesh.get("api.example.com")
+
+    assert asyncio.run(call()) == (204, 204)
+    assert {"10.1.0.1:8080", "10.1.0.2:8080"} <= set(mesh.logged("downstream_local_address"))
+
+
+def test_reload_adds_and_removes_gateways_and_ports(tmp_path: Path) -> None:
+    service = "out.edge.svc.cluster.local"
+    described = pods("out", "edge", ["10.1.0.1"], {80: 8080, 81: 8081})
+    mesh = Mesh(tmp_path)
+
+    async def story() -> list[tuple[int, list[str]]]:
+        found: list[tuple[int, list[str]]] = []
+        async with mesh.sandbox:
+            for documents in (
+                (),
+                (described, gateway("out", "httpbin.org", service)),
+                (described, gateway("out", "httpbin.org", service, 81)),
+                (),
+            ):
+                mesh.write(*documents)
+                assert not (await mesh.sandbox.reload()).errors
+                status = await mesh.get("httpbin.org")
+                gateways = mesh.sandbox.gateways
+                found.append((status, gateways.listening if gateways is not None else []))
+        return found
+
+    assert asyncio.run(story()) == [
+        (204, []),
+        (204, ["10.1.0.1:8080"]),
+        (204, ["10.1.0.1:8081"]),
+        (204, []),
+    ]
+
+
+def test_gateways_whose_selectors_fit_one_installation_share_it() -> None:
+    wide, narrow = gateway("egressgateway", "a.example.com", "x"), gateway("b", "b.example.com", "x")
+    narrow = narrow.replace("{istio: b}", "{app: istio-egressgateway, istio: egressgateway}")
+    text, told = stand_ins(load_texts([("mesh.yaml", f"{wide}---\n{narrow}")]))
+
+    assert len(told) == 1
+    configuration = load_texts([("mesh.yaml", f"{wide}---\n{narrow}---\n{text}")])
+    assert gateway_workloads(configuration) == ["istio-system/istio-egressgateway"]
+
+
+def test_nothing_stands_in_for_a_gateway_that_runs_elsewhere() -> None:
+    only_endpoints = pods("out", "edge", ["10.1.0.1"], {80: 8080}).partition("---\napiVersion: v1\nkind: Pod")[0]
+    assert stand_ins(load_texts([("mesh.yaml", f"{gateway('out', 'a.example.com', 'x')}---\n{only_endpoints}")])) == (
+        "",
+        [],
+    )
+
+
+def test_stand_ins_do_not_share_addresses() -> None:
+    text, _ = stand_ins(load_texts([("mesh.yaml", gateway("aa", "a.x", "x") + "---\n" + gateway("bb", "b.x", "x"))]))
+    assert "podIP: 10.244.0.20" in text
+    assert "podIP: 10.244.0.21" in text
+    assert text.count("clusterIP: 10.96.255.20") == text.count("clusterIP: 10.96.255.21") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["config", "listeners", "--node", "gateway"], "8080"),
+        (
+            ["config", "routes", "--node", "gateway", "--workload", "istio-system/istio-egressgateway"],
+            "edition.cnn.com",
+        ),
+        (["config", "clusters", "--node", "all"], "istio-egressgateway.istio-system"),
+        (["explain", "http://edition.cnn.com/"], "10.244.0.20:8080"),
+    ],
+    ids=["listeners", "routes", "clusters", "explain"],
+)
+def test_commands_know_the_gateway_that_nobody_described(arguments: list[str], expected: str) -> None:
+    result = CliRunner().invoke(egress, [*arguments, "-f", str(EXAMPLES / "gateway-http-and-https")])
+    assert result.exit_code == 0, result.output
+    assert expected in result.output
