@@ -74,12 +74,14 @@ def _list_codes(context: click.Context, wanted: bool) -> None:
 def _findings(settings: Settings) -> Sequence[Problem]:
     """Everything there is to say, each thing once."""
     from sandbox.analysis import analyze
+    from sandbox.cli.loading import tell_of_stand_ins
     from sandbox.compiler import compile_node
     from sandbox.compiler.push_context import PushContext
     from sandbox.istio.validate import validate_configuration
     from sandbox.loading import proxy_of, read_configuration, report_refusals
 
     configuration = read_configuration(settings)
+    tell_of_stand_ins(settings, configuration)
     validated = [problem for verdict in validate_configuration(configuration) for problem in verdict.problems]
     push = PushContext(configuration)
     report_refusals(compile_node(push, proxy_of(configuration, settings)), push.problems)

@@ -89,9 +89,11 @@ config.add_command(capture)
 
 def _plan(options: dict[str, Any]) -> NodePlan:
     settings = settings_for(**options)
-    from sandbox.cli.loading import compile_for
+    from sandbox.cli.loading import compile_for, tell_of_stand_ins
 
-    return compile_for(settings).plan
+    compiled = compile_for(settings)
+    tell_of_stand_ins(settings, compiled.configuration)
+    return compiled.plan
 
 
 def _print(plan: NodePlan, what: str, output: str) -> None:

@@ -47,3 +47,13 @@ def compile_for(settings: Settings) -> Compiled:
     if errors:
         click.echo(f"egress: {errors} error{'s' * (errors != 1)} in the configuration: see egress validate", err=True)
     return Compiled(configuration, proxy, plan, push.problems, push)
+
+
+def tell_of_stand_ins(settings: Settings, configuration: Configuration) -> None:
+    """On standard error, where ``egress run`` would have gateways that this look at the files has not."""
+    from sandbox.stand_in_gateways import stand_ins
+
+    if settings.with_gateways or settings.node_type != "sidecar":
+        return
+    for sentence in stand_ins(configuration)[1]:
+        click.echo(f"egress: {sentence} in egress run and egress explain; look at it with --node all", err=True)
