@@ -160,6 +160,7 @@ def _drop_root(in_user_namespace: bool) -> None:
     """Under sudo the command runs as who called it, his groups kept; root itself loses the rules' capability."""
     if in_user_namespace:
         return
+    namespace.drop_network_administration()
     uid, gid = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
     if os.geteuid() != 0 or uid is None or gid is None:
         return

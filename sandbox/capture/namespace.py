@@ -13,6 +13,7 @@ from sandbox.capture.netlink import NETLINK_ROUTE, Batch
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
 _MS_BIND, _MS_REC, _MS_SLAVE = 4096, 16384, 1 << 19
 _BACKLOG = 4096
+_PR_CAPBSET_DROP, _CAP_NET_ADMIN = 24, 12
 
 RESOLVER_SOCKETS = (
     "/run/nscd/socket",
@@ -36,6 +37,11 @@ def _check(result: int, what: str) -> None:
 def unshare(flags: int) -> None:
     """unshare(2); the process must have one thread only."""
     _check(_libc().unshare(flags), "unshare")
+
+
+def drop_network_administration() -> None:
+    """CAP_NET_ADMIN leaves the bounding set: whatever is executed next cannot change the rules (prctl(2))."""
+    _check(_libc().prctl(_PR_CAPBSET_DROP, _CAP_NET_ADMIN, 0, 0, 0), "prctl")
 
 
 def write_file(path: str, text: str) -> None:
