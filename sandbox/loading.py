@@ -15,7 +15,7 @@ from sandbox.errors import ConfigError
 from sandbox.plan.because import IstioDefault
 from sandbox.stand_in_gateways import FILE as STAND_IN_FILE
 from sandbox.stand_in_gateways import gateway_workloads, stand_ins
-from sandbox.yaml_source.problems import Problem, Problems
+from sandbox.yaml_source.problems import Problem, Problems, did_you_mean
 
 if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
@@ -189,7 +189,11 @@ def proxy_of(configuration: Configuration, settings: Settings) -> Proxy:
     node_type: Literal["sidecar", "router"] = "router" if settings.node_type == "router" else "sidecar"
     only = next(iter(gateway_workloads(configuration)), None) if node_type == "router" else only_workload(configuration)
     workload = settings.workload or only or f"{settings.namespace}/{DEFAULT_WORKLOAD}"
-    proxy = find_proxy(configuration, workload, node_type) or _made_up(configuration, workload, node_type)
+    proxy = find_proxy(configuration, workload, node_type)
+    if proxy is None:
+        proxy = _made_up(configuration, workload, node_type)
+        if settings.workload is not None and not settings.labels:
+            _report_unknown_workload(configuration, workload)
     changes: dict[str, Any] = {}
     if settings.labels:
         changes["labels"] = {**proxy.labels, **settings.labels}
@@ -212,6 +216,22 @@ def _made_up(configuration: Configuration, workload: str, node_type: Literal["si
         ip_addresses=(MADE_UP_ADDRESS,),
         dns_domain=f"{namespace}.svc.{configuration.domain_suffix}",
     )
+
+
+def _report_unknown_workload(configuration: Configuration, workload: str) -> None:
+    """A slip of the pen, perhaps: the files describe workloads, but not this one."""
+    from sandbox.istio.kinds import WORKLOAD_KINDS
+
+    known = [
+        f"{resource.namespace}/{resource.name}"
+        for kind in ("Pod", *WORKLOAD_KINDS)
+        for resource in configuration.resources(kind)
+    ]
+    if known:
+        near = did_you_mean(workload, known)
+        hint = f"; did you mean {near}?" if near else ""
+        sentence = f"no object describes the workload {workload}: it is taken as a pod without labels{hint}"
+        configuration.problems.report("SBX0702", sentence, None)
 
 
 def only_workload(configuration: Configuration) -> str | None:

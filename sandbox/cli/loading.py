@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sandbox.loading import proxy_of, read_configuration, report_refusals
+from sandbox.loading import proxy_of, read_configuration, refusals_of_istiod, report_refusals
 from sandbox.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sandbox.istio.load import Configuration
     from sandbox.plan import NodePlan
     from sandbox.yaml_source.problems import Problems
+
+UNKNOWN_WORKLOAD = "SBX0702"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,9 @@ class Compiled:
 
 
 def compile_for(settings: Settings) -> Compiled:
-    """The plan for the workload of ``settings``; objects with errors are left out, as in a cluster that refused them.
+    """The plan for the workload of ``settings``; what cannot be decoded is left out.
 
-    How many errors there are is told on standard error.
+    How many errors there are is told on standard error, those included for which istiod would refuse an object.
     """
     # Imported here: --help needs no compiler.
     from sandbox.compiler import compile_node
@@ -43,9 +45,14 @@ def compile_for(settings: Settings) -> Compiled:
     proxy = proxy_of(configuration, settings)
     plan = compile_node(push, proxy)
     report_refusals(plan, push.problems)
-    errors = len({*configuration.problems.errors, *push.problems.errors})
+    refused = refusals_of_istiod(configuration, None)
+    errors = len({*configuration.problems.errors, *push.problems.errors, *refused})
     if errors:
-        click.echo(f"egress: {errors} error{'s' * (errors != 1)} in the configuration: see egress validate", err=True)
+        count = f"{errors} error{'s' * (errors != 1)}"
+        click.echo(f"egress: {count} in the configuration, egress run would not start: see egress validate", err=True)
+    for problem in configuration.problems:
+        if problem.code == UNKNOWN_WORKLOAD:
+            click.echo(f"egress: {problem.message}", err=True)
     return Compiled(configuration, proxy, plan, push.problems, push)
 
 

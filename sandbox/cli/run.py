@@ -14,7 +14,7 @@ from sandbox.settings import parse_resolve, parse_static_map
 if TYPE_CHECKING:
     from sandbox.app import Sandbox
 
-STAND_IN = "SBX0701"
+TOLD_AT_START = ("SBX0701", "SBX0702")
 EPILOG = """\b
 Examples:
   egress run -f my-mesh/ --workload shop/frontend
@@ -133,7 +133,7 @@ def _say_ready(sandbox: Sandbox) -> None:
             )
         configuration = sandbox.loaded.configuration
         for problem in configuration.problems:
-            if problem.code == STAND_IN:
+            if problem.code in TOLD_AT_START:
                 click.echo(f"egress: {problem.message}", err=True)
         if not configuration.mesh_given and not configuration.resources("Telemetry"):
             click.echo("egress: no mesh configuration is given: the access log is on, as it is not in Istio", err=True)

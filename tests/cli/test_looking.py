@@ -130,8 +130,36 @@ def test_an_exported_bootstrap_is_static(tmp_path: Path, monkeypatch: pytest.Mon
     assert {secret["name"] for secret in resources["secrets"]} == {"ROOTCA", "default"}
 
 
-def test_errors_in_the_configuration_are_counted_and_left_out() -> None:
-    ended = run("config", "clusters", "-f", "-", text=BLOCKED_BY_MISTAKE.replace("hosts:", "hots:"))
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(BLOCKED_BY_MISTAKE.replace("hosts:", "hots:"), id="a field that does not exist"),
+        pytest.param(BLOCKED_BY_MISTAKE.replace("host: a.example.com", "host: ''"), id="an object istiod refuses"),
+    ],
+)
+def test_errors_in_the_configuration_are_counted(text: str) -> None:
+    ended = run("config", "clusters", "-f", "-", text=text)
 
-    assert "in the configuration: see egress validate" in ended.stderr
+    assert "in the configuration, egress run would not start: see egress validate" in ended.stderr
     assert ended.stdout.startswith("SERVICE FQDN")
+
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: frontend, namespace: shop}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(["shop/frontned"], "it is taken as a pod without labels; did you mean shop/frontend?", id="near"),
+        pytest.param(["shop/frontend"], "", id="described"),
+        pytest.param(["a/b", "--labels", "app=b"], "", id="described on the command line"),
+    ],
+)
+def test_a_workload_that_the_files_do_not_describe_is_told(options: list[str], said: str) -> None:
+    ended = run("explain", "http://a.example.com", "-f", "-", "--workload", *options, text=POD)
+
+    assert ended.stderr == (f"egress: no object describes the workload shop/frontned: {said}\n" if said else "")
