@@ -122,7 +122,8 @@ def _start(files: list[str], log_file: Path, options: dict[str, Any]) -> tuple[R
     from sandbox.settings import HostPort, Settings
 
     settings = Settings(
-        files=tuple(files), **{"proxy": HostPort("127.0.0.1", 0), "access_log": str(log_file), **options}
+        files=tuple(files),
+        **{"proxy": HostPort("127.0.0.1", 0), "with_gateways": True, "access_log": str(log_file), **options},
     )
     running = RunningSandbox({}, log_file)
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()

@@ -179,9 +179,19 @@ def _ports(service: Any) -> list[tuple[int, int, str]]:
     found: list[tuple[int, int, str]] = []
     for port in service.spec.ports:
         target = port.target_port
-        number = target if isinstance(target, int) else usual.get(port.port, port.port)
-        found.append((port.port, number, port.name))
+        if isinstance(target, str):
+            target = usual.get(port.port, port.port)
+        found.append((port.port, target or port.port, port.name))
     return found
+
+
+def _container_ports(service: Any) -> str:
+    """What the Service's names for ports mean in the pod."""
+    if service is None:
+        return ""
+    pairs = zip(service.spec.ports, _ports(service), strict=True)
+    named = {port.target_port: target for port, (_, target, _) in pairs if isinstance(port.target_port, str)}
+    return ", ".join(f'{{name: "{name}", containerPort: {target}}}' for name, target in named.items())
 
 
 def _labels(labels: Mapping[str, str]) -> str:
@@ -189,11 +199,12 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _pod(one: _StandIn, address: str) -> str:
+    ports = _container_ports(one.service)
     return f"""\
 apiVersion: v1
 kind: Pod
 metadata: {{name: {one.name}, namespace: {one.namespace}, labels: {_labels(one.labels)}}}
-spec: {{serviceAccountName: {one.service_account}, containers: [{{name: istio-proxy, image: auto}}]}}
+spec: {{serviceAccountName: {one.service_account}, containers: [{{name: istio-proxy, image: auto, ports: [{ports}]}}]}}
 status: {{podIP: {address}}}
 """
 

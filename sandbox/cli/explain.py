@@ -95,6 +95,8 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
         source_ip=proxy.ip_addresses[0] if proxy.ip_addresses else call.source_ip,
         identity=spiffe_uri(trust_domain, proxy.namespace, proxy.service_account or "default"),
     )
+    if proxy.node_type == "router":
+        call = _at_gateway(compiled, call)
     dns = DnsView(
         is_captured=proxy.metadata.dns_capture,
         namespace=proxy.namespace,
@@ -107,6 +109,18 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
         dns=dns,
         problems=compiled.problems,
         gateways=lambda address: _gateway_plan(compiled, address),
+    )
+
+
+def _at_gateway(compiled: Compiled, call: Call) -> Call:
+    """The call as it arrives at the gateway's pod, sent to a port of its Service."""
+    from sandbox.compiler.gateway_ports import listening_port
+
+    return dataclasses.replace(
+        call,
+        port=listening_port(compiled.push, compiled.proxy, call.port),
+        address=call.address or compiled.proxy.ip_addresses[0],
+        headers=(("Host", call.authority), *call.headers),
     )
 
 
@@ -140,7 +154,7 @@ def _capture_rules(compiled: Compiled, call: Call) -> tuple[CaptureRule, ...]:
         for pod in configuration.resources("Pod")
         if (pod.metadata.namespace, pod.metadata.name) == (proxy.namespace, proxy.name)
     ]
-    if not found:
+    if not found or proxy.node_type == "router":
         return ()
     inputs = CaptureInputs(metadata=found[0], values=configuration.values)
     version = 6 if ":" in (call.address or call.host) else 4

@@ -40,6 +40,12 @@ def merged_gateways(push: PushContext, proxy: Proxy) -> MergedGateways:
     return merged
 
 
+def listening_port(push: PushContext, proxy: Proxy, port: int) -> int:
+    """Where the gateway's pod gets what is sent to a port of its Services."""
+    targets = (*_service_targets(push, proxy), *_entry_targets(push, proxy))
+    return next((each.target_port for each in targets if each.service_port == port and each.target_port), port)
+
+
 def can_bind(proxy: Proxy, port: int) -> bool:
     """Whether the gateway may listen on a port; one that says it is unprivileged may not below 1024."""
     return port >= PRIVILEGED_PORTS or proxy.metadata.raw.get("UNPRIVILEGED_POD") != "true"

@@ -204,6 +204,26 @@ def test_nothing_stands_in_for_a_gateway_that_runs_elsewhere() -> None:
     )
 
 
+def test_named_target_ports_are_those_of_the_charts(tmp_path: Path) -> None:
+    service = """\
+apiVersion: v1
+kind: Service
+metadata: {name: out, namespace: edge}
+spec:
+  clusterIP: 10.96.3.4
+  selector: {istio: out}
+  ports: [{name: http, port: 80, targetPort: web}, {name: status, port: 15021, targetPort: 15021}]
+"""
+    mesh = Mesh(tmp_path, gateway("out", "httpbin.org", "out.edge.svc.cluster.local"), service)
+
+    async def call() -> int:
+        async with mesh.sandbox:
+            return await mesh.get("httpbin.org")
+
+    assert asyncio.run(call()) == 204
+    assert "10.244.0.20:8080" in mesh.logged("downstream_local_address")
+
+
 def test_stand_ins_do_not_share_addresses() -> None:
     text, _ = stand_ins(load_texts([("mesh.yaml", gateway("aa", "a.x", "x") + "---\n" + gateway("bb", "b.x", "x"))]))
     assert "podIP: 10.244.0.20" in text
@@ -221,8 +241,10 @@ def test_stand_ins_do_not_share_addresses() -> None:
         ),
         (["config", "clusters", "--node", "all"], "istio-egressgateway.istio-system"),
         (["explain", "http://edition.cnn.com/"], "10.244.0.20:8080"),
+        (["explain", "http://edition.cnn.com/", "--node", "gateway"], "outbound|80||edition.cnn.com"),
+        (["explain", "https://edition.cnn.com/", "--node", "gateway"], "outbound|443||edition.cnn.com"),
     ],
-    ids=["listeners", "routes", "clusters", "explain"],
+    ids=["listeners", "routes", "clusters", "explain", "explain at the gateway", "explain TLS at the gateway"],
 )
 def test_commands_know_the_gateway_that_nobody_described(arguments: list[str], expected: str) -> None:
     result = CliRunner().invoke(egress, [*arguments, "-f", str(EXAMPLES / "gateway-http-and-https")])
