@@ -289,6 +289,10 @@ class Sandbox:
 
         captured = CapturedWorkloads(self.settings, self.server, self._surroundings, loaded)
         names = [(each.host, each.address) for each in overrides]
+        aliases = external_names(loaded.configuration, loaded.proxy.namespace)
+        names += [
+            (alias, at) for alias, target in aliases.items() for name, at in dict(names).items() if name == target
+        ]
         try:
             captured.start(path, names, self._stopped.set if self.settings.launcher_fd is not None else None)
         except OSError as error:
