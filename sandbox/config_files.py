@@ -26,7 +26,10 @@ def read_texts(paths: Iterable[str], problems: Problems) -> list[tuple[str, str]
 
 def _files(path: str) -> Iterator[tuple[str, bytes]]:
     if path == STANDARD_INPUT:
-        yield "<stdin>", sys.stdin.buffer.read()
+        text = sys.stdin.buffer.read()
+        if not text.strip():  # what should have written it has failed, or it was read before
+            raise FileError("<stdin>: nothing to read")
+        yield "<stdin>", text
         return
     place = Path(path)
     if not place.is_dir():

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sandbox.cli.main import egress
+from sandbox.errors import FileError
 
 GOOD = """\
 apiVersion: networking.istio.io/v1
@@ -41,6 +42,13 @@ def test_a_good_object_is_counted_and_nothing_is_printed() -> None:
 
     assert (ended.return_value, ended.stdout) == (0, "")
     assert ended.stderr == "egress: 1 object: 1 valid\n"
+
+
+def test_an_empty_standard_input_is_no_success() -> None:
+    ended = validate("-f", "-", text="\n")
+
+    assert isinstance(ended.exception, FileError)
+    assert str(ended.exception) == "<stdin>: nothing to read"
 
 
 def test_every_mistake_is_shown_with_its_line_and_a_hint(tmp_path: Path) -> None:
