@@ -12,6 +12,9 @@ from click.testing import CliRunner, Result
 from sandbox.cli.main import egress
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+WITHOUT_GATEWAYS = sorted(
+    place.name for place in CONFIGS.iterdir() if place.suffix != ".md" and "gateway" not in place.name
+)
 QUICKSTART = ("-f", str(CONFIGS / "quickstart"))
 BLOCKED_BY_MISTAKE = """\
 apiVersion: networking.istio.io/v1
@@ -163,3 +166,10 @@ def test_a_workload_that_the_files_do_not_describe_is_told(options: list[str], s
     ended = run("explain", "http://a.example.com", "-f", "-", "--workload", *options, text=POD)
 
     assert ended.stderr == (f"egress: no object describes the workload shop/frontned: {said}\n" if said else "")
+
+
+@pytest.mark.parametrize("name", WITHOUT_GATEWAYS)
+def test_check_finds_no_error_in_the_meshes_to_start_from(name: str) -> None:
+    ended = run("check", "-f", str(CONFIGS / name))
+
+    assert ended.return_value == 0, ended.stdout
