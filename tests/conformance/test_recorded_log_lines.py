@@ -148,7 +148,9 @@ def _recorded_streams() -> Iterator[tuple[str, StreamInfo, dict[str, str]]]:
             lines = {key: values[index] for key, values in logs.items()}
             if any(NOT_UTF8 in line for line in lines.values()):
                 continue
-            istio, extra, asm = (json.loads(lines[key], parse_float=_whole) for key in ("istio_json", "extra_json", "asm_json"))
+            istio, extra, asm = (
+                json.loads(lines[key], parse_float=_whole) for key in ("istio_json", "extra_json", "asm_json")
+            )
             if istio["start_time"] == asm["start_time"] and istio["duration"] == extra["duration"]:
                 yield path.stem, _stream(istio, extra, asm), lines
 
