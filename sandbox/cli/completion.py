@@ -11,7 +11,7 @@ HOW = {
 }
 
 
-@click.command(epilog="\b\nUse:\n" + "\n".join(f"  {line}" for line in HOW.values()))
+@click.command(epilog="\b\nExamples:\n" + "\n".join(f"  {line}" for line in HOW.values()))
 @click.argument("shell", type=click.Choice(list(HOW)))
 def completion(shell: str) -> None:
     """Print the completion script of a shell."""

@@ -18,6 +18,10 @@ output_option = click.option(
 )
 
 
+def _examples(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  egress config {line}" for line in lines)
+
+
 @click.group(
     epilog="""\b
 Examples:
@@ -31,7 +35,13 @@ def config() -> None:
     """Show what istiod would send to a workload's proxy."""
 
 
-@config.command()
+@config.command(
+    short_help="Print an Envoy config dump.",
+    epilog=_examples(
+        "dump -f my-mesh/ --workload shop/frontend > dump.json",
+        "dump -f my-mesh/ --node gateway --workload istio-system/istio-egressgateway",
+    ),
+)
 @workload_options
 def dump(**options: Any) -> None:
     """Print an Envoy config dump, as localhost:15000/config_dump?include_eds would (istioctl reads it)."""
@@ -42,7 +52,7 @@ def dump(**options: Any) -> None:
     click.echo(json.dumps(config_dump(plan), indent=1))
 
 
-@config.command()
+@config.command(epilog=_examples("listeners -f my-mesh/ --workload shop/frontend"))
 @workload_options
 @output_option
 def listeners(output: str, **options: Any) -> None:
@@ -50,7 +60,11 @@ def listeners(output: str, **options: Any) -> None:
     _print(_plan(options), "listeners", output)
 
 
-@config.command()
+@config.command(
+    epilog=_examples(
+        "routes -f my-mesh/ --workload shop/frontend", "routes -f my-mesh/ --workload shop/frontend -o json"
+    )
+)
 @workload_options
 @output_option
 def routes(output: str, **options: Any) -> None:
@@ -58,7 +72,9 @@ def routes(output: str, **options: Any) -> None:
     _print(_plan(options), "routes", output)
 
 
-@config.command()
+@config.command(
+    epilog=_examples("clusters -f my-mesh/ --workload shop/frontend", 'clusters -f my-mesh/ -o json | jq ".[].name"')
+)
 @workload_options
 @output_option
 def clusters(output: str, **options: Any) -> None:
@@ -66,7 +82,7 @@ def clusters(output: str, **options: Any) -> None:
     _print(_plan(options), "clusters", output)
 
 
-@config.command()
+@config.command(epilog=_examples("endpoints -f my-mesh/ --workload shop/frontend"))
 @workload_options
 @output_option
 def endpoints(output: str, **options: Any) -> None:
@@ -74,7 +90,10 @@ def endpoints(output: str, **options: Any) -> None:
     _print(_plan(options), "endpoints", output)
 
 
-@config.command()
+@config.command(
+    short_help="Print the names that the DNS proxy answers.",
+    epilog=_examples("names -f my-mesh/ --workload shop/frontend"),
+)
 @workload_options
 def names(**options: Any) -> None:
     """Print the names that the DNS proxy answers, with their addresses, as JSON."""

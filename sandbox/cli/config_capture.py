@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Say whether a connection is captured, and why.",
     epilog="""\b
 Examples:
   egress config capture 203.0.113.10:443 -f my-mesh/ --workload shop/frontend
-  egress config capture 10.0.0.10:53 --protocol udp -f my-mesh/ --workload shop/frontend"""
+  egress config capture 10.0.0.10:53 --protocol udp -f my-mesh/ --workload shop/frontend""",
 )
 @click.argument("destination", metavar="IP:PORT", callback=parsed(address))
 @workload_options

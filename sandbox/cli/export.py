@@ -21,7 +21,13 @@ def export() -> None:
     """Write the configuration for another program."""
 
 
-@export.command()
+@export.command(
+    short_help="Print a bootstrap for a real Envoy.",
+    epilog="""\b
+Examples:
+  egress export envoy -f my-mesh/ --workload shop/frontend > envoy.json
+""",
+)
 @workload_options
 def envoy(**options: Any) -> None:
     """Print a bootstrap with which a real Envoy does the same: everything static, nothing fetched.

@@ -9,7 +9,13 @@ import click
 from sandbox import __version__
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  egress version
+  egress version -o short
+"""
+)
 @click.option("-o", "--output", type=click.Choice(["text", "short", "json"]), default="text", show_default=True)
 def version(output: str) -> None:
     """Print the version, and which Istio and Envoy are emulated."""

@@ -31,6 +31,12 @@ def test_every_subcommand_has_help_with_its_options(name: str) -> None:
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith(f"Usage: egress {name}")
+    assert "Examples:\n" in ended.stdout
+
+
+@pytest.mark.parametrize("name", ["dump", "listeners", "routes", "clusters", "endpoints", "names", "capture"])
+def test_every_look_at_the_configuration_has_examples(name: str) -> None:
+    assert "Examples:\n" in egress("config", name, "--help").stdout
 
 
 @pytest.mark.parametrize(
