@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sandbox.proxy.secrets import WorkloadIdentity
 
 LOOPBACK = "127.0.0.1"
+RETIRE_SECONDS = 5.0
+"""A connection of an older plan ends after the request that it carries, or the next one."""
 
 
 class GatewayNode:
@@ -36,7 +38,8 @@ class GatewayNode:
         self.snapshot: Snapshot | None = None
         self._owner = owner
         self._ports: dict[int, ListeningSocket] = {}
-        self._wanted: set[int] = set()
+        self.wanted: set[int] = set()
+        """The ports of the plan; others are still open for a while."""
 
     def take(self, proxy: Proxy, snapshot: Snapshot) -> None:
         """From now on new connections follow this plan."""
@@ -49,14 +52,14 @@ class GatewayNode:
         for port in wanted - self._ports.keys():
             sock = bind(HostPort(LOOPBACK, 0), allow_remote=False)
             self._ports[port] = ListeningSocket(sock, self._acceptor(port))
-        self._wanted = wanted
+        self.wanted = wanted
         if old is not None:
             old.node.draining = True
             old.close()
 
     def retire(self) -> None:
         """Closes the ports that the plan has no more."""
-        for port in self._ports.keys() - self._wanted:
+        for port in self._ports.keys() - self.wanted:
             self._ports.pop(port).close()
 
     @property
@@ -119,13 +122,17 @@ class GatewayNodes:
         return remote if self._pod_ip is None or self.has_guests() else (self._pod_ip, remote[1])
 
     def retire(self) -> None:
-        """Closes what is gone and what ports are no more, once the sidecar's plan does not name them either."""
-        for node in self._gone:
-            node.close()
-        self._gone.clear()
+        """Closes, after a while, what the sidecar's plan names no more: older connections still follow the old one."""
+        asyncio.get_running_loop().call_later(RETIRE_SECONDS, self._close, tuple(self._gone))
+
+    def _close(self, gone: tuple[GatewayNode, ...]) -> None:
+        for node in gone:
+            if node in self._gone:
+                self._gone.remove(node)
+                node.close()
         for node in self._nodes.values():
             node.retire()
-        self._redirect(*self._nodes.values())
+        self._redirect(*self._gone, *self._nodes.values())
 
     def _redirect(self, *nodes: GatewayNode) -> None:
         targets: dict[tuple[str, int], HostPort] = {}
@@ -151,13 +158,14 @@ class GatewayNodes:
 
     @property
     def listening(self) -> list[str]:
-        """``ip:port`` of every pod's ports, as the mesh knows them."""
-        return [f"{ip}:{port}" for node in self._nodes.values() for ip, port in node.addresses]
+        """``ip:port`` of every port that the plans of the pods have."""
+        return [f"{ip}:{port}" for node in self._nodes.values() for ip, port in node.addresses if port in node.wanted]
 
     async def stop(self, seconds: float) -> None:
         """Closes all of them, once the sidecar has let go of its connections; after ``seconds`` whatever is left."""
         for node in (*self._nodes.values(), *self._gone):
             node.close()
+        self._gone.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.handler.until_idle()

@@ -186,6 +186,35 @@ def test_reload_adds_and_removes_gateways_and_ports(tmp_path: Path) -> None:
     ]
 
 
+def test_calls_in_progress_survive_the_removal_of_their_gateway(tmp_path: Path) -> None:
+    service = "out.edge.svc.cluster.local"
+
+    def replicas(count: int) -> tuple[str, str]:
+        addresses = [f"10.1.0.{number}" for number in range(1, count + 1)]
+        return pods("out", "edge", addresses, {80: 8080}), gateway("out", "httpbin.org", service)
+
+    mesh = Mesh(tmp_path, *replicas(3))
+
+    async def story() -> list[int]:
+        async with mesh.sandbox, ClientSession() as session:
+            proxy = f"http://{mesh.sandbox.addresses['proxy']}"
+
+            async def call_on() -> list[int]:
+                found = []
+                for _ in range(8):
+                    async with session.get("http://httpbin.org/delay/0.02", proxy=proxy) as reply:
+                        found.append(reply.status)
+                return found
+
+            calls = asyncio.gather(*(call_on() for _ in range(4)))
+            for count in (1, 2):
+                mesh.write(*replicas(count))
+                assert not (await mesh.sandbox.reload()).errors
+            return [status for statuses in await calls for status in statuses]
+
+    assert asyncio.run(story()) == [200] * 32
+
+
 def test_gateways_whose_selectors_fit_one_installation_share_it() -> None:
     wide, narrow = gateway("egressgateway", "a.example.com", "x"), gateway("b", "b.example.com", "x")
     narrow = narrow.replace("{istio: b}", "{app: istio-egressgateway, istio: egressgateway}")
