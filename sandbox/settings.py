@@ -56,7 +56,7 @@ class Settings:
     service_account: str | None = None
     pod_ip: str | None = None
     istio_ports: bool = False
-    """Open 15001 (capture), 15021 (readiness); 15000, 15020, 15053, 15090 are the admin's and the DNS proxy's."""
+    """Open 15001 (capture), 15021 (readiness); 15000, 15020, 15053 are the admin's and the DNS proxy's."""
     capture: tuple[HostPort, ...] = ()
     """Ports that take redirected connections, besides 15001."""
     proxy: HostPort | None = HostPort("127.0.0.1", 15080)

@@ -32,7 +32,11 @@ reopens the access log."""
 
 @click.command(epilog=EPILOG)
 @workload_options
-@click.option("--istio-ports", is_flag=True, help="Open Istio's ports: 15000, 15001, 15020, 15021, 15053, 15090.")
+@click.option(
+    "--istio-ports",
+    is_flag=True,
+    help="Open Istio's ports: 15000, 15001, 15020, 15021, and 15053 where DNS is captured.",
+)
 @click.option(
     "--capture", multiple=True, metavar="ADDR:PORT", callback=parsed(address), help="Takes redirected connections."
 )
