@@ -45,6 +45,13 @@ def change_response_headers(stream: HttpStream, headers: list[Header]) -> None:
         route.response_mutations.apply(headers, stream.info)
 
 
-def forget_body(head: ResponseHead) -> None:
-    """Of a refused upgrade: the client waits for a 101, whatever body there is would mislead it."""
+def strip_refused_upgrade(stream: HttpStream, head: ResponseHead) -> bool:
+    """Whether the upstream answers an upgrade as if nothing had been asked; the head then loses what tells of a body.
+
+    The client waits for a 101: a body would mislead it.
+    """
+    if not 200 <= head.status < 400 or stream.head.method == b"CONNECT":
+        return False
+    stream.info.response_code_details = "websocket_handshake_unsuccessful"
     head.headers = [header for header in head.headers if header[0] not in _OF_BODY]
+    return True

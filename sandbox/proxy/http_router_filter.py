@@ -11,7 +11,7 @@ from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_dynamic_forward_proxy import resolve_then
 from sandbox.proxy.http_mirrors import send_mirrors
 from sandbox.proxy.http_request_timeouts import RequestTimeouts
-from sandbox.proxy.http_response_headers import forget_body, upstream_response_headers
+from sandbox.proxy.http_response_headers import strip_refused_upgrade, upstream_response_headers
 from sandbox.proxy.http_retrier import Retrier
 from sandbox.proxy.http_route_changes import apply_route_changes, rewrite_host
 from sandbox.proxy.http_transport import transport_options
@@ -256,8 +256,8 @@ class RouterFilter:
         if self._timeouts is not None:
             self._timeouts.response_started(is_upgrade=stream.is_upgrade and head.status == 101)
         info.response_code_details = "via_upstream"
-        if stream.is_upgrade and 200 <= head.status < 400 and stream.head.method != b"CONNECT":
-            forget_body(head)
+        if stream.is_upgrade and strip_refused_upgrade(stream, head):
+            self._drop_connection()
             is_end = True
         completed_at = self._completed_at
         service_time = None if completed_at is None else int((now - completed_at) * 1000)

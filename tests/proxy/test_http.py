@@ -375,6 +375,27 @@ def test_an_upgrade_becomes_a_tunnel() -> None:
     run(test)
 
 
+def test_an_upgrade_answered_as_a_plain_request_loses_its_body() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        listener = http_listener(route(), upgrade_configs=(UpgradeConfig(upgrade_type="websocket"),))
+        async with serving((listener,), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(get("/", "Connection: Upgrade", "Upgrade: websocket"))
+            server = await upstream.accept()
+            await read_head(server)
+            await server.send(OK)
+            assert await read_head(client) == (
+                b"HTTP/1.1 200 OK\r\ndate: D\r\nserver: envoy\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            )
+            info = await world.ended.get()
+            assert (info.response_code, info.response_code_details) == (200, "websocket_handshake_unsuccessful")
+            assert info.bytes_sent == 0
+            assert await client.ending() == "fin"
+
+    run(test)
+
+
 def test_a_request_may_come_byte_by_byte() -> None:
     async def test() -> None:
         upstream = Upstream()
