@@ -6,31 +6,11 @@ from typing import Final
 
 from sandbox.compiler.percentages import fractional, whole
 from sandbox.istio import http_fault
+from sandbox.istio.grpc_statuses import GRPC_STATUSES
 from sandbox.plan.because import Because
 from sandbox.plan.http_connection_manager import FaultAbort, FaultDelay, HTTPFault
 
 FAULT_FILTER: Final = "envoy.filters.http.fault"
-
-_GRPC_STATUSES: Final = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
-"""By their numbers."""
 
 
 def translate_fault(fault: http_fault.HTTPFaultInjection) -> HTTPFault:
@@ -55,5 +35,5 @@ def _abort(abort: http_fault.FaultAbort) -> FaultAbort | None:
         return FaultAbort(http_status=abort.http_status, percentage=share)
     if abort.grpc_status is None:
         return None
-    known = abort.grpc_status in _GRPC_STATUSES
-    return FaultAbort(grpc_status=_GRPC_STATUSES.index(abort.grpc_status) if known else 0, percentage=share)
+    known = abort.grpc_status in GRPC_STATUSES
+    return FaultAbort(grpc_status=GRPC_STATUSES.index(abort.grpc_status) if known else 0, percentage=share)

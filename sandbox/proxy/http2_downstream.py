@@ -62,7 +62,7 @@ class Http2ServerConnection(asyncio.Protocol):
         except Http2Error:
             self._is_receiving = False
             self._protocol_error()
-        except Exception:
+        except Exception:  # the guard of one connection: the others go on
             log.exception("connection %d: fault while reading", self.connection.connection_id)
             self.transport.abort()
         finally:

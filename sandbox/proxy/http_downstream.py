@@ -101,7 +101,7 @@ class Http1ServerConnection(asyncio.Protocol):
             elif self._state == WAIT:
                 self._buffer += data
                 self._pause_reading(True)
-        except Exception:
+        except Exception:  # the guard of one connection: the others go on
             log.exception("connection %d: fault while reading", self.connection.connection_id)
             self.transport.abort()
 

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from sandbox.istio.destination import Percent
+from sandbox.istio.grpc_statuses import GRPC_STATUSES
 from sandbox.istio.http_actions import CorsPolicy, HTTPDirectResponse, HTTPRetry
 from sandbox.istio.http_fault import FaultAbort, FaultDelay, HTTPFaultInjection
 from sandbox.istio.message import Message
@@ -35,25 +36,6 @@ RETRY_WORDS: Final = (
     "internal",
     "resource-exhausted",
     "unavailable",
-)
-GRPC_STATUSES: Final = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
 )
 # The codes to which Go's net/http gives a text.
 _GO_STATUSES: Final = frozenset(
