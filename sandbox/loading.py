@@ -58,7 +58,7 @@ def load(
     ``logs_by_default`` turns the access log on where no mesh configuration is given at all. From the load before
     (``previous``) comes what was made of objects that have not changed since.
     """
-    from sandbox.compiler.collection_pause import collection_paused
+    from sandbox.collection_pause import collection_paused
 
     with collection_paused():
         loaded = _load(settings, cache, logs_by_default, previous)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sandbox.collection_pause import collection_paused
 from sandbox.compiler.clusters import ClusterBuilder
-from sandbox.compiler.collection_pause import collection_paused
 from sandbox.compiler.find_proxy import find_proxy
 from sandbox.compiler.gateway_listeners import build_gateway_listeners
 from sandbox.compiler.gateway_ports import merged_gateways

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sandbox.collection_pause import collection_paused
 from sandbox.compiler.ages import by_creation_time
 from sandbox.compiler.cluster_cache import ClusterCache
-from sandbox.compiler.collection_pause import collection_paused
 from sandbox.compiler.destination_rules import DestinationRuleIndex, RuleSettings
 from sandbox.compiler.features import Features, features_of
 from sandbox.compiler.label_selectors import selects

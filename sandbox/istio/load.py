@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from itertools import pairwise
 from typing import Any
 
+from sandbox.collection_pause import collection_paused
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.emulation import KINDS_NOT_EMULATED, NOT_EMULATED, WITHOUT_EFFECT
 from sandbox.istio.load_cache import LoadCache, LoadedChunk
@@ -84,25 +83,13 @@ def load_texts(
     """
     cache = cache if cache is not None else LoadCache()
     loader = _Loader(default_namespace, cache)
-    with _without_garbage_collection():
+    with collection_paused():
         for file, text in texts:
             loader.file(file, text)
         if mesh is not None:
             loader.mesh_file(*mesh)
         cache.forget_unused()
         return loader.configuration()
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """A load makes hundreds of thousands of objects and no garbage; looking for some takes more than half its time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class _Loader:

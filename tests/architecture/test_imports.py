@@ -20,6 +20,7 @@ EVERYTHING = {"*"}
 # Layer -> the layers it may import besides itself. A name with a dot is one module of a layer.
 MAY_IMPORT: dict[str, set[str]] = {
     "frozen_dataclass": set(),
+    "collection_pause": set(),
     "yaml_source": set(),
     "wire": set(),
     "plan": {"yaml_source"},
@@ -82,7 +83,7 @@ def allows(ours: str, imported: str) -> bool:
     """Whether a module of layer ``ours`` may import ``imported`` (``sandbox.layer.module.name``)."""
     theirs = layer(imported)
     allowed = MAY_IMPORT[ours]
-    if allowed is EVERYTHING or theirs in {"", ours, "__version__", "frozen_dataclass"}:
+    if allowed is EVERYTHING or theirs in {"", ours, "__version__", "frozen_dataclass", "collection_pause"}:
         return True
     return theirs in allowed or any(imported.startswith(f"sandbox.{one}") for one in allowed if "." in one)
 

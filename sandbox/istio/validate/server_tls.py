@@ -4,28 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from sandbox.istio.cipher_suites import is_valid_cipher_suite
 from sandbox.istio.gateway import ServerTLSSettings
 from sandbox.istio.validate.findings import Findings
 
-_CIPHERS: Final = frozenset(
-    {
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
-        "ECDHE-RSA-AES128-GCM-SHA256",
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "ECDHE-RSA-AES256-GCM-SHA384",
-        "ECDHE-ECDSA-CHACHA20-POLY1305",
-        "ECDHE-RSA-CHACHA20-POLY1305",
-        "ECDHE-ECDSA-AES128-SHA",
-        "ECDHE-RSA-AES128-SHA",
-        "ECDHE-ECDSA-AES256-SHA",
-        "ECDHE-RSA-AES256-SHA",
-        "AES128-GCM-SHA256",
-        "AES256-GCM-SHA384",
-        "AES128-SHA",
-        "AES256-SHA",
-        "DES-CBC3-SHA",
-    }
-)
 _TERMINATING: Final = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
 _CERTIFICATE_FIELDS: Final = (
     "server_certificate",
@@ -35,11 +17,6 @@ _CERTIFICATE_FIELDS: Final = (
     "credential_name",
     "credential_names",
 )
-
-
-def is_valid_cipher(suite: str) -> bool:
-    """A suite BoringSSL knows; rules such as ``!aNULL`` pass unseen."""
-    return suite in ("", "ALL") or not suite[0].isalnum() or suite in _CIPHERS
 
 
 def check_server_tls(tls: ServerTLSSettings | None, findings: Findings) -> None:
@@ -77,10 +54,10 @@ def _check_ciphers(tls: ServerTLSSettings, findings: Findings) -> None:
     if tls.min_protocol_version in ("TLSV1_0", "TLSV1_1") and not tls.cipher_suites:
         message = "TLS version below TLSV1_2 require setting compatible ciphers, by default there are none"
         findings.warn(message, tls, "min_protocol_version", hint="set cipherSuites")
-    invalid = sorted({suite for suite in tls.cipher_suites if not is_valid_cipher(suite)})
+    invalid = sorted({suite for suite in tls.cipher_suites if not is_valid_cipher_suite(suite)})
     if invalid:
         findings.warn(f"ignoring invalid cipher suites: {', '.join(invalid)}", tls, "cipher_suites")
-    valid = [suite for suite in tls.cipher_suites if is_valid_cipher(suite)]
+    valid = [suite for suite in tls.cipher_suites if is_valid_cipher_suite(suite)]
     twice = sorted({suite for suite in valid if valid.count(suite) > 1})
     if twice:
         findings.warn(f"ignoring duplicate cipher suites: {', '.join(twice)}", tls, "cipher_suites")

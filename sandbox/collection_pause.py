@@ -1,4 +1,4 @@
-"""Compiling makes many objects and no garbage in cycles: looking for such garbage meanwhile only costs time."""
+"""Loading and compiling make many objects and no garbage in cycles: looking for some takes over half their time."""
 
 from __future__ import annotations
 
