@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sandbox.errors import ConfigError, ListenError, SandboxError
-from sandbox.loading import Loaded, external_names, load, secrets_of
+from sandbox.loading import Loaded, external_names, load
 from sandbox.plan.acceptance import in_force
 from sandbox.proxy.access_log_sink import AccessLogSink
 from sandbox.proxy.door import WorkloadNames
@@ -22,13 +22,14 @@ from sandbox.proxy.map_door import MapDoor
 from sandbox.proxy.name_table import table_lookup
 from sandbox.proxy.readiness import ReadinessProtocol
 from sandbox.proxy.resolver import Resolver
-from sandbox.proxy.secrets import SecretStore, identity_of
+from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.server import Server, bind, wide_address
 from sandbox.proxy.snapshot import Snapshot, Subscriber, Surroundings
 from sandbox.proxy.socks5_door import Socks5Door
 from sandbox.proxy.tasks import detach
 from sandbox.settings import HostPort, ResolveOverride, Settings
 from sandbox.watching import FileWatch
+from sandbox.workload_identities import WorkloadIdentities
 
 if TYPE_CHECKING:
     from sandbox.captured import CapturedWorkloads
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from sandbox.gateway_nodes import GatewayNodes
     from sandbox.istio.load_cache import LoadCache
     from sandbox.lab.internet import Internet
-    from sandbox.workload_identities import WorkloadIdentities
     from sandbox.yaml_source.problems import Problems
 
 __all__ = ["Loaded", "Sandbox", "load"]
@@ -71,7 +71,6 @@ class Sandbox:
         self._dns: DnsProxy | None = None
         self.gateways: GatewayNodes | None = None
         """Those that run beside the sidecar."""
-        self._identities: WorkloadIdentities
         self._stopped = asyncio.Event()
 
     async def __aenter__(self) -> Sandbox:
@@ -104,6 +103,7 @@ class Sandbox:
 
         self._cache = LoadCache()
         loaded = load(self.settings, cache=self._cache, logs_by_default=True)
+        self._identities = WorkloadIdentities(os.environ, f"{loaded.proxy.namespace}/{loaded.proxy.name}")
         try:
             await self._serve(loaded)
         except SandboxError:
@@ -229,21 +229,16 @@ class Sandbox:
         if self.gateways is None and not (self.settings.with_gateways and loaded.configuration.resources("Gateway")):
             return
         from sandbox.gateway_nodes import GatewayNodes
-        from sandbox.workload_identities import WorkloadIdentities
 
         if self.gateways is None:
-            self._identities = WorkloadIdentities(loaded.configuration.mesh.trust_domain or "cluster.local")
-            self.gateways = GatewayNodes(self._surroundings, self._identities.of)
+            self._identities.has_others = True
+            self.gateways = GatewayNodes(self._surroundings, self._identities)
             self.gateways.has_guests = lambda: self._captured is not None and not self._captured.is_empty
         await self.gateways.take(loaded, WARM_SECONDS)
 
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:
-        namespace = loaded.proxy.namespace
-        identity = identity_of(os.environ) if self.gateways is None else self._identities.of(loaded.proxy)
-        roots = self._surroundings.secrets.further_roots
-        self._surroundings.secrets = SecretStore(secrets_of(loaded.configuration), namespace, identity)
-        self._surroundings.secrets.further_roots = roots
-        return Snapshot(in_force(loaded.plan), self._surroundings)
+        secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
+        return Snapshot(in_force(loaded.plan), self._surroundings.with_secrets(secrets))
 
     def _take(self, loaded: Loaded, snapshot: Snapshot) -> None:
         self.server.swap(snapshot, skip_ports=self._own_ports())
@@ -287,7 +282,7 @@ class Sandbox:
     def _open_control(self, path: str, loaded: Loaded, overrides: Sequence[ResolveOverride]) -> None:
         from sandbox.captured import CapturedWorkloads
 
-        captured = CapturedWorkloads(self.settings, self.server, self._surroundings, loaded)
+        captured = CapturedWorkloads(self.settings, self.server, self._surroundings, loaded, self._identities)
         names = [(each.host, each.address) for each in overrides]
         aliases = external_names(loaded.configuration, loaded.proxy.namespace)
         names += [

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sandbox.dns.server import DnsServer
     from sandbox.proxy.server import Server
     from sandbox.settings import Settings
+    from sandbox.workload_identities import WorkloadIdentities
 
 log = logging.getLogger("sandbox.capture")
 STAND_IN_NETWORK = ipaddress.IPv4Network("198.18.0.0/15")
@@ -114,11 +115,19 @@ class CapturedWorkload:
 class CapturedWorkloads:
     """All identities in use, and the control socket by which programs come."""
 
-    def __init__(self, settings: Settings, server: Server, surroundings: Surroundings, loaded: Loaded) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        server: Server,
+        surroundings: Surroundings,
+        loaded: Loaded,
+        identities: WorkloadIdentities,
+    ) -> None:
         self.server = server
         self.stand_ins = StandIns()
         self._settings = settings
         self._surroundings = surroundings
+        self._identities = identities
         self._loaded = loaded
         self._workloads: dict[tuple[object, ...], CapturedWorkload] = {}
         self._control: ControlServer | None = None
@@ -183,7 +192,8 @@ class CapturedWorkloads:
 
     def new_snapshot(self, loaded: Loaded) -> Snapshot:
         """The runtimes of a plan."""
-        return Snapshot(in_force(loaded.plan), self._surroundings)
+        secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
+        return Snapshot(in_force(loaded.plan), self._surroundings.with_secrets(secrets))
 
     def connect_target(self, address: str, port: int) -> tuple[str, int]:
         """Where an address really is (the embedded internet may use another port)."""

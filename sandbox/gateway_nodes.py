@@ -8,13 +8,12 @@ import socket
 from typing import TYPE_CHECKING
 
 from sandbox.compiler import compile_node, find_proxy
-from sandbox.loading import report_refusals, secrets_of
+from sandbox.loading import report_refusals
 from sandbox.plan.acceptance import in_force
 from sandbox.plan.base import SocketAddress
 from sandbox.proxy.listener import ConnectionHandler, discard
-from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.server import ListeningSocket, bind
-from sandbox.proxy.snapshot import Snapshot, Surroundings
+from sandbox.proxy.snapshot import Snapshot
 from sandbox.settings import HostPort
 from sandbox.stand_in_gateways import gateway_workloads
 
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 
     from sandbox.compiler.proxy import Proxy
     from sandbox.loading import Loaded
-    from sandbox.proxy.secrets import WorkloadIdentity
+    from sandbox.proxy.snapshot import Surroundings
+    from sandbox.workload_identities import WorkloadIdentities
 
 LOOPBACK = "127.0.0.1"
 RETIRE_SECONDS = 5.0
@@ -92,10 +92,10 @@ class GatewayNode:
 class GatewayNodes:
     """All gateways that the configuration names."""
 
-    def __init__(self, surroundings: Surroundings, identity_of: Callable[[Proxy], WorkloadIdentity]) -> None:
+    def __init__(self, surroundings: Surroundings, identities: WorkloadIdentities) -> None:
         self.handler = ConnectionHandler()
         self._surroundings = surroundings
-        self._identity_of = identity_of
+        self._identities = identities
         self._nodes: dict[str, GatewayNode] = {}
         self._gone: list[GatewayNode] = []
         self._pod_ip: str | None = None
@@ -141,15 +141,10 @@ class GatewayNodes:
         self._surroundings.resolver.redirect(targets)
 
     def _snapshot_of(self, loaded: Loaded, proxy: Proxy) -> Snapshot:
-        common = self._surroundings
-        secrets = SecretStore(secrets_of(loaded.configuration), proxy.namespace, self._identity_of(proxy))
-        secrets.further_roots = common.secrets.further_roots
-        own = Surroundings(common.sink, common.resolver, secrets)
-        own.random = common.random
-        own.subscribers = common.subscribers
         plan = compile_node(loaded.push, proxy)
         report_refusals(plan, loaded.problems)
-        return Snapshot(in_force(plan), own)
+        secrets = self._identities.secrets_of(loaded.configuration, proxy)
+        return Snapshot(in_force(plan), self._surroundings.with_secrets(secrets))
 
     @property
     def names(self) -> list[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import fcntl
 import ipaddress
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -20,8 +23,20 @@ HEAD_START = datetime.timedelta(days=1)
 ENOUGH_LEFT = datetime.timedelta(days=7)
 
 
+class Leaf(NamedTuple):
+    """An issued certificate: its files, whom it is for, and until when."""
+
+    certificate_file: Path
+    key_file: Path
+    names: tuple[str, ...]
+    until: datetime.datetime
+
+
 class Authority:
-    """The authority kept in a directory; made when it is not there yet, or about to expire."""
+    """The authority kept in a directory; made when it is not there yet, or about to expire.
+
+    Several processes may share the directory: whoever comes first makes what is missing, the others wait for it.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -29,38 +44,104 @@ class Authority:
         self._key_file = directory / "ca.key"
         self.made = False
         """Whether this run made the authority, so that whoever trusted the old one must know."""
-        if self.certificate_file.exists() and self._key_file.exists() and _is_valid(self.certificate_file):
-            self._key = _load_key(self._key_file)
-            self._certificate = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
-        else:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._key = ec.generate_private_key(ec.SECP256R1())
-            self._certificate = self._self_signed()
-            _write_key(self._key_file, self._key)
-            _write(self.certificate_file, _pem(self._certificate))
-            self.made = True
+        directory.mkdir(parents=True, exist_ok=True)
+        if self._is_there():
+            self._load()
+            return
+        with self._alone():
+            if self._is_there():
+                self._load()
+            else:
+                self._make()
 
     def leaf(self, name: str, hosts: Iterable[str]) -> tuple[Path, Path]:
         """Files with certificate (the authority's appended) and key for ``hosts``; the first is the subject.
 
         ``name`` is the files' stem. An existing pair of this authority is kept.
         """
-        certificate_file, key_file = self.directory / f"{name}.crt", self.directory / f"{name}.key"
-        if not self.made and key_file.exists() and self._issued(certificate_file, tuple(hosts)):
-            return certificate_file, key_file
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._signed(key.public_key(), tuple(hosts))
-        _write_key(key_file, key)
-        _write(certificate_file, _pem(certificate) + _pem(self._certificate))
+        wanted = tuple(hosts)
+        certificate_file, key_file = self._files(name)
+        if not self._issued(certificate_file, wanted):
+            with self._alone():
+                if not self._issued(certificate_file, wanted):
+                    self._issue(name, wanted)
         return certificate_file, key_file
 
+    def renew(self, name: str) -> Leaf:
+        """A new key and certificate for whom ``name`` (a stem) is issued to; running processes take them up."""
+        with self._alone():
+            known = self._read(name)
+            self._issue(name, known.names)
+            return self._read(name)
+
+    def leaves(self) -> list[Leaf]:
+        """What is issued, by name; certificates of another authority that lie here are none."""
+        stems = sorted(file.stem for file in self.directory.glob("*.crt") if file != self.certificate_file)
+        pairs = [stem for stem in stems if all(file.exists() for file in self._files(stem))]
+        return [self._read(stem) for stem in pairs if self._is_ours(self._files(stem)[0])]
+
+    @property
+    def until(self) -> datetime.datetime:
+        """When the authority itself expires."""
+        return self._certificate.not_valid_after_utc
+
+    def _is_there(self) -> bool:
+        return self.certificate_file.exists() and self._key_file.exists() and _is_valid(self.certificate_file)
+
+    def _load(self) -> None:
+        self._key = _load_key(self._key_file)
+        self._certificate = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
+
+    def _make(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._certificate = self._self_signed()
+        _write_key(self._key_file, self._key)
+        _write(self.certificate_file, _pem(self._certificate))
+        self.made = True
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other process writes here meanwhile."""
+        descriptor = os.open(self.directory / ".lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _files(self, name: str) -> tuple[Path, Path]:
+        return self.directory / f"{name}.crt", self.directory / f"{name}.key"
+
+    def _read(self, name: str) -> Leaf:
+        certificate_file, key_file = self._files(name)
+        certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        told = tuple(str(each.value) for each in names)
+        return Leaf(certificate_file, key_file, told, certificate.not_valid_after_utc)
+
+    def _issue(self, name: str, hosts: tuple[str, ...]) -> None:
+        certificate_file, key_file = self._files(name)
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._signed(key.public_key(), hosts)
+        _write_key(key_file, key)
+        _write(certificate_file, _pem(certificate) + _pem(self._certificate))
+
     def _issued(self, file: Path, hosts: tuple[str, ...]) -> bool:
-        """Whether ``file`` is still good: ours, not expiring, and for these hosts."""
-        if not file.exists() or not _is_valid(file):
+        """Whether ``file`` is still good: ours, with its key, not expiring, and for these hosts."""
+        if not file.exists() or not file.with_suffix(".key").exists() or not _is_valid(file) or not self._is_ours(file):
             return False
         certificate = x509.load_pem_x509_certificate(file.read_bytes())
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         return list(names) == [_general_name(host) for host in hosts]
+
+    def _is_ours(self, file: Path) -> bool:
+        certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        try:
+            found = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+        except x509.ExtensionNotFound:
+            return False
+        return found.key_identifier == issuer.key_identifier
 
     def _self_signed(self) -> x509.Certificate:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, AUTHORITY)])

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sandbox.cli.loading import Compiled
 from sandbox.loading import secrets_of
-from sandbox.pki import Authority, default_directory
+from sandbox.workload_identities import WorkloadIdentities
 
 if TYPE_CHECKING:
     from sandbox.envoy_config.bootstrap import SecretOf
     from sandbox.envoy_config.codec import Json
 
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
-WORKLOAD = "workload"
 FILE_CERTIFICATE, FILE_ROOT, KUBERNETES, CA_SUFFIX = "file-cert:", "file-root:", "kubernetes://", "-cacert"
 
 
@@ -40,14 +40,13 @@ def secrets_for(compiled: Compiled) -> SecretOf:
 
 
 def _workload_secret(name: str, compiled: Compiled) -> dict[str, Json]:
-    authority = Authority(default_directory())
+    """Of the workload's own identity, so that the real Envoy and our nodes know each other."""
+    own = f"{compiled.proxy.namespace}/{compiled.proxy.name}"
+    identity = WorkloadIdentities(os.environ, own).of(compiled.configuration, compiled.proxy)
     if name == "ROOTCA":
-        return {"validation_context": {"trusted_ca": {"filename": str(authority.certificate_file)}}}
-    host = f"{compiled.proxy.name}.{compiled.proxy.namespace}"
-    certificate, key = authority.leaf(WORKLOAD, [host])
-    return {
-        "tls_certificate": {"certificate_chain": {"filename": str(certificate)}, "private_key": {"filename": str(key)}}
-    }
+        return {"validation_context": {"trusted_ca": {"filename": identity.roots[0]}}}
+    chain, key = {"filename": identity.certificate}, {"filename": identity.key}
+    return {"tls_certificate": {"certificate_chain": chain, "private_key": key}}
 
 
 def _kubernetes_secret(data: Mapping[str, bytes], is_authority: bool) -> dict[str, Json] | None:

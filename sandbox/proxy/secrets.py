@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -32,16 +32,11 @@ class WorkloadIdentity:
 
     certificate: str = ""
     key: str = ""
-    root: str = ""
+    roots: tuple[str, ...] = ()
 
 
-def identity_of(environment: Mapping[str, str]) -> WorkloadIdentity:
-    """From ``EGRESS_WORKLOAD_CERT``, ``EGRESS_WORKLOAD_KEY`` and ``EGRESS_MESH_CA``."""
-    return WorkloadIdentity(
-        certificate=environment.get("EGRESS_WORKLOAD_CERT", ""),
-        key=environment.get("EGRESS_WORKLOAD_KEY", ""),
-        root=environment.get("EGRESS_MESH_CA", ""),
-    )
+IdentitySource = Callable[[], WorkloadIdentity]
+"""Asked when the first certificate is needed, which in most meshes is never."""
 
 
 class SecretStore:
@@ -51,13 +46,20 @@ class SecretStore:
         self,
         kubernetes: Mapping[str, Mapping[str, bytes]] | None = None,
         namespace: str = "default",
-        identity: WorkloadIdentity | None = None,
+        identity: IdentitySource = WorkloadIdentity,
     ) -> None:
         self._kubernetes = kubernetes or {}
         self._namespace = namespace
-        self._identity = identity or WorkloadIdentity()
+        self._identity_source = identity
+        self._known_identity: WorkloadIdentity | None = None
         self.further_roots: str | None = None
         """A file of authorities that count as the system's too: the embedded internet's."""
+
+    @property
+    def _identity(self) -> WorkloadIdentity:
+        if self._known_identity is None:
+            self._known_identity = self._identity_source()
+        return self._known_identity
 
     def get(self, name: str) -> SecretData | None:
         """The secret; ``None`` where a file or Secret is missing (Envoy would wait for it)."""
@@ -77,8 +79,9 @@ class SecretStore:
         if name == WORKLOAD_CERTIFICATE and self._identity.certificate:
             chain, key = self._paths(name)
             return SecretData(certificate_chain=Path(chain).read_bytes(), private_key=Path(key).read_bytes())
-        if name == MESH_ROOT and self._identity.root:
-            return SecretData(root_certificates=Path(self._identity.root).read_bytes())
+        if name == MESH_ROOT and self._identity.roots:
+            roots = [Path(root).read_bytes() for root in self._identity.roots]
+            return SecretData(root_certificates=b"\n".join(roots))
         if name.startswith(FILE_ROOT):
             return SecretData(root_certificates=Path(name.removeprefix(FILE_ROOT)).read_bytes())
         if name.startswith(KUBERNETES):
@@ -92,7 +95,7 @@ class SecretStore:
             return [name.removeprefix(FILE_ROOT)]
         if name == WORKLOAD_CERTIFICATE:
             return [self._identity.certificate, self._identity.key]
-        return [self._identity.root] if name == MESH_ROOT else []
+        return list(self._identity.roots) if name == MESH_ROOT else []
 
     def _from_kubernetes(self, name: str) -> SecretData | None:
         wants_root = name.endswith(CA_SUFFIX)

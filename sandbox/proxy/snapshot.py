@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -70,6 +71,13 @@ class Surroundings:
         self.secrets = secrets
         self.random = random.Random(seed)
         self.subscribers: list[Subscriber] = []
+
+    def with_secrets(self, secrets: SecretStore) -> Surroundings:
+        """The same for a node with secrets of its own; what counts as the system's authorities stays."""
+        secrets.further_roots = self.secrets.further_roots
+        own = copy.copy(self)
+        own.secrets = secrets
+        return own
 
 
 class NodeRuntime:

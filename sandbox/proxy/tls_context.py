@@ -66,7 +66,7 @@ class ClientTls:
         self._secrets = secrets
         self._common = plan.common_tls_context
         self._names = tuple(secret_names(self._common))
-        self._contexts: dict[tuple[object, ...], _Context] = {}
+        self._contexts: dict[tuple[object, ...], tuple[tuple[object, ...], _Context]] = {}
 
     def server_name(self, options: TransportOptions) -> str:
         """The SNI to send; empty for none."""
@@ -75,15 +75,17 @@ class ClientTls:
     def context(self, options: TransportOptions) -> ssl.SSLContext | None:
         """The context; ``None`` where a secret is missing."""
         stamps = tuple(self._secrets.stamp(name) for name in self._names)
-        key = (options.verify_names, options.alpn, stamps)
-        context = self._contexts.get(key)
+        key = (options.verify_names, options.alpn)
+        known = self._contexts.get(key)
+        if known is not None and known[0] == stamps:
+            return known[1]
+        try:
+            context = self._build(options)
+        except (ssl.SSLError, ValueError, OSError):
+            context = None
         if context is None:
-            try:
-                context = self._build(options)
-            except (ssl.SSLError, ValueError, OSError):
-                return None
-            if context is not None:
-                self._contexts[key] = context
+            return _last_good(known)
+        self._contexts[key] = (stamps, context)
         return context
 
     def _build(self, options: TransportOptions) -> _Context | None:
@@ -127,9 +129,10 @@ class ServerTls:
         try:
             context = self._build()
         except (ssl.SSLError, ValueError, OSError):
-            return None
-        if context is not None:
-            self._context = (stamps, context)
+            context = None
+        if context is None:
+            return _last_good(self._context)
+        self._context = (stamps, context)
         return context
 
     def _build(self) -> _Context | None:
@@ -149,6 +152,11 @@ class ServerTls:
             context.verify_mode = ssl.CERT_OPTIONAL
         context.rules = PeerRules.of(common)
         return context
+
+
+def _last_good(known: tuple[tuple[object, ...], _Context] | None) -> _Context | None:
+    """A rotation is under way, and of certificate and key only one is new: Envoy, too, keeps what it has."""
+    return None if known is None else known[1]
 
 
 def secret_names(common: CommonTlsContext | None) -> list[str]:

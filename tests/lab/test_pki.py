@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import shutil
+import ssl
 import stat
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from cryptography import x509
@@ -47,3 +51,45 @@ def test_private_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
 
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("*.key")}
     assert modes == {"ca.key": 0o600, "a.key": 0o600}
+
+
+def test_processes_that_start_together_share_one_authority(tmp_path: Path) -> None:
+    ready = multiprocessing.get_context("fork").Barrier(4)
+    processes = [multiprocessing.get_context("fork").Process(target=_issue, args=(tmp_path, ready)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+
+    assert [process.exitcode for process in processes] == [0] * 4
+    ssl.create_default_context().load_cert_chain(tmp_path / "a.crt", tmp_path / "a.key")
+    assert [leaf.names for leaf in Authority(tmp_path).leaves()] == [("a.example.com",)]
+
+
+def _issue(directory: Path, ready: Barrier) -> None:
+    ready.wait()
+    Authority(directory).leaf("a", ["a.example.com"])
+
+
+def test_renewed_leaves_are_new_and_for_the_same_names(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.leaf("ns.account", ["spiffe://cluster.local/ns/ns/sa/account"])
+    before = certificate.read_bytes(), key.read_bytes()
+
+    renewed = authority.renew("ns.account")
+
+    assert renewed.names == ("spiffe://cluster.local/ns/ns/sa/account",)
+    assert certificate.read_bytes() != before[0]
+    assert key.read_bytes() != before[1]
+
+
+def test_a_leaf_of_another_authority_is_issued_anew(tmp_path: Path) -> None:
+    Authority(tmp_path / "old").leaf("a", ["a.example.com"])
+    authority = Authority(tmp_path / "new")
+    for name in ("a.crt", "a.key"):
+        shutil.copy(tmp_path / "old" / name, tmp_path / "new" / name)
+    assert authority.leaves() == []
+
+    authority.leaf("a", ["a.example.com"])
+
+    assert [leaf.names for leaf in authority.leaves()] == [("a.example.com",)]
