@@ -6,9 +6,8 @@ to a network namespace.
 
 from __future__ import annotations
 
-import os
-import socket
-import stat
+import _socket
+import sys
 
 VERSION = 1
 MAXIMUM_BYTES = 65536
@@ -44,18 +43,9 @@ def default_path(environment: dict[str, str], uid: int) -> str:
     return f"{directory}/control"
 
 
-def make_directory(path: str) -> None:
-    """The socket's directory, open to its owner only; ``PermissionError`` if somebody else made it."""
-    directory = os.path.dirname(path) or "."
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    found = os.stat(directory)
-    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
-        raise PermissionError(f"{directory} belongs to another user, or others may write there")
-
-
-def connect(path: str) -> socket.socket:
+def connect(path: str) -> _socket.socket:
     """A connection to the proxy that listens at ``path``."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     try:
         sock.connect(path)
     except OSError:
@@ -64,20 +54,7 @@ def connect(path: str) -> socket.socket:
     return sock
 
 
-def listen(path: str) -> socket.socket:
-    """The proxy's end; a socket that a dead proxy left behind is replaced, one that answers is not."""
-    make_directory(path)
-    try:
-        connect(path).close()
-    except (FileNotFoundError, ConnectionRefusedError):
-        pass
-    else:
-        raise FileExistsError(f"another sandbox listens at {path}")
-    if os.path.lexists(path):
-        os.unlink(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-    sock.bind(path)
-    os.chmod(path, 0o600)
-    sock.listen(64)
-    sock.setblocking(False)
-    return sock
+def send(sock: _socket.socket, message: bytes, descriptors: list[int]) -> None:
+    """One datagram with descriptors."""
+    passed = b"".join(each.to_bytes(4, sys.byteorder) for each in descriptors)
+    sock.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, passed)])

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sandbox.capture.control_protocol import MAXIMUM_BYTES, MAXIMUM_DESCRIPTORS, VERSION, listen
+from sandbox.capture.control_protocol import MAXIMUM_BYTES, MAXIMUM_DESCRIPTORS, VERSION
+from sandbox.capture.control_socket import listen
 from sandbox.capture.exec_rules import IPV4, IPV6
 from sandbox.capture.published_ports import PublishedPorts
 from sandbox.capture.raw_relay import RawRelays

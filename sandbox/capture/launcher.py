@@ -6,14 +6,13 @@ own because it is the same process. Only small modules of the standard library a
 
 from __future__ import annotations
 
-import errno
+import _signal  # type: ignore[import-not-found]  # no stub; signal.py would bring enum along, 4 ms
+import _socket
 import os
-import signal
-import socket
 import sys
 
-from sandbox.capture import namespace
-from sandbox.capture.control_protocol import ACCEPTED, MAXIMUM_BYTES, VERSION, connect, encode
+from sandbox.capture import kernel_calls, namespace
+from sandbox.capture.control_protocol import ACCEPTED, MAXIMUM_BYTES, VERSION, connect, encode, send
 from sandbox.capture.exec_rules import exec_rules
 
 EXIT_SET_UP, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 125, 126, 127
@@ -79,7 +78,7 @@ def _enter(request: Launch) -> None:
         control = connect(request.control)
         ipv6 = namespace.has_ipv6()
         step = "unshare"
-        in_user_namespace = _leave_host()
+        in_user_namespace = namespace.leave_host()
         step = "identity"
         if in_user_namespace:
             namespace.map_identity(uid, gid)
@@ -101,18 +100,6 @@ def _enter(request: Launch) -> None:
     control.close()
 
 
-def _leave_host() -> bool:
-    """New network and mount namespaces; whoever may not make them gets a user namespace too (and ``True``)."""
-    try:
-        namespace.unshare(namespace.CLONE_NEWNET | namespace.CLONE_NEWNS)
-    except OSError as error:
-        if error.errno != errno.EPERM:
-            raise
-        namespace.unshare(namespace.CLONE_NEWUSER | namespace.CLONE_NEWNET | namespace.CLONE_NEWNS)
-        return True
-    return False
-
-
 def _cover_resolvers() -> None:
     try:
         namespace.hide_resolver_sockets()
@@ -120,7 +107,7 @@ def _cover_resolvers() -> None:
         print(f"egress: warning: mounts are not to be had ({error.strerror})", file=sys.stderr)
 
 
-def _hand_over(control: socket.socket, request: Launch, sockets: list[tuple[str, socket.socket]]) -> None:
+def _hand_over(control: _socket.socket, request: Launch, sockets: list[tuple[str, _socket.socket]]) -> None:
     """Passes the sockets on; the answer comes when all of them are served."""
     factory = 0
     if request.publish:
@@ -140,7 +127,7 @@ def _hand_over(control: socket.socket, request: Launch, sockets: list[tuple[str,
     }
     pidfd = os.pidfd_open(os.getpid())
     try:
-        socket.send_fds(control, [encode(hello)], [*(sock.fileno() for _, sock in sockets), pidfd])
+        send(control, encode(hello), [*(sock.fileno() for _, sock in sockets), pidfd])
     finally:
         os.close(pidfd)
     control.settimeout(_REPLY_SECONDS)
@@ -160,7 +147,7 @@ def _drop_root(in_user_namespace: bool) -> None:
     """Under sudo the command runs as who called it, his groups kept; root itself loses the rules' capability."""
     if in_user_namespace:
         return
-    namespace.drop_network_administration()
+    kernel_calls.drop_network_administration()
     uid, gid = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
     if os.geteuid() != 0 or uid is None or gid is None:
         return
@@ -171,8 +158,8 @@ def _drop_root(in_user_namespace: bool) -> None:
 
 def _become(command: tuple[str, ...], environment: dict[bytes, bytes]) -> int:
     # Python ignores these two, and what is ignored stays ignored over exec.
-    for name in ("SIGPIPE", "SIGXFSZ"):
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
     try:
         os.execvpe(command[0], list(command), environment)
     except FileNotFoundError:

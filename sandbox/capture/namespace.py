@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
+import _socket
+import errno
 import os
-import socket
 
-from sandbox.capture import rtnetlink
+from sandbox.capture import kernel_calls, rtnetlink
 from sandbox.capture.exec_rules import IPV4, IPV6, PORT_CAPTURE, PORT_DNS, PORT_HOST
 from sandbox.capture.netlink import NETLINK_ROUTE, Batch
 
-CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
-_MS_BIND, _MS_REC, _MS_SLAVE = 4096, 16384, 1 << 19
 _BACKLOG = 4096
-_PR_CAPBSET_DROP, _CAP_NET_ADMIN = 24, 12
 
 RESOLVER_SOCKETS = (
     "/run/nscd/socket",
@@ -24,24 +21,20 @@ RESOLVER_SOCKETS = (
 """Name services that answer over Unix sockets, past every packet rule."""
 
 
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+def leave_host() -> bool:
+    """New namespaces for the network, and for mounts where there is something to cover.
 
-
-def _check(result: int, what: str) -> None:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")
-
-
-def unshare(flags: int) -> None:
-    """unshare(2); the process must have one thread only."""
-    _check(_libc().unshare(flags), "unshare")
-
-
-def drop_network_administration() -> None:
-    """CAP_NET_ADMIN leaves the bounding set: whatever is executed next cannot change the rules (prctl(2))."""
-    _check(_libc().prctl(_PR_CAPBSET_DROP, _CAP_NET_ADMIN, 0, 0, 0), "prctl")
+    Whoever may not make them gets a user namespace too, and ``True``.
+    """
+    flags = kernel_calls.CLONE_NEWNET | (kernel_calls.CLONE_NEWNS if _resolver_sockets() else 0)
+    try:
+        kernel_calls.unshare(flags)
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        kernel_calls.unshare(kernel_calls.CLONE_NEWUSER | flags)
+        return True
+    return False
 
 
 def write_file(path: str, text: str) -> None:
@@ -66,13 +59,11 @@ def build_network(*, ipv6: bool) -> None:
     A veth pair where the kernel has it, since programs that skip loopback interfaces then see an address; else loopback
     itself carries the addresses.
     """
-    batch = Batch()
-    rtnetlink.bring_up(batch, rtnetlink.LOOPBACK_INDEX)
-    batch.send(NETLINK_ROUTE)
     index = _add_veth()
     batch = Batch()
+    rtnetlink.bring_up(batch, rtnetlink.LOOPBACK_INDEX)
     if index != rtnetlink.LOOPBACK_INDEX:
-        rtnetlink.bring_up(batch, socket.if_nametoindex("eth0p"))
+        rtnetlink.bring_up(batch, _socket.if_nametoindex("eth0p"))
         rtnetlink.bring_up(batch, index)
     rtnetlink.add_address(batch, index, IPV4.own)
     rtnetlink.add_default_route(batch, index, IPV4.own)
@@ -94,7 +85,7 @@ def _add_veth() -> int:
         batch.send(NETLINK_ROUTE)
     except OSError:  # a kernel without veth
         return rtnetlink.LOOPBACK_INDEX
-    return socket.if_nametoindex("eth0")
+    return _socket.if_nametoindex("eth0")
 
 
 def allow_low_ports() -> None:
@@ -105,43 +96,48 @@ def allow_low_ports() -> None:
         return
 
 
-def open_sockets(*, ipv6: bool) -> list[tuple[str, socket.socket]]:
+def open_sockets(*, ipv6: bool) -> list[tuple[str, _socket.socket]]:
     """The sockets that the proxy will serve, by role; bound to loopback exactly, since a UDP reply from another
     address would not be translated back.
     """
-    sockets: list[tuple[str, socket.socket]] = []
-    families = [(socket.AF_INET, "127.0.0.1", "4")] + ([(socket.AF_INET6, "::1", "6")] if ipv6 else [])
+    sockets: list[tuple[str, _socket.socket]] = []
+    families = [(_socket.AF_INET, "127.0.0.1", "4")] + ([(_socket.AF_INET6, "::1", "6")] if ipv6 else [])
     for role, port in (("capture", PORT_CAPTURE), ("host", PORT_HOST), ("dns-tcp", PORT_DNS), ("dns-udp", PORT_DNS)):
-        kind = socket.SOCK_DGRAM if role == "dns-udp" else socket.SOCK_STREAM
+        kind = _socket.SOCK_DGRAM if role == "dns-udp" else _socket.SOCK_STREAM
         sockets += [(role + version, _bind(family, kind, address, port)) for family, address, version in families]
     return sockets
 
 
-def _bind(family: int, kind: int, address: str, port: int) -> socket.socket:
-    sock = socket.socket(family, kind | socket.SOCK_CLOEXEC)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+def _bind(family: int, kind: int, address: str, port: int) -> _socket.socket:
+    sock = _socket.socket(family, kind | _socket.SOCK_CLOEXEC)
+    sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    if family == _socket.AF_INET6:
+        sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
     sock.bind((address, port))
-    if kind == socket.SOCK_STREAM:
+    if kind == _socket.SOCK_STREAM:
         sock.listen(_BACKLOG)
     return sock
 
 
+def _resolver_sockets() -> list[str]:
+    return [path for path in RESOLVER_SOCKETS if os.path.exists(path) and os.path.realpath(path) == path]
+
+
 def hide_resolver_sockets() -> None:
-    """Our mounts do not go out, and name services that would go past the rules are covered."""
-    libc = _libc()
-    _check(libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None), "make mounts private")
-    for path in RESOLVER_SOCKETS:
-        if os.path.exists(path) and os.path.realpath(path) == path:
-            _check(libc.mount(b"/dev/null", path.encode(), None, _MS_BIND, None), f"cover {path}")
+    """Name services that would go past the rules are covered; our mounts do not go out."""
+    found = _resolver_sockets()
+    if found:
+        kernel_calls.keep_mounts_to_ourselves()
+    for path in found:
+        kernel_calls.cover(path, os.devnull)
 
 
 def has_ipv6() -> bool:
     """Whether this machine has IPv6 at all, and a way out by it (else programs should fall back to IPv4 at once)."""
     try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-            probe.connect(("2001:db8::1", 9))
+        probe = _socket.socket(_socket.AF_INET6, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     except OSError:
         return False
-    return True
+    is_refused = probe.connect_ex(("2001:db8::1", 9))
+    probe.close()
+    return not is_refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import _socket
 import struct
 
 from sandbox.capture.netlink import NETLINK_NETFILTER, NLM_F_APPEND, NLM_F_CREATE, Batch, attribute, nested
@@ -95,7 +95,7 @@ def destination(cidr: str, *, inverted: bool = False) -> bytes:
 def _address(cidr: str, offsets: dict[int, int], operation: int) -> bytes:
     address, _, prefix = cidr.partition("/")
     version = 6 if ":" in address else 4
-    raw = socket.inet_pton(socket.AF_INET if version == 4 else socket.AF_INET6, address)
+    raw = _socket.inet_pton(_socket.AF_INET if version == 4 else _socket.AF_INET6, address)
     length = len(raw)
     bits = int(prefix) if prefix else length * 8
     loaded = _load(_PAYLOAD_NETWORK, offsets[version], length)
@@ -138,7 +138,7 @@ class RuleBatch:
         self._mark(_BATCH_BEGIN)
 
     def _mark(self, kind: int) -> None:
-        self._batch.add(kind, 0, struct.pack(">BBH", 0, 0, _NFNL_SUBSYS_NFTABLES >> 8), acknowledged=False)
+        self._batch.add(kind, 0, struct.pack(">BBH", 0, 0, _NFNL_SUBSYS_NFTABLES >> 8))
 
     @staticmethod
     def _head(family: str) -> bytes:

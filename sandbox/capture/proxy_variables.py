@@ -6,7 +6,6 @@ NOT_CAPTURED = (
     "egress: not captured: only variables are set (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY to {proxy}).\n"
     "  DNS, TCP other than HTTP, and programs that do not heed the variables go past the sandbox."
 )
-DEFAULT_PROXY = "127.0.0.1:15080"
 
 
 def with_proxy(environment: dict[bytes, bytes], proxy: str) -> dict[bytes, bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import _socket
 import struct
 
 from sandbox.capture.netlink import NLM_F_CREATE, NLM_F_EXCL, Batch, attribute, nested
@@ -20,7 +20,7 @@ LOOPBACK_INDEX = 1
 
 
 def _family(version: int) -> int:
-    return socket.AF_INET if version == 4 else socket.AF_INET6
+    return _socket.AF_INET if version == 4 else _socket.AF_INET6
 
 
 def _link_body(index: int, flags: int, change: int) -> bytes:
@@ -45,7 +45,7 @@ def add_link(batch: Batch, name: str, kind: str, peer: str | None = None) -> Non
 def add_address(batch: Batch, index: int, address: str) -> None:
     """Gives an interface one address, as a host of its own (/32, /128), usable at once."""
     version = 6 if ":" in address else 4
-    raw = socket.inet_pton(_family(version), address)
+    raw = _socket.inet_pton(_family(version), address)
     body = struct.pack("=BBBBI", _family(version), len(raw) * 8, 0, 0, index)
     body += attribute(_IFA_LOCAL, raw) + attribute(_IFA_ADDRESS, raw)
     body += attribute(_IFA_FLAGS, struct.pack("=I", _IFA_F_NODAD if version == 6 else 0))
@@ -58,5 +58,5 @@ def add_default_route(batch: Batch, index: int, source: str, kind: int = RTN_UNI
     scope = _RT_SCOPE_LINK if version == 4 and kind == RTN_UNICAST else _RT_SCOPE_UNIVERSE
     body = struct.pack("=BBBBBBBBI", _family(version), 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, scope, kind, 0)
     body += attribute(_RTA_OIF, struct.pack("=I", index))
-    body += attribute(_RTA_PREFSRC, socket.inet_pton(_family(version), source))
+    body += attribute(_RTA_PREFSRC, _socket.inet_pton(_family(version), source))
     batch.add(_RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body, f"add default route over IPv{version}")

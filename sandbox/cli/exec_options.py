@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from sandbox.capture.control_protocol import default_path
-from sandbox.capture.proxy_variables import DEFAULT_PROXY
 
+DEFAULT_PROXY = "127.0.0.1:15080"
 USAGE = """\
 Usage: egress exec [OPTIONS] -- CMD [ARG...]
 

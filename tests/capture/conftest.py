@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.capture import namespace
+from sandbox.capture import kernel_calls
 from sandbox.capture.control_server import ControlServer, WorkloadIdentity
 from sandbox.dns.server import DnsServer
 from sandbox.dns.upstream import UpstreamResolvers
@@ -29,7 +29,7 @@ def _kernel_allows() -> bool:
     pid = os.fork()
     if pid == 0:
         try:
-            namespace.unshare(namespace.CLONE_NEWUSER | namespace.CLONE_NEWNET | namespace.CLONE_NEWNS)
+            kernel_calls.unshare(kernel_calls.CLONE_NEWUSER | kernel_calls.CLONE_NEWNET | kernel_calls.CLONE_NEWNS)
         except OSError:
             os._exit(1)
         os._exit(0)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 
-from sandbox.capture import namespace
+from sandbox.capture import kernel_calls, namespace
 from sandbox.proxy.original_dst import original_destination
 
 OUTSIDE, INCLUDED = "198.51.100.7", "203.0.113.7"
@@ -66,7 +66,7 @@ def egress(*arguments: str) -> None:
 
 def main() -> None:
     backend, nameserver, *options = sys.argv[1:]
-    namespace.unshare(namespace.CLONE_NEWNET | namespace.CLONE_NEWNS)
+    kernel_calls.unshare(kernel_calls.CLONE_NEWNET | kernel_calls.CLONE_NEWNS)
     namespace.build_network(ipv6=True)
     for _ in range(2):  # laying them twice is laying them once
         egress("install", "--backend", backend, *options)

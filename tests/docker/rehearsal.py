@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from sandbox.capture import namespace
+from sandbox.capture import kernel_calls, namespace
 
 READY = ["curl", "-s", "--retry", "100", "--retry-delay", "0", "--retry-connrefused", "--retry-max-time", "20"]
 
@@ -26,7 +26,7 @@ def fetch(host: str, user: int) -> str:
 
 def main() -> None:
     home, log = sys.argv[1:]
-    namespace.unshare(namespace.CLONE_NEWNET | namespace.CLONE_NEWNS)
+    kernel_calls.unshare(kernel_calls.CLONE_NEWNET | kernel_calls.CLONE_NEWNS)
     namespace.build_network(ipv6=False)
     egress = [sys.executable, "-m", "sandbox"]
     subprocess.run([*egress, "capture", "install", "-f", "configs/quickstart"], check=True, stderr=subprocess.DEVNULL)
