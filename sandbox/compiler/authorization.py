@@ -92,7 +92,7 @@ class _RuleSets:
 
     @property
     def shadow_prefix(self) -> str:
-        return _SHADOW_PREFIXES.get(self.shadow.action, "") if self.shadow is not None else ""
+        return _SHADOW_PREFIXES.get(self.shadow.action if self.shadow is not None else "ALLOW", "")
 
 
 def _http_filter(sets: _RuleSets) -> HttpFilter:

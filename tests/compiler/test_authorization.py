@@ -193,6 +193,14 @@ def test_a_dry_run_is_only_a_shadow() -> None:
     assert config.shadow_rules_stat_prefix == "istio_dry_run_deny_"
 
 
+def test_without_a_dry_run_the_shadow_statistics_are_named_for_permission() -> None:
+    """Istio reads the action of absent shadow rules, whose zero is ALLOW (authz/builder/builder.go)."""
+    filters, _ = built(authorization("deny", "action: DENY\nrules: [{}]"))
+    (config,) = http_rules(filters)
+    assert config.shadow_rules is None
+    assert config.shadow_rules_stat_prefix == "istio_dry_run_allow_"
+
+
 def test_on_tcp_permission_by_http_fields_is_dropped_and_denial_widened() -> None:
     rules = "rules: [{to: [{operation: {methods: [GET], ports: ['80']}}]}]"
     allow, _ = built(authorization("allow", rules))
