@@ -66,3 +66,13 @@ def test_without_capture_the_command_runs_with_variables_and_says_so() -> None:
 
     assert (ended.returncode, ended.stdout) == (7, "http://127.0.0.1:1\n")
     assert "not captured" in ended.stderr
+
+
+def test_launcher_imports_nothing_that_takes_long() -> None:
+    """Each of these costs a millisecond or more at every start [measured]."""
+    script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import sandbox.cli.exec; print(*sys.modules)"
+
+    ended = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True)
+
+    costly = {"click", "argparse", "ctypes", "dataclasses", "enum", "json", "re", "signal", "socket", "typing"}
+    assert costly & set(ended.stdout.split()) == set()
