@@ -157,17 +157,31 @@ def _drop_root(in_user_namespace: bool) -> None:
 
 
 def _become(command: tuple[str, ...], environment: dict[bytes, bytes]) -> int:
+    """Executes the command; the first that is there but cannot be run decides the answer, else it is not found."""
     # Python ignores these two, and what is ignored stays ignored over exec.
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)
-    try:
-        os.execvpe(command[0], list(command), environment)
-    except FileNotFoundError:
+    refusal: OSError | None = None
+    for path in _candidates(os.fsencode(command[0]), environment):
+        try:
+            os.execve(path, command, environment)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            refusal = refusal or error
+    if refusal is None:
         print(f"egress: {command[0]}: command not found", file=sys.stderr)
         return EXIT_NOT_FOUND
-    except OSError as error:
-        print(f"egress: {command[0]}: {error.strerror}", file=sys.stderr)
-        return EXIT_NOT_EXECUTABLE
+    print(f"egress: {command[0]}: {refusal.strerror}", file=sys.stderr)
+    return EXIT_NOT_EXECUTABLE
+
+
+def _candidates(name: bytes, environment: dict[bytes, bytes]) -> list[bytes]:
+    """Where the command may be; as ``os.execvpe`` looks for it, which imports ``warnings``."""
+    if b"/" in name:
+        return [name]
+    directories = environment.get(b"PATH", os.fsencode(os.defpath)).split(b":")
+    return [directory + b"/" + name if directory else name for directory in directories]
 
 
 def _explain(step: str, error: OSError, control: str) -> str:
