@@ -19,6 +19,7 @@ from sandbox.istio import decode_scalars
 from sandbox.istio.decode_scalars import Convert
 from sandbox.istio.emulation import NOT_EMULATED, WITHOUT_EFFECT
 from sandbox.istio.message import Message
+from sandbox.istio.misplaced_fields import rightful_place
 from sandbox.istio.read_object import LEFT_OUT, NotEmulated, ObjectReader, Spot, shown, spot_path
 from sandbox.istio.scalars import IntegerRange
 from sandbox.yaml_source.nodes import YamlMapping, YamlSequence
@@ -206,8 +207,9 @@ def _keep_one_of_each(message_type: type[Message], values: dict[str, object], re
 def _unknown_field(shape: Shape, node: YamlMapping, key: str, reader: ObjectReader, path: str) -> None:
     names = [name for name, field in shape.by_key.items() if field.canonical]
     near = did_you_mean(key, names)
+    place = rightful_place(reader.root, path, key) if near.lower() != key.lower() and reader.root is not None else ""
     listed = f"the fields are {', '.join(names)}" if len(names) <= _FEW_FIELDS else ""
-    hint = f"did you mean {near}?" if near else listed
+    hint = f"{key} belongs under {place}" if place else f"did you mean {near}?" if near else listed
     message = f"unknown field {key} in {shape.message_type.__name__}"
     reader.unknown_field(message, Spot(node, key, path), hint=hint)
 

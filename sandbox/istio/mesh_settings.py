@@ -11,6 +11,7 @@ from sandbox.istio.decode import decode_message, shape_of
 from sandbox.istio.mesh_config import MeshConfig
 from sandbox.istio.mesh_defaults import DEFAULT_MESH_CONFIG, DEFAULT_PROXY_CONFIG
 from sandbox.istio.message import EMPTY, Message
+from sandbox.istio.misplaced_fields import Root
 from sandbox.istio.proxy_config import ProxyConfig
 from sandbox.istio.read_object import NotEmulated, ObjectReader
 from sandbox.yaml_source.documents import parse_documents, split_documents
@@ -76,6 +77,7 @@ def _is_mesh_config_map(ref: ResourceRef) -> bool:
 def read_bare(node: YamlMapping, source: Source, ref: ResourceRef, path: str = "") -> MeshSettings:
     """A MeshConfig by itself."""
     reader = ObjectReader(ref, source, open_fields=False, has_schema=False)
+    reader.root = Root(path, MeshConfig)
     mesh = decode_message(MeshConfig, node, reader, path)
     return MeshSettings(ref=ref, mesh=mesh, problems=tuple(reader.problems), not_emulated=tuple(reader.not_emulated))
 

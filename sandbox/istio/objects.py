@@ -11,6 +11,7 @@ from sandbox.istio.decode import decode_message
 from sandbox.istio.emulation import KINDS_NOT_EMULATED
 from sandbox.istio.kinds import KINDS, Kind
 from sandbox.istio.message import EMPTY, Message
+from sandbox.istio.misplaced_fields import Root
 from sandbox.istio.read_object import NotEmulated, ObjectReader, Spot, shown
 from sandbox.istio.resource import ObjectMeta, Resource
 from sandbox.yaml_source.nodes import Source, YamlMapping, YamlSequence
@@ -178,6 +179,7 @@ def _check_top_level(document: YamlMapping, reader: ObjectReader) -> None:
 def _section(message: type[Message], name: str, document: YamlMapping, reader: ObjectReader) -> Message:
     node = document.get(name)
     if isinstance(node, YamlMapping):
+        reader.root = Root(name, message)
         return decode_message(message, node, reader, name)
     if node is not None:
         reader.fault("SBX0102", f"mapping expected, not {shown(node)}", Spot(document, name, ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from sandbox.istio.misplaced_fields import Root
 from sandbox.yaml_source.codes import CODES, Severity
 from sandbox.yaml_source.nodes import Source, YamlMapping, YamlSequence
 from sandbox.yaml_source.problems import Problem
@@ -45,6 +46,7 @@ class ObjectReader:
         "open_fields",
         "problems",
         "resource",
+        "root",
         "source",
         "unparsable",
     )
@@ -52,6 +54,8 @@ class ObjectReader:
     def __init__(self, resource: ResourceRef, source: Source, *, open_fields: bool, has_schema: bool = True) -> None:
         self.resource = resource
         self.source = source
+        self.root: Root | None = None
+        """The message whose fields are read; None where nobody looks for misplaced ones."""
         self.open_fields = open_fields
         """Kubernetes kinds have many fields nobody here reads; those are no fault."""
         self.has_schema = has_schema

@@ -95,6 +95,38 @@ def test_a_misspelt_field_is_not_written() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "spec", "hint"),
+    [
+        pytest.param(
+            "DestinationRule",
+            "trafficPolicy: {connectionPool: {http: {connectTimeout: 3s}}}",
+            "connectTimeout belongs under spec.trafficPolicy.connectionPool.tcp",
+            id="in the sister",
+        ),
+        pytest.param(
+            "VirtualService",
+            "http: [{route: [{destination: {host: a}, retries: {attempts: 3}}]}]",
+            "retries belongs under spec.http[0]",
+            id="indented too far",
+        ),
+        pytest.param(
+            "VirtualService",
+            "http: [{route: [{destination: {host: a, weight: 3}}]}]",
+            "weight belongs under spec.http[0].route[0]",
+            id="inside the neighbour",
+        ),
+        pytest.param("DestinationRule", "tls: {mode: SIMPLE}", "tls belongs under spec.trafficPolicy", id="level lost"),
+        pytest.param("VirtualService", "http: [{Timeout: 3s}]", "did you mean timeout?", id="misspelt in place"),
+        pytest.param("VirtualService", "http: [{nothing: 1}]", "", id="nowhere"),
+    ],
+)
+def test_a_misplaced_field_is_told_where_it_belongs(kind: str, spec: str, hint: str) -> None:
+    _, problems = decode(kind, spec)
+
+    assert [problem.hint for problem in problems if problem.code == "SBX0101"] == [hint]
+
+
+@pytest.mark.parametrize(
     ("kind", "spec", "code", "path", "line", "column", "hint"),
     [
         pytest.param("VirtualService", "hots: [a]", "SBX0101", "spec.hots", 6, 3, "did you mean hosts?", id="unknown"),
