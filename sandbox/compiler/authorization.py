@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sandbox.compiler.authorization_attributes import NotExpressible
 from sandbox.compiler.authorization_rules import MATCH_NEVER, RuleContext, translate_rule
 from sandbox.compiler.policy_attachment import policies_for
+from sandbox.compiler.provider_clusters import lookup_cluster
 from sandbox.compiler.trust_domains import TrustDomains
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.authorization_policy import AuthorizationPolicy
@@ -63,7 +64,11 @@ def build_authorization(push: PushContext, proxy: Proxy) -> AuthorizationFilters
     by_action = {
         action: [policy for policy in policies if policy.spec.action == action] for action in (*_RBAC_ACTIONS, "CUSTOM")
     }
-    custom = _custom_rules(by_action["CUSTOM"], domains, push.problems)
+    _report_authorizers(by_action["CUSTOM"], push.problems)
+    custom_http = _custom_rules(by_action["CUSTOM"], domains, for_tcp=False)
+    custom_tcp = _custom_rules(by_action["CUSTOM"], domains, for_tcp=True)
+    if len(custom_tcp) == 1:
+        custom_tcp = {name: rules for name, rules in custom_tcp.items() if not _is_asked_by_http(push, name)}
     enforced = [
         (_RBAC_ACTIONS[action], by_action[action], for_tcp)
         for for_tcp in (False, True)
@@ -72,10 +77,12 @@ def build_authorization(push: PushContext, proxy: Proxy) -> AuthorizationFilters
     ]
     built = [(for_tcp, _rule_sets(action, group, domains, for_tcp)) for action, group, for_tcp in enforced]
     return AuthorizationFilters(
-        custom_http=tuple(HttpFilter(name=HTTP_RBAC, typed_config=HttpRbac(rules=rules)) for rules in custom),
+        custom_http=tuple(
+            HttpFilter(name=HTTP_RBAC, typed_config=HttpRbac(rules=rules)) for rules in custom_http.values()
+        ),
         custom_tcp=tuple(
             Filter(name=NETWORK_RBAC, typed_config=NetworkRbac(rules=rules, stat_prefix=STAT_PREFIX))
-            for rules in custom
+            for rules in custom_tcp.values()
         ),
         http=tuple(_http_filter(sets) for for_tcp, sets in built if not for_tcp),
         tcp=tuple(_tcp_filter(sets) for for_tcp, sets in built if for_tcp),
@@ -150,22 +157,39 @@ def _policy_rules(policy: AuthorizationResource, context: RuleContext, prefix: s
     return rules
 
 
-def _custom_rules(policies: list[AuthorizationResource], domains: TrustDomains, problems: Problems) -> list[Rules]:
-    """CUSTOM asks an external authorizer, which is not emulated: its rules deny, as for an unusable provider."""
-    by_provider: dict[str, dict[str, Policy]] = {}
+def _report_authorizers(policies: Iterable[AuthorizationResource], problems: Problems) -> None:
     for policy in policies:
-        provider = policy.spec.provider.name if policy.spec.provider is not None else ""
         problems.report(
             "SBX0544",
-            f'the external authorizer "{provider}" is not emulated: requests that its rules match are denied',
+            f'the external authorizer "{_provider(policy)}" is not emulated: requests that its rules match are denied',
             policy.spec.origin_of("action"),
             severity="warning",
             hint="use action ALLOW or DENY to decide in the proxy",
         )
-        context = RuleContext(policy_namespace=policy.namespace, for_tcp=False, strict=False, trust_domains=domains)
+
+
+def _provider(policy: AuthorizationResource) -> str:
+    return policy.spec.provider.name if policy.spec.provider is not None else ""
+
+
+def _custom_rules(
+    policies: Iterable[AuthorizationResource], domains: TrustDomains, *, for_tcp: bool
+) -> dict[str, Rules]:
+    """Rules by authorizer: as none is asked, they deny, as istiod's do for an unusable provider."""
+    by_provider: dict[str, dict[str, Policy]] = {}
+    for policy in policies:
+        provider = _provider(policy)
+        context = RuleContext(policy_namespace=policy.namespace, for_tcp=for_tcp, strict=False, trust_domains=domains)
         prefix = f"{CUSTOM_PREFIX}-{provider}-" if provider else f"{CUSTOM_PREFIX}-"
         by_provider.setdefault(provider, {}).update(_policy_rules(policy, context, prefix))
-    return [_denying(by_provider[provider]) for provider in sorted(by_provider)]
+    return {provider: _denying(by_provider[provider]) for provider in sorted(by_provider)}
+
+
+def _is_asked_by_http(push: PushContext, name: str) -> bool:
+    """Whether the authorizer is a known one that only HTTP requests can be shown to."""
+    provider = next((each for each in push.mesh.extension_providers if each.name == name), None)
+    asked = provider.envoy_ext_authz_http if provider is not None else None
+    return asked is not None and lookup_cluster(push, asked.service, asked.port) is not None
 
 
 def _denying(policies: Mapping[str, Policy]) -> Rules:

@@ -5,6 +5,7 @@ Source: Istio pilot/pkg/security/authz/model/model.go.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
 from sandbox.compiler.authorization_attributes import (
@@ -32,6 +33,10 @@ MATCH_NEVER = Policy(
 """What a policy without rules becomes."""
 
 
+MOST_REPEATED = 4096
+"""Values of one attribute beyond which they are no longer doubled; the doubles decide nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleContext:
     """For which chain and policy a rule is translated."""
@@ -51,6 +56,8 @@ class Clause:
     attribute: Attribute
     values: tuple[str, ...] = ()
     not_values: tuple[str, ...] = ()
+    migrations: int = 1
+    """How often trust domain aliases are written out: istiod's sources share the rules of their conditions."""
 
 
 def translate_rule(rule: Rule, context: RuleContext) -> Policy:
@@ -61,7 +68,8 @@ def translate_rule(rule: Rule, context: RuleContext) -> Policy:
     """
     base = _conditions(rule)
     permissions = [_permission(clauses, context) for clauses in _alternatives(rule.to, base, "permission")]
-    principals = [_principal(clauses, context) for clauses in _alternatives(rule.from_, base, "principal")]
+    shared = tuple(replace(clause, migrations=max(1, len(rule.from_))) for clause in base)
+    principals = [_principal(clauses, context) for clauses in _alternatives(rule.from_, shared, "principal")]
     return Policy(
         permissions=tuple(permissions),
         principals=tuple(principals),
@@ -159,7 +167,9 @@ def _matchers(
     """The values as matchers, and whether the attribute makes one of all values."""
     attribute = clause.attribute
     term = Term(key=clause.key, policy_namespace=context.policy_namespace)
-    values = context.trust_domains.migrate(clause.key, values)
+    for _ in range(clause.migrations):
+        if len(values) <= MOST_REPEATED:
+            values = context.trust_domains.migrate(clause.key, values)
     groups = [values] if attribute.every is not None and values else [(value,) for value in values]
     found: list[Node] = []
     for group in groups:

@@ -13,7 +13,7 @@ from sandbox.match.rbac import AccessFacts, AccessRules
 from sandbox.plan.rbac import HttpRbac, NetworkRbac, Rules
 
 from .nodes import manifest
-from .sidecars import CLIENT, mesh
+from .sidecars import CLIENT, mesh, service_entry
 
 ALICE = "spiffe://cluster.local/ns/team/sa/alice"
 
@@ -231,3 +231,50 @@ def test_principals_of_an_alias_count_as_the_mesh_own() -> None:
     for domain, allowed in (("old.example", True), ("new.example", True), ("evil.example", False)):
         facts = request(principal=f"spiffe://{domain}/ns/team/sa/alice")
         assert lets_through(enforced(filters), facts) == allowed
+
+
+@pytest.mark.parametrize(("sources", "written"), [(1, 2), (2, 4), (3, 8)])
+def test_a_condition_beside_several_sources_lists_the_aliases_once_more_for_each(sources: int, written: int) -> None:
+    """Istio's ``MigrateTrustDomain`` (authz/model/model.go) walks all sources, which share the condition's rule."""
+    source = ", ".join("{source: {namespaces: [team]}}" for _ in range(sources))
+    condition = "{key: source.principal, values: [cluster.local/ns/team/sa/alice]}"
+    filters, _ = built(
+        mesh("trustDomain: new.example\ntrustDomainAliases: [old.example]"),
+        authorization("only", f"rules: [{{from: [{source}], when: [{condition}]}}]"),
+    )
+    (policy,) = (enforced(filters)[0].policies or {}).values()
+    for principal in policy.principals:
+        assert principal.and_ids is not None
+        *_, of_condition = principal.and_ids.ids
+        assert of_condition.or_ids is not None
+        assert len(of_condition.or_ids.ids) == written
+    assert lets_through(enforced(filters), request(principal="spiffe://old.example/ns/team/sa/alice"))
+
+
+@pytest.mark.parametrize("protocol", ["http", "tcp"])
+def test_an_external_authorizers_rules_are_made_for_the_chain_they_stand_in(protocol: str) -> None:
+    """On TCP chains HTTP fields are left out, as of a denial (authz/builder/builder.go ``build``)."""
+    rules = "rules: [{to: [{operation: {paths: [/x], ports: ['80']}}]}]"
+    filters, _ = built(authorization("ext", f"action: CUSTOM\nprovider: {{name: opa}}\n{rules}"))
+    (found,) = filters.custom_http if protocol == "http" else filters.custom_tcp
+    assert isinstance(found.typed_config, HttpRbac | NetworkRbac)
+    assert found.typed_config.rules is not None
+    connection, elsewhere = AccessFacts("10.0.0.9", 80, "10.1.2.3"), AccessFacts("10.0.0.9", 81, "10.1.2.3")
+    if protocol == "http":
+        assert lets_through([found.typed_config.rules], request(path="/y"))
+        assert not lets_through([found.typed_config.rules], request(path="/x"))
+    else:
+        assert not lets_through([found.typed_config.rules], connection)
+        assert lets_through([found.typed_config.rules], elsewhere)
+
+
+def test_an_authorizer_that_is_asked_by_http_has_no_say_about_tcp() -> None:
+    """``ignored CUSTOM action with HTTP provider on TCP filter chain`` (authz/builder/builder.go ``buildTCP``)."""
+    filters, codes = built(
+        mesh("extensionProviders:\n- name: opa\n  envoyExtAuthzHttp: {service: opa.example.com, port: 80}"),
+        service_entry("opa.example.com", "80/HTTP"),
+        authorization("ext", "action: CUSTOM\nprovider: {name: opa}\nrules: [{}]"),
+    )
+    assert "SBX0544" in codes
+    assert len(filters.custom_http) == 1
+    assert filters.custom_tcp == ()
