@@ -5,31 +5,26 @@ Source: Istio pilot/pkg/networking/core/tracing.go. No spans are sent; sampling 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin
 
+from sandbox.compiler.open_telemetry import headers_to_add, open_telemetry, service_cluster
 from sandbox.compiler.provenance import written
 from sandbox.compiler.provider_clusters import ProviderCluster, lookup_cluster
 from sandbox.compiler.telemetry import TelemetryResource, TracingSettings, merge_tracing
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.extension_provider import ExtensionProvider
-from sandbox.istio.provider_services import HttpHeader
-from sandbox.istio.provider_services import HttpService as ProviderHttpService
-from sandbox.istio.tracing_providers import OpenTelemetryTracingProvider, ZipkinTracingProvider
-from sandbox.plan.base import Extension, HeaderValue, HeaderValueOption, Percent, TypedExtensionConfig
+from sandbox.istio.tracing_providers import ZipkinTracingProvider
+from sandbox.plan.base import Extension, Percent
 from sandbox.plan.because import Because, IstioDefault
 from sandbox.plan.http_connection_manager import RequestIdExtension, Tracing, TracingProvider, UuidRequestIdConfig
 from sandbox.plan.tracing import (
     DatadogConfig,
-    DynatraceResourceDetector,
-    EnvironmentResourceDetector,
     EnvoyGrpc,
     GrpcService,
     HttpService,
     HttpUri,
-    OpenTelemetryConfig,
     SkyWalkingConfig,
     ZipkinConfig,
 )
@@ -41,15 +36,6 @@ if TYPE_CHECKING:
 _ALWAYS: Final = Percent(value=100.0)
 _DEFAULT_SAMPLING: Final = 1.0
 _ZIPKIN_TIMEOUT: Final = timedelta(seconds=5)
-_PROXY: Final = "istio-proxy"
-_CANONICAL_NAME: Final = "service.istio.io/canonical-name"
-_APP_NAME: Final = "app.kubernetes.io/name"
-_ENVIRONMENT_DETECTOR: Final = TypedExtensionConfig(
-    name="envoy.tracers.opentelemetry.resource_detectors.environment", typed_config=EnvironmentResourceDetector()
-)
-_DYNATRACE_DETECTOR: Final = TypedExtensionConfig(
-    name="envoy.tracers.opentelemetry.resource_detectors.dynatrace", typed_config=DynatraceResourceDetector()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +111,21 @@ def _from_provider(
         return None
     name, config = _KINDS[kind]
     sampled_elsewhere = kind == "opentelemetry" and given.dynatrace_sampler is not None
+    typed_config = config(given, target, proxy, push)
+    if typed_config is None:
+        return None
     percent = _sampling(push, proxy) if settings.sampling is None else settings.sampling
     return Tracing(
         client_sampling=_ALWAYS,
         overall_sampling=_ALWAYS,
         random_sampling=_ALWAYS if sampled_elsewhere else Percent(value=percent),
-        provider=TracingProvider(name=name, typed_config=config(given, target, proxy)),
+        provider=TracingProvider(name=name, typed_config=typed_config),
         spawn_upstream_span=True if not proxy.is_sidecar or kind == "skywalking" else None,
         no_context_propagation=settings.disable_context_propagation,
     )
 
 
-def _zipkin(provider: ZipkinTracingProvider, target: ProviderCluster, _proxy: Proxy) -> Extension:
+def _zipkin(provider: ZipkinTracingProvider, target: ProviderCluster, _proxy: Proxy, push: PushContext) -> Extension:
     uri = HttpUri(
         uri=f"http://{target.host}{provider.path or '/api/v2/spans'}",
         cluster=target.cluster,
@@ -147,94 +136,25 @@ def _zipkin(provider: ZipkinTracingProvider, target: ProviderCluster, _proxy: Pr
         shared_span_context=False,
         collector_endpoint_version="HTTP_JSON",
         trace_context_option=provider.trace_context_option,
-        collector_service=HttpService(http_uri=uri, request_headers_to_add=_headers(provider.headers)),
+        collector_service=HttpService(http_uri=uri, request_headers_to_add=headers_to_add(push, provider.headers)),
     )
 
 
-def _datadog(_provider: object, target: ProviderCluster, proxy: Proxy) -> Extension:
+def _datadog(_provider: object, target: ProviderCluster, proxy: Proxy, _push: PushContext) -> Extension:
     return DatadogConfig(
-        collector_cluster=target.cluster, service_name=_service_cluster(proxy), collector_hostname=target.host
+        collector_cluster=target.cluster, service_name=service_cluster(proxy), collector_hostname=target.host
     )
 
 
-def _skywalking(_provider: object, target: ProviderCluster, _proxy: Proxy) -> Extension:
+def _skywalking(_provider: object, target: ProviderCluster, _proxy: Proxy, _push: PushContext) -> Extension:
     grpc = EnvoyGrpc(cluster_name=target.cluster, authority=target.host)
     return SkyWalkingConfig(grpc_service=GrpcService(envoy_grpc=grpc))
 
 
-def _open_telemetry(provider: OpenTelemetryTracingProvider, target: ProviderCluster, proxy: Proxy) -> Extension:
-    semantic = provider.service_attribute_enrichment == "OTEL_SEMANTIC_CONVENTIONS"
-    detectors = provider.resource_detectors
-    environment = semantic or (detectors is not None and detectors.environment is not None)
-    dynatrace = detectors is not None and detectors.dynatrace is not None
-    over_http = _otlp_http(provider.http, target) if provider.http is not None else None
-    return OpenTelemetryConfig(
-        http_service=over_http,
-        grpc_service=_otlp_grpc(provider, target) if over_http is None else None,
-        service_name=_semantic_name(proxy) if semantic else _service_cluster(proxy),
-        resource_detectors=(
-            *((_ENVIRONMENT_DETECTOR,) if environment else ()),
-            *((_DYNATRACE_DETECTOR,) if dynatrace else ()),
-        ),
-    )
-
-
-def _otlp_http(service: ProviderHttpService, target: ProviderCluster) -> HttpService:
-    uri = urljoin(f"{target.host}/", service.path.lstrip("/")) if service.path else target.host
-    return HttpService(
-        http_uri=HttpUri(uri=uri, cluster=target.cluster, timeout=service.timeout),
-        request_headers_to_add=_headers(service.headers),
-    )
-
-
-def _otlp_grpc(provider: OpenTelemetryTracingProvider, target: ProviderCluster) -> GrpcService:
-    given = provider.grpc
-    metadata = given.initial_metadata if given is not None else ()
-    return GrpcService(
-        envoy_grpc=EnvoyGrpc(cluster_name=target.cluster, authority=target.host),
-        timeout=given.timeout if given is not None else None,
-        initial_metadata=tuple(HeaderValue(key=item.name, value=item.value or "") for item in metadata),
-    )
-
-
-def _headers(headers: Iterable[HttpHeader]) -> tuple[HeaderValueOption, ...]:
-    return tuple(
-        HeaderValueOption(
-            header=HeaderValue(key=item.name, value=item.value or ""), append_action="OVERWRITE_IF_EXISTS_OR_ADD"
-        )
-        for item in headers
-    )
-
-
-def _service_cluster(proxy: Proxy) -> str:
-    """The node's cluster as the agent names it (Istio pkg/bootstrap/config.go ``getServiceCluster``)."""
-    config, labels = proxy.metadata.proxy_config, proxy.labels
-    workload = proxy.metadata.raw.get("WORKLOAD_NAME") or proxy.name
-    canonical = labels.get(_CANONICAL_NAME) or labels.get(_APP_NAME) or labels.get("app") or workload
-    if config.tracing_service_name == "CANONICAL_NAME_AND_NAMESPACE":
-        return f"{canonical}.{proxy.namespace}"
-    name = canonical if config.tracing_service_name == "CANONICAL_NAME_ONLY" else config.service_cluster
-    if name and name != _PROXY:
-        return name
-    application = next((labels[key] for key in ("app", _APP_NAME, _CANONICAL_NAME) if key in labels), workload)
-    return f"{application}.{proxy.namespace}"
-
-
-def _semantic_name(proxy: Proxy) -> str:
-    """``service.name`` after OpenTelemetry's conventions for Kubernetes."""
-    return (
-        proxy.metadata.annotations.get("resource.opentelemetry.io/service.name")
-        or proxy.labels.get("app.kubernetes.io/instance")
-        or proxy.labels.get("app.kubernetes.io/name")
-        or proxy.metadata.raw.get("WORKLOAD_NAME")
-        or proxy.name
-    )
-
-
-_KINDS: Final[Mapping[str, tuple[str, Callable[..., Extension]]]] = {
+_KINDS: Final[Mapping[str, tuple[str, Callable[..., Extension | None]]]] = {
     "zipkin": ("envoy.tracers.zipkin", _zipkin),
     "datadog": ("envoy.tracers.datadog", _datadog),
     "skywalking": ("envoy.tracers.skywalking", _skywalking),
-    "opentelemetry": ("envoy.tracers.opentelemetry", _open_telemetry),
+    "opentelemetry": ("envoy.tracers.opentelemetry", open_telemetry),
 }
 """Provider kinds that can trace: Envoy's name of the tracer, and its settings."""

@@ -93,6 +93,18 @@ class DynatraceResourceDetector(Extension):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DynatraceSamplerConfig(Extension):
+    """Asks Dynatrace how much is sampled."""
+
+    TYPE: ClassVar[str] = "envoy.extensions.tracers.opentelemetry.samplers.v3.DynatraceSamplerConfig"
+
+    tenant: str = ""
+    cluster_id: int = 0
+    http_service: HttpService | None = None
+    root_spans_per_minute: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTelemetryConfig(Extension):
     """``envoy.config.trace.v3.OpenTelemetryConfig``: ``grpc_service`` or ``http_service``."""
 
@@ -102,3 +114,4 @@ class OpenTelemetryConfig(Extension):
     http_service: HttpService | None = None
     service_name: str = ""
     resource_detectors: tuple[TypedExtensionConfig, ...] = ()
+    sampler: TypedExtensionConfig | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.plan.http_connection_manager import HttpConnectionManager, UuidRequestIdConfig
-from sandbox.plan.tracing import OpenTelemetryConfig, ZipkinConfig
+from sandbox.plan.tracing import DynatraceSamplerConfig, OpenTelemetryConfig, ZipkinConfig
 
 from .sidecars import manager, mesh, service_entry, told
 
@@ -91,3 +91,63 @@ def test_whether_the_request_id_carries_the_decision() -> None:
     found, _ = settings("{providers: [{name: zip}], useRequestIdForTraceSampling: false}")
     assert found.request_id_extension is not None
     assert found.request_id_extension.typed_config == UuidRequestIdConfig(use_request_id_for_trace_sampling=False)
+
+
+def open_telemetry(provider: str, *documents: str) -> tuple[OpenTelemetryConfig | None, list[str]]:
+    """What Envoy is told of an OpenTelemetry provider of our collector, and the codes of problems."""
+    providers = mesh(
+        "extensionProviders:\n- name: otel\n"
+        f"  opentelemetry: {{service: collector.example.net, port: 4317, {provider}}}\n"
+    )
+    world = told(COLLECTOR, providers, telemetry("{providers: [{name: otel}]}"), *documents)
+    found = manager(world.chains("0.0.0.0_4317")[0])
+    if found.tracing is None or found.tracing.provider is None:
+        return None, world.codes
+    config = found.tracing.provider.typed_config
+    assert isinstance(config, OpenTelemetryConfig)
+    return config, world.codes
+
+
+@pytest.mark.parametrize(
+    ("provider", "detectors"),
+    [
+        ("resourceDetectors: {dynatrace: {}, environment: {}}", ["environment", "dynatrace"]),
+        ("serviceAttributeEnrichment: OTEL_SEMANTIC_CONVENTIONS", ["environment"]),
+        (
+            "serviceAttributeEnrichment: OTEL_SEMANTIC_CONVENTIONS, resourceDetectors: {dynatrace: {}}",
+            ["dynatrace", "environment"],
+        ),
+    ],
+)
+def test_the_naming_convention_adds_its_detector_behind_those_asked_for(provider: str, detectors: list[str]) -> None:
+    """Istio's ``otelConfig`` (networking/core/tracing.go)."""
+    config, _ = open_telemetry(provider)
+    assert config is not None
+    assert [each.name.rpartition(".")[2] for each in config.resource_detectors] == detectors
+
+
+def test_a_sampler_of_dynatrace_asks_where_spans_go_unless_it_has_a_service() -> None:
+    """Istio's ``configureDynatraceSampler`` (networking/core/tracing.go)."""
+    over_http = "http: {path: /otlp, timeout: 3s, headers: [{name: authorization, envName: DT_TOKEN}]}"
+    config, _ = open_telemetry(
+        f"{over_http}, dynatraceSampler: {{tenant: abc, clusterId: 7, rootSpansPerMinute: 60}}",
+        "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {name: istio}\n"
+        "spec: {values: {pilot: {env: {DT_TOKEN: secret}}}}\n",
+    )
+    assert config is not None
+    assert config.sampler is not None
+    sampler = config.sampler.typed_config
+    assert isinstance(sampler, DynatraceSamplerConfig)
+    assert (sampler.tenant, sampler.cluster_id, sampler.root_spans_per_minute) == ("abc", 7, 60)
+    assert sampler.http_service is not None
+    assert sampler.http_service.http_uri is not None
+    assert sampler.http_service.http_uri.uri == "collector.example.net/api/v2/samplingConfiguration"
+    (header,) = sampler.http_service.request_headers_to_add
+    assert header.header is not None
+    assert (header.header.key, header.header.value) == ("authorization", "secret")
+
+
+def test_a_sampler_nobody_can_ask_turns_tracing_off_and_is_told() -> None:
+    config, codes = open_telemetry("dynatraceSampler: {tenant: abc, clusterId: 7}")
+    assert config is None
+    assert "SBX0531" in codes
