@@ -12,7 +12,9 @@ from sandbox.compiler.gateway_ports import merged_gateways
 from sandbox.compiler.gateway_routes import build_gateway_routes
 from sandbox.compiler.gateway_services import gateway_services
 from sandbox.compiler.listeners import build_sidecar_listeners
+from sandbox.compiler.metrics import build_stats
 from sandbox.compiler.name_tables import build_name_table
+from sandbox.compiler.node_metadata import node_metadata, stats_matcher
 from sandbox.compiler.outbound_policy import is_allow_any_dynamic_dns
 from sandbox.compiler.proxy import Proxy
 from sandbox.compiler.push_context import PushContext
@@ -45,6 +47,9 @@ def _compile_sidecar(push: PushContext, proxy: Proxy) -> NodePlan:
         clusters=_sidecar_clusters(push, proxy, scope),
         name_table=build_name_table(push, proxy, scope),
         runtime=proxy.metadata.proxy_config.runtime_values,
+        node_metadata=node_metadata(push, proxy),
+        stats=build_stats(push, proxy),
+        stats_matcher=stats_matcher(proxy),
     )
 
 
@@ -73,6 +78,9 @@ def _compile_gateway(push: PushContext, proxy: Proxy) -> NodePlan:
         route_configurations=build_gateway_routes(push, proxy),
         clusters=_gateway_clusters(push, proxy),
         runtime=proxy.metadata.proxy_config.runtime_values,
+        node_metadata=node_metadata(push, proxy),
+        stats=build_stats(push, proxy),
+        stats_matcher=stats_matcher(proxy),
     )
 
 

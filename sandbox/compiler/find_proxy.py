@@ -46,6 +46,7 @@ from sandbox.yaml_source.span import Origin
 _PROXY_CONFIG_ANNOTATION: Final = "proxy.istio.io/config"
 _INTERCEPTION_ANNOTATION: Final = "sidecar.istio.io/interceptionMode"
 _STATUS_PORT_ANNOTATION: Final = "status.sidecar.istio.io/port"
+_TEMPLATE_HASH: Final = "pod-template-hash"
 _META_PREFIX: Final = "ISTIO_META_"
 _PROXY_CONTAINER: Final = "istio-proxy"
 _UNKNOWN_ADDRESS: Final = "127.0.0.1"
@@ -128,6 +129,7 @@ def proxy_of(configuration: Configuration, workload: Workload, node_type: NodeTy
         namespace=workload.namespace,
         name=workload.name,
         labels=labels,
+        workload_name=_workload_name(workload),
         service_account=workload.spec.service_account_name or "default",
         ip_addresses=workload.addresses,
         dns_domain=f"{workload.namespace}.svc.{configuration.domain_suffix}",
@@ -139,6 +141,13 @@ def proxy_of(configuration: Configuration, workload: Workload, node_type: NodeTy
         uses_auto_allocated=metadata.dns_capture and (metadata.dns_auto_allocate or features.enable_ip_autoallocate),
         origin=workload.origin,
     )
+
+
+def _workload_name(workload: Workload) -> str:
+    """The owner of a pod: the name that its own was generated from, without a template's hash."""
+    owned = workload.metadata.generate_name.removesuffix("-")
+    template = workload.metadata.labels.get(_TEMPLATE_HASH, "")
+    return (owned.removesuffix(f"-{template}") if template else owned) or workload.name
 
 
 def _locality(configuration: Configuration, workload: Workload) -> str:

@@ -58,6 +58,8 @@ class Proxy:
     namespace: str
     name: str
     labels: Mapping[str, str] = EMPTY
+    workload_name: str = ""
+    """The Deployment (or what else owns the pod) by name, where it is known."""
     service_account: str = ""
     ip_addresses: tuple[str, ...] = ()
     dns_domain: str = ""

@@ -10,7 +10,7 @@ _CERTIFICATES: Final = "certificates are those of the local authority"
 _LIMITS: Final = "buffers and connections have limits of their own here"
 _INBOUND: Final = "only outbound traffic is emulated"
 _MULTICLUSTER: Final = "there is one cluster and one network here"
-_STATISTICS: Final = "statistics have no exporter here"
+_STATISTICS: Final = "statistics are read at the admin ports, under the names that clusters have"
 _TRACING: Final = "no spans are sent"
 
 NOT_EMULATED: Final[Mapping[str, str]] = {
@@ -28,11 +28,10 @@ NOT_EMULATED: Final[Mapping[str, str]] = {
     "MeshConfig.ingress_service": _INBOUND,
     "MeshConfig.ingress_selector": _INBOUND,
     "MeshConfig.proxy_inbound_listen_port": _INBOUND,
-    "MeshConfig.inbound_cluster_stat_name": _STATISTICS,
+    "MeshConfig.inbound_cluster_stat_name": _INBOUND,
     "MeshConfig.outbound_cluster_stat_name": _STATISTICS,
     "ProxyConfig.tracing": _TRACING,
     "ProxyConfig.extra_stat_tags": _STATISTICS,
-    "ProxyConfig.proxy_stats_matcher": _STATISTICS,
     "ProxyConfig.private_key_provider": "keys are read from files",
     "ProxyConfig.envoy_access_log_service": "access logs go to files only",
     "ProxyConfig.envoy_metrics_service": _STATISTICS,
@@ -53,7 +52,6 @@ NOT_EMULATED: Final[Mapping[str, str]] = {
     "LoadBalancerSettings.backend_utilization": "no endpoint here reports its load",
     "MeshConfig.default_inbound_http_retry_policy": _INBOUND,
     "Telemetry.tracing": _TRACING,
-    "Telemetry.metrics": _STATISTICS,
     "WorkloadGroup.probe": "there is no application to probe",
     "ExtensionProvider.zipkin": _TRACING,
     "ExtensionProvider.lightstep": _TRACING,
@@ -74,13 +72,11 @@ _PROCESS: Final = "there is no agent and no Envoy process to configure"
 _NO_EFFECT: Final = "Istio itself does nothing with it"
 
 WITHOUT_EFFECT: Final[Mapping[str, str]] = {
-    "DefaultProviders.metrics": _STATISTICS,
-    "ExtensionProvider.prometheus": _STATISTICS,
     "ExtensionProvider.sds": "secrets come from files",
     "FaultAbort.http2_error": _NO_EFFECT,
     "FaultDelay.exponential_delay": _NO_EFFECT,
     "L4MatchAttributes.source_subnet": _NO_EFFECT,
-    "MeshConfig.enable_prometheus_merge": _STATISTICS,
+    "MeshConfig.enable_prometheus_merge": "no application's metrics are fetched to be told on 15020",
     "OutlierDetection.consecutive_errors": _NO_EFFECT,
     "ProxyConfig.availability_zone": _PROCESS,
     "ProxyConfig.binary_path": _PROCESS,

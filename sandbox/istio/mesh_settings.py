@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Final, TypeVar
 
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.decode import decode_message, shape_of
-from sandbox.istio.mesh_config import MeshConfig
+from sandbox.istio.mesh_config import DefaultProviders, MeshConfig
 from sandbox.istio.mesh_defaults import DEFAULT_MESH_CONFIG, DEFAULT_PROXY_CONFIG
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.misplaced_fields import Root
@@ -22,6 +22,7 @@ from sandbox.yaml_source.span import ResourceRef
 MessageT = TypeVar("MessageT", bound=Message)
 CONFIG_MAP_NAME: Final = "istio"
 CONFIG_MAP_KEY: Final = "mesh"
+_CHART_PROVIDERS: Final = DefaultProviders(metrics=("prometheus",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class MeshSettings:
     mesh: MeshConfig | None = None
     pilot_env: Mapping[str, str] = EMPTY
     values: Mapping[str, object] = EMPTY
+    by_chart: bool = False
+    """Written for the Helm chart, which adds defaults of its own; a ConfigMap and a bare MeshConfig are the outcome."""
     problems: tuple[Problem, ...] = ()
     not_emulated: tuple[NotEmulated, ...] = ()
 
@@ -93,7 +96,7 @@ def read_values(document: YamlMapping, ref: ResourceRef, source: Source) -> Mesh
         node = holder.get("meshConfig")
         if isinstance(node, YamlMapping) and (found.mesh is None or holder is not values):
             found = read_bare(node, source, ref, path if operator else "meshConfig")
-    return replace(found, pilot_env=_pilot_env(spec, values), values=values)
+    return replace(found, pilot_env=_pilot_env(spec, values), values=values, by_chart=True)
 
 
 def _pilot_env(spec: Mapping[str, object], values: Mapping[str, object]) -> Mapping[str, str]:
@@ -116,13 +119,31 @@ def _as_text(value: object) -> str:
 def with_defaults(settings: Iterable[MeshSettings]) -> MeshConfig:
     """The mesh configuration istiod works with: each written field overrides; proxy settings and providers merge."""
     mesh = DEFAULT_MESH_CONFIG
+    settings = tuple(settings)
     for setting in settings:
         if setting.mesh is not None:
             mesh = _override_mesh(mesh, setting.mesh)
         namespace = _mapping(setting.values.get("global")).get("istioNamespace")
         if isinstance(namespace, str) and namespace and not mesh.written("root_namespace"):
             mesh = replace(mesh, root_namespace=namespace)
-    return mesh
+    return replace(mesh, default_providers=_CHART_PROVIDERS) if _chart_measures(settings) else mesh
+
+
+def _chart_measures(settings: Sequence[MeshSettings]) -> bool:
+    """Whether the chart writes Prometheus as provider of metrics (``default-prometheus`` in Istio's istiod chart).
+
+    It does for an installation of which nothing is said, unless ``meshConfig.defaultProviders`` says anything, or the
+    values switch it off.
+    """
+    for setting in settings:
+        written = setting.mesh
+        if written is not None and (not setting.by_chart or written.default_providers is not None):
+            return False
+        telemetry = _mapping(setting.values.get("telemetry"))
+        version = _mapping(telemetry.get("v2"))
+        if any(part.get("enabled") is False for part in (telemetry, version, _mapping(version.get("prometheus")))):
+            return False
+    return True
 
 
 def _override_mesh(base: MeshConfig, written: MeshConfig) -> MeshConfig:

@@ -8,6 +8,7 @@ from dataclasses import field
 from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.cluster import Cluster
 from sandbox.plan.listener import Listener
+from sandbox.plan.metrics import NodeMetadata, StatsConfig, StatsMatcher
 from sandbox.plan.name_table import NameTable
 from sandbox.plan.route import RouteConfiguration
 
@@ -26,3 +27,7 @@ class NodePlan:
     name_table: NameTable = field(default_factory=NameTable)
     runtime: Mapping[str, str] = field(default_factory=dict)
     """Envoy's runtime: what ``ProxyConfig.runtimeValues`` puts into the bootstrap, e.g. reloadable features."""
+    node_metadata: NodeMetadata = field(default_factory=NodeMetadata)
+    stats: tuple[StatsConfig, ...] = ()
+    """Istio's metrics filters, in every chain of the node; kept apart from the chains, as stock Envoy has none."""
+    stats_matcher: StatsMatcher = field(default_factory=StatsMatcher)
