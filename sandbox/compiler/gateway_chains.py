@@ -85,7 +85,7 @@ class GatewayTcpChains:
             if route is not None:
                 yield GatewayChain(
                     sni_hosts=entry.sni_hosts if entry.server.tls is not None else (),
-                    transport_socket=build_transport_socket(entry, self.builder.push.mesh),
+                    transport_socket=build_transport_socket(entry, self.builder.push),
                     filters=self._routed(route.route, entry, service),
                     because=(_of_server(entry), Because("tcp route", route.origin)),
                 )

@@ -126,7 +126,7 @@ class _Chains:
         prefix = entry.server.name or f"outbound_{listener_name};"
         return GatewayChain(
             sni_hosts=entry.sni_hosts,
-            transport_socket=build_transport_socket(entry, self.builder.push.mesh),
+            transport_socket=build_transport_socket(entry, self.builder.push),
             filters=(self._manager([entry], entry.route_name, entry.protocol, prefix),),
             because=(Because("gateway server", entry.server.origin),),
         )

@@ -7,12 +7,12 @@ pilot/pkg/security/model/authentication.go; semantics 7.2.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.gateways import GatewayServer
 from sandbox.istio.cipher_suites import valid_cipher_suites
 from sandbox.istio.gateway import ServerTLSSettings
-from sandbox.istio.mesh_config import MeshConfig, TLSConfig
+from sandbox.istio.mesh_config import TLSConfig
 from sandbox.plan.base import DataSource, StringMatcher
 from sandbox.plan.because import Because
 from sandbox.plan.tls import (
@@ -24,6 +24,9 @@ from sandbox.plan.tls import (
     TlsParameters,
     TransportSocket,
 )
+
+if TYPE_CHECKING:
+    from sandbox.compiler.push_context import PushContext
 
 WORKLOAD_CERTIFICATE: Final = "default"
 MESH_ROOT: Final = "ROOTCA"
@@ -48,22 +51,23 @@ _ENVOY_VERSIONS: Final = {
 }
 
 
-def build_transport_socket(entry: GatewayServer, mesh: MeshConfig) -> TransportSocket | None:
+def build_transport_socket(entry: GatewayServer, push: PushContext) -> TransportSocket | None:
     """The transport socket of a server's chains; None for plain text and for TLS that passes through."""
-    context = build_tls_context(entry, mesh)
+    context = build_tls_context(entry, push)
     return None if context is None else TransportSocket(name=TLS_TRANSPORT_SOCKET, typed_config=context)
 
 
-def build_tls_context(entry: GatewayServer, mesh: MeshConfig) -> DownstreamTlsContext | None:
+def build_tls_context(entry: GatewayServer, push: PushContext) -> DownstreamTlsContext | None:
     """The server's TLS context; None where the gateway does not terminate TLS."""
     settings = entry.server.tls
     if settings is None or entry.is_passthrough:
         return None
-    mesh_tcp = settings.mode == "ISTIO_MUTUAL" and not entry.terminates_https
+    exchanges_peers = settings.mode == "ISTIO_MUTUAL" and not entry.terminates_https
+    mesh_tcp = exchanges_peers and not push.features.disable_mx_alpn
     common = CommonTlsContext(alpn_protocols=_ALPN_MESH_TCP if mesh_tcp else _ALPN_HTTP)
     common = _with_certificates(common, settings)
     if settings.mode in _TAKES_PARAMETERS:
-        common = replace(common, tls_params=_parameters(settings, mesh.tls_defaults))
+        common = replace(common, tls_params=_parameters(settings, push.mesh.tls_defaults))
     return DownstreamTlsContext(
         common_tls_context=common,
         require_client_certificate=settings.mode in _REQUIRES_CERTIFICATE,

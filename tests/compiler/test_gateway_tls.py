@@ -128,6 +128,22 @@ def test_clients_are_offered_both_versions_of_http(protocol: str) -> None:
     assert common.alpn_protocols == ("h2", "http/1.1")
 
 
+@pytest.mark.parametrize(
+    ("disabled", "offered"),
+    [("false", ("istio-peer-exchange", "h2", "http/1.1")), ("true", ("h2", "http/1.1"))],
+)
+def test_peers_of_the_mesh_exchange_metadata_unless_istiod_is_told_not_to(
+    disabled: str, offered: tuple[str, ...]
+) -> None:
+    """Istio's ``BuildListenerTLSContext`` (networking/core/listener.go), ``PILOT_DISABLE_MX_ALPN``."""
+    environment = (
+        "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {name: istio}\n"
+        f"spec: {{values: {{pilot: {{env: {{PILOT_DISABLE_MX_ALPN: '{disabled}'}}}}}}}}\n"
+    )
+    _, common = terminated("{mode: ISTIO_MUTUAL}", TCP_ROUTE, environment, protocol="TLS")
+    assert common.alpn_protocols == offered
+
+
 TCP_ROUTE = """\
 apiVersion: networking.istio.io/v1
 kind: VirtualService
