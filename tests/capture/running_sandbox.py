@@ -76,6 +76,8 @@ class RunningSandbox:
     process: subprocess.Popen[str]
     control: str
     log_file: Path
+    user: int | None = None
+    """Whose it is, and who brings programs in; nobody else where there is none."""
     told: str = ""
 
     def command(self, *command: str, options: Sequence[str] = ()) -> list[str]:
@@ -92,6 +94,7 @@ class RunningSandbox:
             text=True,
             timeout=SECONDS,
             check=False,
+            **identity(self.user),
         )
 
     def status(self, url: str, *options: str) -> str:
@@ -113,19 +116,36 @@ class RunningSandbox:
             self.told += self.process.communicate(timeout=SECONDS)[1]
 
 
+def identity(user: int | None) -> dict[str, Any]:
+    """For ``subprocess``: as ``user``, without any group of ours."""
+    return {} if user is None else {"user": user, "group": user, "extra_groups": []}
+
+
 @contextmanager
-def running_sandbox(directory: Path, *options: str) -> Iterator[RunningSandbox]:
-    """Starts ``egress run`` with ``MESH`` and the embedded internet, and waits until it serves."""
+def running_sandbox(
+    directory: Path, *options: str, mesh: str = MESH, user: int | None = None
+) -> Iterator[RunningSandbox]:
+    """Starts ``egress run`` with ``mesh`` and the embedded internet, and waits until it serves."""
     directory.mkdir(mode=0o700, exist_ok=True)
-    (directory / "mesh.yaml").write_text(MESH)
+    (directory / "mesh.yaml").write_text(mesh)
+    if user is not None:
+        os.chown(directory, user, user)
+    environment = {**os.environ, "HOME": str(directory), "XDG_DATA_HOME": str(directory)}
     control, log_file = directory / "control", directory / "access.log"
     arguments = [sys.executable, "-m", "sandbox", "run", "-f", str(directory / "mesh.yaml"), "--lab", "--no-proxy"]
     arguments += ["--workload", "shop/web"]
     arguments += ["--control", str(control), "--access-log", str(log_file), *options]
     process = subprocess.Popen(
-        arguments, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        arguments,
+        cwd=ROOT,
+        env=environment if user is not None else None,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        **identity(user),
     )
-    found = RunningSandbox(process, str(control), log_file)
+    found = RunningSandbox(process, str(control), log_file, user)
     try:
         assert process.stderr is not None
         for line in process.stderr:
