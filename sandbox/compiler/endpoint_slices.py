@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from sandbox.compiler.label_selectors import NETWORK_LABEL, augment, selects
+from sandbox.compiler.label_selectors import augment, selects
 from sandbox.compiler.services import Health, Resolution, Service, ServiceEndpoint, ServicePort
 from sandbox.compiler.workloads import (
     CLUSTER_ID,
@@ -35,7 +35,6 @@ from sandbox.istio.resource import Resource
 from sandbox.plan.because import Because
 
 _SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
-_PERSISTENT_SESSION_LABELS: Final = ("istio.io/persistent-session", "istio.io/persistent-session-header")
 Pod = Resource[PodSpec]
 
 
@@ -121,7 +120,8 @@ class KubernetesEndpoints:
                 addresses=(address,),
                 port=port.port or 0,
                 service_port_name=port.name,
-                labels=augment({}, CLUSTER_ID, "", "", ""),
+                labels=augment({}, CLUSTER_ID, "", "", self._reader.network),
+                network=self._reader.network,
                 health=health,
                 because=(origin,),
             )
@@ -132,7 +132,7 @@ class KubernetesEndpoints:
             service_port_name=port.name,
             labels=instance.labels,
             locality=instance.locality,
-            network=instance.labels.get(NETWORK_LABEL, ""),
+            network=instance.network,
             tls_mode=instance.tls_mode,
             namespace=instance.namespace,
             workload_name=instance.workload_name,
@@ -145,16 +145,22 @@ class KubernetesEndpoints:
         )
 
     def _selected(self, service: Service, resource: Resource[ServiceSpec]) -> Iterator[ServiceEndpoint]:
-        """WorkloadEntries that the service's selector picks; pods have slices."""
+        """WorkloadEntries that the service's selector picks; pods have slices.
+
+        Of several ports with one number (TCP and UDP) only the first counts, as in istiod.
+        """
         if service.resolution is not Resolution.CLIENT_SIDE_LB or not service.label_selectors:
             return
-        for port, written in zip(service.ports, resource.spec.ports, strict=True):
+        for number in dict.fromkeys(port.number for port in service.ports):
+            port = service.port(number)
+            assert port is not None
+            written = next(item for item in resource.spec.ports if item.name == port.name or item.port == number)
             for instance in self._workloads.get(service.namespace, ()):
                 if instance.is_pod or instance.only_by_name or not selects(service.label_selectors, instance.labels):
                     continue
-                number = _target_port(written, instance)
-                if number:
-                    yield _selected_endpoint(instance, port, number)
+                target = _target_port(written, instance)
+                if target:
+                    yield _selected_endpoint(instance, port, target)
 
 
 def _mirrored(address: EndpointAddress, *, ready: bool) -> SliceEndpoint:
@@ -172,8 +178,7 @@ def _health(service: Service, conditions: EndpointConditions) -> Health:
     if conditions.ready is not False:
         return Health.HEALTHY
     terminating = conditions.terminating is not False
-    persistent = any(service.labels.get(label) for label in _PERSISTENT_SESSION_LABELS)
-    if persistent and conditions.serving is not False and terminating:
+    if service.keeps_sessions and conditions.serving is not False and terminating:
         return Health.DRAINING
     return Health.TERMINATING if terminating else Health.UNHEALTHY
 

@@ -50,8 +50,12 @@ class EndpointBuilder:
         return self._groups(self.push.registry.endpoints_by_port(self.service, self.port.number))
 
     def discovered(self) -> tuple[LocalityLbEndpoints, ...]:
-        """Endpoints of clusters whose endpoints istiod tells (``BuildClusterLoadAssignment``)."""
-        endpoints = self.push.registry.endpoints_by_port_name(self.service, self.port.name)
+        """Endpoints of clusters whose endpoints istiod tells (``BuildClusterLoadAssignment``).
+
+        A cluster's name has only the port's number: of several ports with it the first one's endpoints are told.
+        """
+        port = self.service.port(self.port.number) or self.port
+        endpoints = self.push.registry.endpoints_by_port_name(self.service, port.name)
         groups = self._groups(endpoint for endpoint in endpoints if _has_address(endpoint))
         policy = policy_of_subset(self.rule, self.subset, self.port.number)
         settings = effective_settings(self.push.mesh, policy.load_balancer if policy else None, self.service)

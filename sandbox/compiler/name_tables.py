@@ -5,7 +5,7 @@ Source: Istio pkg/dns/server/name_table.go; section 10.4 of the semantics.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,21 +30,21 @@ def build_name_table(push: PushContext, proxy: Proxy, scope: SidecarScope) -> Na
             addresses = service.all_addresses_for(proxy)
             usable = [address for address in addresses if is_ip_address(address)]
             if UNSPECIFIED_IP in addresses:
-                usable = _headless(push, service, hosts)
+                usable = _headless(push, proxy, service, hosts)
             if usable:
                 _enter(hosts, service, tuple(usable))
     return NameTable(hosts=hosts)
 
 
-def _headless(push: PushContext, service: Service, hosts: dict[str, NameEntry]) -> list[str]:
+def _headless(push: PushContext, proxy: Proxy, service: Service, hosts: dict[str, NameEntry]) -> list[str]:
     """The addresses of a headless service's pods; pods with a name of their own get an entry."""
-    if service.resolution is not Resolution.PASSTHROUGH:
+    if service.resolution is not Resolution.PASSTHROUGH or not service.ports:
         return []
     addresses: dict[str, None] = {}
     named: dict[str, list[str]] = {}
     domain = service.host.partition(".")[2]
     for endpoint in _ready(push, service):
-        if endpoint.addresses[0] in addresses:
+        if endpoint.addresses[0] in addresses or not proxy.in_network(endpoint.network):
             continue
         addresses.update(dict.fromkeys(endpoint.addresses))
         if endpoint.sub_domain and domain:
@@ -61,10 +61,8 @@ def _headless(push: PushContext, service: Service, hosts: dict[str, NameEntry]) 
 
 
 def _ready(push: PushContext, service: Service) -> Iterator[ServiceEndpoint]:
-    endpoints: Iterable[ServiceEndpoint] = (
-        endpoint for port in service.ports for endpoint in push.registry.endpoints_by_port(service, port.number)
-    )
-    for endpoint in endpoints:
+    """Of all objects that describe the host in its namespace, whatever their ports."""
+    for endpoint in push.registry.endpoints_of_declared_ports(service):
         healthy = service.publish_not_ready or endpoint.health is Health.HEALTHY
         if healthy and endpoint.addresses and all(map(is_ip_address, endpoint.addresses)):
             yield endpoint

@@ -97,6 +97,10 @@ class Proxy:
         """The addresses (or CIDR blocks) of the IP families the proxy has."""
         return tuple(text for text in addresses if (self.supports_ipv4 if is_ipv4(text) else self.supports_ipv6))
 
+    def in_network(self, network: str) -> bool:
+        """Whether an endpoint of a network is in the proxy's; an unknown network is any (``InNetwork``)."""
+        return not network or not self.metadata.network or network == self.metadata.network
+
     def owns_address(self, address: str) -> bool:
         """Whether the address is one of the proxy's own."""
         return address in self.ip_addresses

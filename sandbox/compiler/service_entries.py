@@ -14,6 +14,7 @@ from sandbox.compiler.label_selectors import selects
 from sandbox.compiler.names import UNSPECIFIED_IP
 from sandbox.compiler.protocols import parse_protocol
 from sandbox.compiler.provenance import by_default
+from sandbox.compiler.proxy import is_ip_address
 from sandbox.compiler.services import Registry, Resolution, Service, ServiceEndpoint, ServicePort
 from sandbox.compiler.traffic_distribution import traffic_distribution
 from sandbox.compiler.workloads import UNIX_PREFIX, WorkloadInstance, WorkloadReader
@@ -130,15 +131,16 @@ def _addresses(spec: ServiceEntry, allocated: AllocatedAddresses) -> Iterable[tu
 
 def _normal_address(text: str) -> str:
     """An address as it is; a block of one address as that address; empty for anything else."""
-    address, slash, _ = text.partition("/")
+    if is_ip_address(text):
+        return text
+    address, _, length = text.partition("/")
+    if not is_ip_address(address) or not length.isdigit():
+        return ""
     try:
-        if not slash:
-            ipaddress.ip_address(text)
-            return text
-        network = ipaddress.ip_network(text, strict=False)
+        block = ipaddress.ip_interface(text)
     except ValueError:
         return ""
-    return address if network.prefixlen == network.max_prefixlen else text
+    return str(block.ip) if block.network.prefixlen == block.max_prefixlen else text
 
 
 def _endpoints(entry: Entry, service: Service, around: EntrySurroundings) -> tuple[ServiceEndpoint, ...]:

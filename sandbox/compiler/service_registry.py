@@ -14,7 +14,7 @@ from sandbox.compiler.endpoint_slices import KubernetesEndpoints
 from sandbox.compiler.features import Features
 from sandbox.compiler.kubernetes_services import convert_kubernetes_service, resolve_aliases
 from sandbox.compiler.service_entries import ConvertedEntry, Entry, EntrySurroundings, convert_service_entry
-from sandbox.compiler.services import Resolution, Service, ServiceEndpoint
+from sandbox.compiler.services import Resolution, Service, ServiceEndpoint, ServicePort
 from sandbox.compiler.spiffe import with_trust_domain_aliases
 from sandbox.compiler.visibility import NOBODY, PRIVATE, PUBLIC, ServiceVisibility, namespace_visibility
 from sandbox.compiler.workloads import WorkloadReader, selectable_workloads
@@ -55,6 +55,7 @@ class ServiceRegistry:
         self._kubernetes: dict[ServiceKey, list[ServiceEndpoint]] = {}
         self.services: list[Service] = self._read()
         self._by_host: dict[str, dict[str, Service]] = {}
+        self._alike: dict[ServiceKey, list[Service]] = {}
         self._public: list[Service] = []
         self._exported: dict[str, list[Service]] = {}
         self._accounts: dict[ServiceKey, tuple[str, ...]] = {}
@@ -143,6 +144,7 @@ class ServiceRegistry:
 
     def _index(self, service: Service) -> None:
         key = (service.host, service.namespace)
+        self._alike.setdefault(key, []).append(service)
         accounts = {item.service_account for item in self.endpoints(*key) if item.service_account}
         accounts.update(service.service_accounts)
         aliases = self._configuration.mesh.trust_domain_aliases
@@ -173,13 +175,22 @@ class ServiceRegistry:
         key = (service.host, service.namespace, port)
         found = self._by_port.get(key)
         if found is None:
-            name = next((item.name for item in service.ports if item.number == port), None)
+            names = {item.name for item in self._ports(service) if item.number == port}
             found = self._by_port[key] = tuple(
                 endpoint
                 for endpoint in self.endpoints(service.host, service.namespace)
-                if (endpoint.service_port == port if endpoint.service_port else endpoint.service_port_name == name)
+                if (endpoint.service_port == port if endpoint.service_port else endpoint.service_port_name in names)
             )
         return found
+
+    def _ports(self, service: Service) -> Iterator[ServicePort]:
+        """The ports that all objects together give a host in its namespace."""
+        return (port for item in self._alike.get((service.host, service.namespace), ()) for port in item.ports)
+
+    def endpoints_of_declared_ports(self, service: Service) -> Iterator[ServiceEndpoint]:
+        """The endpoints of all ports that any object gives the host in its namespace (``ServiceEndpoints``)."""
+        numbers = dict.fromkeys(port.number for port in self._ports(service))
+        return (endpoint for number in numbers for endpoint in self.endpoints_by_port(service, number))
 
     def endpoints_by_port_name(self, service: Service, name: str) -> Sequence[ServiceEndpoint]:
         """The endpoints of a port by its name (clusters whose endpoints are discovered)."""

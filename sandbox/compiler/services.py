@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
 from sandbox.compiler.names import UNSPECIFIED_IP
 from sandbox.compiler.protocols import Protocol
@@ -14,6 +15,8 @@ from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY
 from sandbox.plan.because import Because, because_field
 from sandbox.yaml_source.span import Origin
+
+_SESSION_LABELS: Final = ("istio.io/persistent-session", "istio.io/persistent-session-header")
 
 
 class Resolution(Enum):
@@ -133,6 +136,11 @@ class Service:
     def is_wildcard(self) -> bool:
         """Whether the host is a pattern."""
         return self.host.startswith("*")
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether sessions stay with endpoints that are going away (``SupportsDrainingEndpoints``)."""
+        return any(self.labels.get(label) for label in _SESSION_LABELS)
 
     @property
     def supports_unhealthy_forced(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 
 from sandbox.compiler.label_selectors import (
+    NETWORK_LABEL,
     TLS_MODE_LABEL,
     WORKLOAD_NAME_LABEL,
     augment,
@@ -65,10 +66,11 @@ class WorkloadInstance:
 
 
 class WorkloadReader:
-    """Turns pods and WorkloadEntries into workload instances; knows trust domain and nodes."""
+    """Turns pods and WorkloadEntries into workload instances; knows trust domain, nodes and the pods' network."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.trust_domain = configuration.mesh.trust_domain
+        self.network = _network_of_cluster(configuration)
         self._nodes = {node.name: node.metadata.labels for node in configuration.resources("Node")}
 
     def pod_locality(self, pod: Pod) -> str:
@@ -79,21 +81,22 @@ class WorkloadReader:
         """The instance of a pod; ``address`` is the one an endpoint slice has for it, else the pod's."""
         locality = self.pod_locality(pod)
         labels = pod.metadata.labels
+        network = labels.get(NETWORK_LABEL) or self.network
         return WorkloadInstance(
             name=pod.name,
             namespace=pod.namespace,
             is_pod=True,
             address=address or pod_address(pod),
-            labels=augment(labels, CLUSTER_ID, locality, pod.spec.node_name, ""),
+            labels=augment(labels, CLUSTER_ID, locality, pod.spec.node_name, network),
             locality=locality,
-            network=labels.get("topology.istio.io/network", ""),
+            network=network,
             tls_mode=labels.get(TLS_MODE_LABEL, DISABLED_TLS_MODE),
             service_account=spiffe_uri(self.trust_domain, pod.namespace, pod.spec.service_account_name),
             workload_name=labels.get(WORKLOAD_NAME_LABEL) or pod.name,
             node_name=pod.spec.node_name,
             host_name=(pod.spec.hostname or pod.name) if pod.spec.subdomain else "",
             sub_domain=pod.spec.subdomain,
-            ports=_container_ports(pod.spec.containers),
+            ports=_container_ports(pod.spec),
             health=Health.HEALTHY,
             because=(Because("pod", pod.origin_of("metadata", "name")),),
         )
@@ -129,6 +132,13 @@ class WorkloadReader:
         return replace(instance, workload_name=name) if name else instance
 
 
+def _network_of_cluster(configuration: Configuration) -> str:
+    """The network that the namespace of istiod names for all pods (``networkFromSystemNamespace``)."""
+    namespaces = configuration.resources("Namespace")
+    system = next((namespace for namespace in namespaces if namespace.name == configuration.system_namespace), None)
+    return system.metadata.labels.get(NETWORK_LABEL, "") if system is not None else ""
+
+
 def pod_status(pod: Pod) -> PodStatus:
     """The pod's status, empty when none was written."""
     return pod.status if isinstance(pod.status, PodStatus) else PodStatus()
@@ -141,10 +151,11 @@ def pod_address(pod: Pod) -> str:
 
 
 def is_ready(pod: Pod) -> bool:
-    """Whether a pod has an address, has not ended, and says it is ready."""
+    """Whether a pod has an address, has not ended, is not being deleted, and says it is ready."""
     status = pod_status(pod)
     ready = any(condition.type == "Ready" and condition.status == "True" for condition in status.conditions)
-    return bool(pod_address(pod)) and status.phase not in ("Succeeded", "Failed") and ready
+    over = status.phase in ("Succeeded", "Failed") or pod.metadata.deletion_timestamp is not None
+    return bool(pod_address(pod)) and ready and not over
 
 
 def is_healthy(resource: Resource[WorkloadEntry]) -> bool:
@@ -155,13 +166,18 @@ def is_healthy(resource: Resource[WorkloadEntry]) -> bool:
     return any(condition.type == "Healthy" and condition.status == "True" for condition in conditions)
 
 
-def _container_ports(containers: tuple[Container, ...]) -> dict[str, int]:
+def _container_ports(pod: PodSpec) -> dict[str, int]:
+    """Named TCP ports, the first of a name; native sidecars come last (Istio's ``getPortMap``)."""
     ports: dict[str, int] = {}
-    for container in containers:
+    for container in (*pod.containers, *filter(_is_native_sidecar, pod.init_containers)):
         for port in container.ports:
             if port.name and port.protocol == "TCP":
                 ports.setdefault(port.name, port.container_port)
     return ports
+
+
+def _is_native_sidecar(container: Container) -> bool:
+    return container.restart_policy == "Always"
 
 
 def selectable_workloads(configuration: Configuration, reader: WorkloadReader) -> dict[str, list[WorkloadInstance]]:

@@ -176,6 +176,8 @@ class Container(Message):
     image: str = ""
     ports: tuple[ContainerPort, ...] = ()
     env: tuple[EnvVar, ...] = ()
+    restart_policy: str = ""
+    """``Always`` for an init container that stays: a native sidecar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,11 @@ class Configuration:
         return self.mesh.root_namespace
 
     @property
+    def system_namespace(self) -> str:
+        """The namespace that istiod runs in."""
+        return str(_inside(self.values, "global").get("istioNamespace") or "istio-system")
+
+    @property
     def domain_suffix(self) -> str:
         """The domain of the cluster's services, ``cluster.local`` unless Helm values say otherwise."""
         proxy = _inside(_inside(self.values, "global"), "proxy")

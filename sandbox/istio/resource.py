@@ -23,6 +23,8 @@ class ObjectMeta(Message):
     labels: Mapping[str, str] = EMPTY
     annotations: Mapping[str, str] = EMPTY
     creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    """Set once the object is being deleted."""
     resource_version: str = ""
     uid: str = ""
 

@@ -76,3 +76,39 @@ def test_weights_are_distributed_and_localities_without_a_share_lose_their_endpo
     }
 
     assert weights == {"ap": (1, 0), "eueast": (40, 1), "euwest": (40, 1), "useast": (20, 1)}
+
+
+# Istio pilot/pkg/serviceregistry/kube/controller/controller.go, Network: label, system namespace, mesh networks.
+def test_pods_are_in_the_network_that_the_namespace_of_istiod_names() -> None:
+    system = (
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: istio-system, labels: {topology.istio.io/network: one}}\n"
+    )
+    pod = """\
+        apiVersion: v1
+        kind: Pod
+        metadata: {{name: {0}, namespace: default, labels: {{app: web{2}}}}}
+        spec: {{containers: [{{name: app}}]}}
+        status: {{podIP: {1}, conditions: [{{type: Ready, status: "True"}}]}}
+    """
+    entry = """
+        hosts: [a.example]
+        ports: [{number: 80, name: http, protocol: HTTP}]
+        resolution: STATIC
+        workloadSelector: {labels: {app: web}}
+    """
+    rule = """
+        host: a.example
+        trafficPolicy:
+          outlierDetection: {interval: 1s}
+          loadBalancer: {localityLbSetting: {failoverPriority: [topology.istio.io/network]}}
+    """
+    node = compiled(
+        system,
+        pod.format("here", "10.244.0.3", ""),
+        pod.format("there", "10.244.0.4", ", topology.istio.io/network: two"),
+        manifest("ServiceEntry", "a", entry),
+        manifest("DestinationRule", "r", rule),
+        client=CLIENT.replace("{app: client,", "{app: client, topology.istio.io/network: one,"),
+    )
+
+    assert addresses(node.cluster("outbound|80||a.example")) == ["10.244.0.3:80", "10.244.0.4:80@1"]

@@ -36,3 +36,48 @@ def test_services_that_a_sidecar_hides_are_not_in_the_table() -> None:
     hidden = manifest("Sidecar", "s", "egress: [{hosts: ['./*']}]")
 
     assert dict(compiled(KUBERNETES, hidden).plan.name_table.hosts) == {}
+
+
+def _headless(name: str, port: int, more: str) -> str:
+    return manifest(
+        "ServiceEntry",
+        name,
+        "hosts: [h.example]\nresolution: NONE\nlocation: MESH_INTERNAL\n"
+        f"ports: [{{number: {port}, name: tcp-{port}, protocol: TCP}}]\n" + more,
+    )
+
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {{name: {0}, namespace: default, labels: {{app: web{2}}}}}
+spec: {{containers: [{{name: app}}]}}
+status: {{podIP: {1}, conditions: [{{type: Ready, status: "True"}}]}}
+"""
+
+
+SELECTING = "workloadSelector: {labels: {app: web}}"
+
+
+# Istio pkg/dns/server/name_table.go: push.ServiceEndpoints(svc.Key()) has the ports of all objects of the host.
+def test_every_entry_of_a_headless_host_adds_the_pods_of_all_of_them() -> None:
+    other = "workloadSelector: {labels: {app: db}}"
+    pods = POD.format("web", "10.244.0.3", ""), POD.format("db", "10.244.0.4", "").replace("app: web", "app: db")
+    table = compiled(_headless("a", 80, SELECTING), _headless("b", 81, other), *pods).plan.name_table
+
+    assert table.hosts["h.example"].addresses == ("10.244.0.3", "10.244.0.4") * 2
+
+
+def test_endpoints_nobody_knows_to_be_healthy_have_no_name() -> None:
+    endpoints = "endpoints: [{address: 10.1.1.1}]"
+
+    assert "h.example" not in compiled(_headless("a", 80, endpoints)).plan.name_table.hosts
+
+
+def test_pods_of_another_network_have_no_name() -> None:
+    network = ", topology.istio.io/network: "
+    client = CLIENT.replace("labels: {app: client}", "labels: {app: client, topology.istio.io/network: one}")
+    here, there = POD.format("w1", "10.244.0.3", f"{network}one"), POD.format("w2", "10.244.0.4", f"{network}two")
+    table = compiled(_headless("a", 80, SELECTING), here, there, client=client).plan.name_table
+
+    assert table.hosts["h.example"].addresses == ("10.244.0.3",)

@@ -172,3 +172,71 @@ def test_every_host_without_addresses_gets_one_of_each_family_in_the_order_of_th
         "c.example": ("240.240.0.3", "2001:2::3"),
         "n.example": ("", ""),
     }
+
+
+# Istio pilot/pkg/serviceregistry/kube/controller/pod.go: getPortMap, shouldPodBeInEndpoints.
+def test_ports_of_native_sidecars_count_but_pods_being_deleted_do_not() -> None:
+    entry = """
+        hosts: [a.example]
+        ports: [{number: 80, name: http, protocol: HTTP}]
+        resolution: STATIC
+        workloadSelector: {labels: {app: vm}}
+    """
+    pod = """\
+        apiVersion: v1
+        kind: Pod
+        metadata: {{name: {0}, namespace: default, labels: {{app: vm}}{1}}}
+        spec:
+          containers: [{{name: app}}]
+          initContainers:
+          - {{name: once, ports: [{{name: http, containerPort: 1}}]}}
+          - {{name: stays, restartPolicy: Always, ports: [{{name: http, containerPort: 8080, protocol: TCP}}]}}
+        status: {{podIP: {2}, conditions: [{{type: Ready, status: "True"}}]}}
+    """
+    node = compiled(
+        manifest("ServiceEntry", "a", entry),
+        pod.format("stays", "", "10.244.0.3"),
+        pod.format("goes", ", deletionTimestamp: 2024-01-01T00:00:00Z", "10.244.0.4"),
+    )
+
+    assert addresses(node.cluster("outbound|80||a.example")) == ["10.244.0.3:8080"]
+
+
+TWO_PROTOCOLS = """\
+apiVersion: v1
+kind: Service
+metadata: {name: dns, namespace: shop}
+spec:
+  clusterIP: 10.96.0.10
+  selector: {app: dns}
+  ports:
+  - {name: dns, port: 53, protocol: UDP, targetPort: 5353}
+  - {name: tcp-dns, port: 53, protocol: TCP, targetPort: 5354}
+"""
+
+
+# endpoint_builder.go, servicePort: asked for by its number; controller.go, serviceInstancesFromWorkloadInstances.
+def test_of_two_ports_with_one_number_the_first_gives_the_endpoints() -> None:
+    ports = "ports: [{name: dns, port: 5353, protocol: UDP}, {name: tcp-dns, port: 5354}]\n"
+    text = _slice("ready: true").replace("web", "dns").replace("ports: [{name: http-dns, port: 8080}]\n", ports)
+    entry = manifest("WorkloadEntry", "vm", "address: 10.9.9.9\nlabels: {app: dns}", namespace="shop")
+    node = compiled(TWO_PROTOCOLS, text, entry)
+
+    assert addresses(node.cluster("outbound|53||dns.shop.svc.cluster.local")) == ["10.244.1.5:5353", "10.9.9.9:5353"]
+
+
+# serviceentry/conversion.go: convertServices takes what netip.ParsePrefix reads, and spells a single address anew.
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("10.0.0.1/32", "10.0.0.1"),
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("2001:DB8::0001/128", "2001:db8::1"),
+        ("2001:DB8::0001", "2001:DB8::0001"),
+    ],
+)
+def test_a_block_of_one_address_is_that_address(written: str, expected: str) -> None:
+    spec = f"hosts: [a.example]\naddresses: ['{written}']\nports: [{{number: 80, name: tcp, protocol: TCP}}]"
+    node = compiled(manifest("ServiceEntry", "a", f"{spec}\nresolution: NONE"))
+
+    assert [service.default_address for service in node.push.services()] == [expected]
