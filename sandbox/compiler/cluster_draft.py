@@ -15,6 +15,7 @@ from sandbox.plan.cluster import (
     CommonLbConfig,
     CustomClusterType,
     ExplicitHttpConfig,
+    HealthStatusSet,
     HttpOutlierDetection,
     HttpProtocolOptions,
     LeastRequestLbConfig,
@@ -48,6 +49,7 @@ _PRESERVE_CASE = Http1ProtocolOptions(
         stateful_formatter=TypedExtensionConfig(name="preserve_case", typed_config=PreserveCaseFormatterConfig())
     )
 )
+_STATUSES_OF_SESSIONS = HealthStatusSet(statuses=("HEALTHY", "DRAINING", "UNKNOWN", "DEGRADED"))
 
 
 @dataclass(slots=True)
@@ -111,6 +113,8 @@ class ClusterDraft:
     outlier_detection: OutlierDetection | None = None
     has_common_lb_config: bool = False
     panic_threshold: Percent | None = None
+    keeps_sessions: bool = False
+    """Sessions stay with endpoints that are going away."""
     locality_weighted: bool = False
     zone_aware: ZoneAwareLbConfig | None = None
     round_robin: RoundRobinLbConfig | None = None
@@ -180,4 +184,5 @@ class ClusterDraft:
             healthy_panic_threshold=self.panic_threshold,
             locality_weighted_lb_config=LocalityWeightedLbConfig() if self.locality_weighted else None,
             zone_aware_lb_config=self.zone_aware,
+            override_host_status=_STATUSES_OF_SESSIONS if self.keeps_sessions else None,
         )

@@ -287,6 +287,7 @@ class ClusterBuilder:
         if kind == ORIGINAL_DST and override is not None:
             draft.original_dst = OriginalDstLbConfig(upstream_port_override=override)
         self._set_upstream_protocol(draft, cut.port.protocol)
+        draft.keeps_sessions = service.keeps_sessions and cut.subset is None and not cut.sni_dnat
         draft.metadata["services"] = [_described(service)]
         return draft
 
@@ -387,7 +388,8 @@ class ClusterBuilder:
 def _template_key(cut: ClusterCut, kind: str) -> Hashable:
     """Equal for services outside the mesh, without a rule, whose clusters are alike."""
     service = cut.service
-    return kind, cut.port.protocol, service.race_first_tcp_connect, service.traffic_distribution
+    own = service.race_first_tcp_connect, service.traffic_distribution, service.keeps_sessions
+    return kind, cut.port.protocol, own
 
 
 def _described(service: Service) -> dict[str, str]:

@@ -25,7 +25,7 @@ def is_dynamic_wildcard(service: Service | None) -> bool:
 
 
 def lookup_family(push: PushContext, proxy: Proxy) -> str:
-    """Which addresses are looked up, by the proxy's own."""
+    """Which addresses are looked up, by the proxy's own (``SelectDNSLookupFamily``)."""
     if proxy.supports_ipv6 and not proxy.supports_ipv4:
         return "V6_ONLY"
     return "ALL" if proxy.supports_ipv6 and push.features.dual_stack else "V4_ONLY"

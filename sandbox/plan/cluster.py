@@ -167,12 +167,21 @@ class ZoneAwareLbConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthStatusSet:
+    """``envoy.config.core.v3.HealthStatusSet``."""
+
+    statuses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommonLbConfig:
     """``CommonLbConfig``."""
 
     healthy_panic_threshold: Percent | None = None
     locality_weighted_lb_config: LocalityWeightedLbConfig | None = None
     zone_aware_lb_config: ZoneAwareLbConfig | None = None
+    override_host_status: HealthStatusSet | None = None
+    """Which endpoints a session may stick to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

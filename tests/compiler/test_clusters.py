@@ -186,3 +186,23 @@ def test_clusters_that_are_alike_share_their_parts_but_not_their_own_facts() -> 
     assert (addresses(one), addresses(other)) == (["a.example:80"], ["b.example:80"])
     assert [str(reason.origin) for reason in other.because] == ["2.yaml:6", "2.yaml:7"]
     assert one.metadata != other.metadata
+
+
+# Istio pilot/pkg/networking/core/cluster.go, buildOutboundClusters: service.SupportsDrainingEndpoints.
+def test_services_whose_sessions_persist_keep_endpoints_that_drain_but_not_in_subsets() -> None:
+    labels = "{istio.io/persistent-session: cookie}"
+    spec = "hosts: [a.example]\nports: [{number: 80, name: p80, protocol: HTTP}]\nresolution: STATIC"
+    node = compiled(
+        manifest("ServiceEntry", "a", spec, labels=labels),
+        manifest("DestinationRule", "r", "host: a.example\nsubsets: [{name: v1, labels: {version: v1}}]"),
+        service_entry("b.example", "80/HTTP"),
+    )
+
+    def statuses(name: str) -> tuple[str, ...] | None:
+        settings = node.cluster(name).common_lb_config
+        assert settings is not None
+        return settings.override_host_status.statuses if settings.override_host_status is not None else None
+
+    assert statuses(NAME) == ("HEALTHY", "DRAINING", "UNKNOWN", "DEGRADED")
+    assert statuses("outbound|80|v1|a.example") is None
+    assert statuses("outbound|80||b.example") is None
