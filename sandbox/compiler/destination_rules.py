@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 from sandbox.compiler.ages import creation_order
-from sandbox.compiler.host_names import HostIndex, resolve_host
+from sandbox.compiler.host_names import CLUSTER_DOMAIN, HostIndex, resolve_host
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination_rule import DestinationRule
 from sandbox.istio.resource import Resource
@@ -30,6 +30,7 @@ class RuleSettings:
 
     enhanced_merge: bool = True
     problems: Problems | None = None
+    domain: str = CLUSTER_DOMAIN
 
 
 class _Verdict(Enum):
@@ -86,7 +87,7 @@ class _RulesByHost:
 
 
 def _verdict(consolidated: ConsolidatedRule, rule: Rule, export_to: frozenset[str], setting: RuleSettings) -> _Verdict:
-    verdict = _Verdict.MERGED
+    verdict = _Verdict.MERGED if setting.enhanced_merge else _Verdict.BOTH
     if setting.enhanced_merge and export_to != consolidated.export_to:
         if not (consolidated.export_to and export_to >= consolidated.export_to):
             return _Verdict.APART
@@ -145,7 +146,7 @@ class DestinationRuleIndex:
             self._add(rule, default_export_to, setting)
 
     def _add(self, read: Rule, default_export_to: frozenset[str], setting: RuleSettings) -> None:
-        rule = _resolved(read)
+        rule = _resolved(read, setting.domain)
         namespace = rule.namespace
         export_to = frozenset({_PRIVATE} if rule.spec.workload_selector is not None else rule.spec.export_to)
         if not export_to or export_to & {_PUBLIC, _PRIVATE, namespace}:
@@ -187,6 +188,6 @@ def _selector_and_age(rule: Rule) -> tuple[bool, tuple[datetime, str, str]]:
     return rule.spec.workload_selector is None, creation_order(rule)
 
 
-def _resolved(rule: Rule) -> Rule:
-    host = resolve_host(rule.spec.host, rule.namespace)
+def _resolved(rule: Rule, domain: str) -> Rule:
+    host = resolve_host(rule.spec.host, rule.namespace, domain)
     return rule if host == rule.spec.host else replace(rule, spec=replace(rule.spec, host=host))

@@ -49,7 +49,7 @@ class PushContext:
             configuration.resources("DestinationRule"),
             self.root_namespace,
             frozenset(self.mesh.default_destination_rule_export_to or ("*",)),
-            RuleSettings(self.features.enable_enhanced_destination_rule_merge, self.problems),
+            RuleSettings(self.features.enable_enhanced_destination_rule_merge, self.problems, self.domain),
         )
         self.peer_authentications = PeerAuthentications(
             configuration.resources("PeerAuthentication"), self.root_namespace

@@ -152,3 +152,29 @@ def test_a_cluster_names_the_lines_that_decided_it() -> None:
     reasons = {reason.what: str(reason.origin) for reason in node.cluster("outbound|80||a.example.com").because}
 
     assert reasons == {"port": "1.yaml:6", "resolution": "1.yaml:7", "connection pool": "2.yaml:8"}
+
+
+# Istio pilot/pkg/model/push_context.go, setDestinationRules: ResolveShortnameToFQDN(rule.Host, configs[i].Meta).
+def test_short_hosts_are_completed_with_the_domain_of_the_cluster() -> None:
+    domain = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n" + (
+        "spec: {values: {global: {proxy: {clusterDomain: corp.example}}}}\n"
+    )
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: default}\n" + (
+        "spec: {clusterIP: 10.96.0.7, ports: [{name: http, port: 80}]}\n"
+    )
+    node = compiled(domain, service, manifest("DestinationRule", "r", _timeout(3, "web")))
+
+    assert _seconds(node.cluster("outbound|80||web.default.svc.corp.example")) == 3
+
+
+# Istio pilot/pkg/model/destination_rule.go, mergeDestinationRule, without the enhanced merge.
+def test_without_the_enhanced_merge_a_rule_for_all_stands_beside_one_that_selects() -> None:
+    plain = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n" + (
+        "spec: {values: {pilot: {env: {ENABLE_ENHANCED_DESTINATIONRULE_MERGE: 'false'}}}}\n"
+    )
+    rules = (
+        manifest("DestinationRule", "all", _timeout(1)),
+        manifest("DestinationRule", "theirs", _timeout(3, more="workloadSelector: {matchLabels: {app: other}}")),
+    )
+
+    assert _chosen(compiled(plain, ENTRY, *rules)) == 1
