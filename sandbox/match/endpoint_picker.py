@@ -108,7 +108,7 @@ class EndpointPicker(Generic[H]):
         if excluded_priorities and not excluded_priorities.issuperset(range(len(loads))):
             loads = self._spread(excluded_priorities)
         host = self._pick_once(loads, hash_key)
-        while host is not None and attempts > 0 and any(host is other for other in tried):
+        while tried and host is not None and attempts > 0 and any(host is other for other in tried):
             attempts -= 1
             host = self._pick_once(loads, hash_key)
         return host

@@ -6,7 +6,7 @@ lines, leading empty lines) is first brought into that form. ``None`` means that
 
 from __future__ import annotations
 
-from copy import copy
+import msgspec
 
 from sandbox.wire.headers import INLINE_REQUEST, MARKED_REQUEST, joined, tokens
 from sandbox.wire.http1_lines import (
@@ -225,9 +225,7 @@ class RequestHeadReader:
             if len(self._heads) >= _MOST_HEADS_REMEMBERED:
                 self._heads.clear()
             self._heads[raw] = known = found
-        head: RequestHead = copy(known)
-        head.headers = known.headers.copy()
-        return head
+        return msgspec.structs.replace(known, headers=known.headers.copy())
 
 
 def head_sizes(data: bytes, head: RequestHead | Refusal) -> tuple[int, int]:

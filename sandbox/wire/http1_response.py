@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
+import msgspec
 
 from sandbox.wire.headers import INLINE_RESPONSE, MARKED_RESPONSE, joined
 from sandbox.wire.http1_lines import (
@@ -44,9 +44,7 @@ class ResponseHeadReader:
             if len(self._heads) >= _MOST_HEADS_REMEMBERED:
                 self._heads.clear()
             self._heads[raw] = known = found
-        head: ResponseHead = copy(known)
-        head.headers = known.headers.copy()
-        return head
+        return msgspec.structs.replace(known, headers=known.headers.copy())
 
 
 def read_response_head(
