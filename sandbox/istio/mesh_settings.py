@@ -171,22 +171,40 @@ def _override_mesh(base: MeshConfig, written: MeshConfig) -> MeshConfig:
 
 
 def merge_proxy_config(base: ProxyConfig, written: ProxyConfig) -> ProxyConfig:
-    """Proxy settings over others, as for ``proxy.istio.io/config``: fields override, ``proxyMetadata`` adds up."""
-    merged = _override(base, written)
+    """Proxy settings over others (Istio's ``MergeProxyConfig``, ``mergeWithPrecedence``): ``proxyMetadata`` adds up.
+
+    A field overrides unless its value is the proto's zero; of ``proxyHeaders`` istiod inherits only those named here.
+    """
+    merged = _override(base, written, zeros=False)
     metadata = {**base.proxy_metadata, **written.proxy_metadata}
     headers = merged.proxy_headers
     if written.proxy_headers is not None and base.proxy_headers is not None:
-        headers = replace(_override(base.proxy_headers, written.proxy_headers), place=written.proxy_headers.place)
+        given, inherited = written.proxy_headers, base.proxy_headers
+        headers = replace(
+            given,
+            forwarded_client_cert=(
+                inherited.forwarded_client_cert
+                if given.forwarded_client_cert == "UNDEFINED"
+                else given.forwarded_client_cert
+            ),
+            request_id=given.request_id or inherited.request_id,
+            attempt_count=given.attempt_count or inherited.attempt_count,
+            server=given.server or inherited.server,
+            envoy_debug_headers=given.envoy_debug_headers or inherited.envoy_debug_headers,
+        )
     return replace(merged, proxy_metadata=metadata, proxy_headers=headers)
 
 
-def _override(base: MessageT, written: MessageT) -> MessageT:
-    """``base`` with the fields that were written, null not counting as written."""
+def _override(base: MessageT, written: MessageT, *, zeros: bool = True) -> MessageT:
+    """``base`` with the fields that were written, null not counting as written, nor a zero without ``zeros``."""
     changes: dict[str, Any] = {"place": written.place}
     for field in fields(written):
-        if field.name != "place" and written.place.value(field.name) is not None:
+        if field.name == "place" or written.place.value(field.name) is None:
+            continue
+        value = getattr(written, field.name)
+        if zeros or value is None or value != field.default:
             changes.update(dict.fromkeys(_alternatives(written, field.name)))
-            changes[field.name] = getattr(written, field.name)
+            changes[field.name] = value
     return replace(base, **changes)
 
 

@@ -108,6 +108,32 @@ def test_the_interception_mode_is_the_annotations_else_the_settings(annotations:
     assert _proxy(annotations=annotations).metadata.interception_mode == mode
 
 
+def test_an_annotations_zero_leaves_the_meshs_setting() -> None:
+    """Istio's ``mergeWithPrecedence`` (model/proxy_config.go) merges YAML in which a zero does not stand."""
+    none = mesh("defaultConfig: {interceptionMode: NONE, statusPort: 0}")
+    proxy = _proxy(none, annotations="proxy.istio.io/config: 'interceptionMode: REDIRECT'")
+
+    assert (proxy.metadata.interception_mode, proxy.metadata.status_port) == ("NONE", 15020)
+
+
+def test_an_annotation_with_headers_keeps_only_some_of_the_meshs() -> None:
+    """Istio's ``correctProxyHeaders`` (pkg/config/mesh/mesh.go) knows the first headers there were, not the later."""
+    headers = "requestId: {disabled: true}, attemptCount: {disabled: true}, xForwardedPort: {enabled: true}"
+    proxy = _proxy(
+        mesh(f"defaultConfig: {{proxyHeaders: {{{headers}, preserveHttp1HeaderCase: true}}}}"),
+        annotations="proxy.istio.io/config: 'proxyHeaders: {server: {value: us}, attemptCount: {disabled: false}}'",
+    )
+    found = proxy.metadata.proxy_config.proxy_headers
+
+    assert found is not None
+    assert found.server is not None
+    assert found.server.value == "us"
+    assert found.request_id is not None
+    assert found.attempt_count is not None
+    assert (found.request_id.disabled, found.attempt_count.disabled) == (True, False)
+    assert (found.x_forwarded_port, found.preserve_http1_header_case) == (None, None)
+
+
 def test_a_deployment_stands_for_its_pods() -> None:
     deployment = """\
 apiVersion: apps/v1
