@@ -8,6 +8,7 @@ from sandbox.collection_pause import collection_paused
 from sandbox.compiler.ages import by_creation_time
 from sandbox.compiler.cluster_cache import ClusterCache
 from sandbox.compiler.destination_rules import DestinationRuleIndex, RuleSettings
+from sandbox.compiler.discovery import discovered
 from sandbox.compiler.features import Features, features_of
 from sandbox.compiler.label_selectors import selects
 from sandbox.compiler.peer_authentications import PeerAuthentications
@@ -33,12 +34,13 @@ class PushContext:
     """
 
     def __init__(self, configuration: Configuration, previous: PushContext | None = None) -> None:
+        self.problems = Problems()
+        configuration = discovered(configuration, self.problems)
         self.configuration = configuration
         self.mesh: MeshConfig = configuration.mesh
         self.root_namespace: str = configuration.root_namespace
         self.domain: str = configuration.domain_suffix
         self.features: Features = features_of(configuration.pilot_env)
-        self.problems = Problems()
         check_settings(configuration, self.problems)
         with collection_paused():
             self.registry: ServiceRegistry = ServiceRegistry(

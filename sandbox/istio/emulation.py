@@ -21,7 +21,6 @@ NOT_EMULATED: Final[Mapping[str, str]] = {
     "MeshConfig.ca_certificates": _CERTIFICATES,
     "MeshConfig.certificates": _CERTIFICATES,
     "MeshConfig.config_sources": "configuration is read from files",
-    "MeshConfig.discovery_selectors": "every namespace in the files is discovered",
     "MeshConfig.enable_envoy_access_log_service": "access logs go to files only",
     "MeshConfig.ingress_class": _INBOUND,
     "MeshConfig.ingress_controller_mode": _INBOUND,
