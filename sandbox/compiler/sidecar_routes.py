@@ -303,20 +303,19 @@ def _split_hosts(
 ) -> tuple[tuple[str, ...], tuple[Service, ...]]:
     """Hosts that are no services, and services; a pattern gets those for which no other host is more specific."""
     hosts: list[str] = []
-    services: list[Service] = []
+    services: dict[str, Service] = {}
     patterns: list[str] = []
-    for written in virtual_service.spec.hosts:
-        host = written.lower()
+    for host in dict.fromkeys(written.lower() for written in virtual_service.spec.hosts):
         if is_wildcard(host):
             patterns.append(host)
         elif host in registry:
-            services.append(registry[host])
+            services[host] = registry[host]
         else:
-            hosts.append(written)
+            hosts.append(host)
     own = (virtual_service.namespace, virtual_service.name)
     for pattern in patterns:
         covered = table.fitting(pattern)
-        services += (registry[name] for name in covered if most_specific.get(name) == own)
+        services |= {name: registry[name] for name in covered if most_specific.get(name) == own}
         if not covered:
             hosts.append(pattern)
-    return tuple(hosts), tuple(services)
+    return tuple(hosts), tuple(services.values())

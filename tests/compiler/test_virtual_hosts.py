@@ -140,3 +140,14 @@ spec:
     action = world.routes["80"].virtual_hosts[-1].routes[0].action
     assert isinstance(action, RouteAction)
     assert action.cluster == "outbound|3128||proxy.example.net"
+
+
+def test_a_virtual_service_that_names_a_host_twice_is_not_its_own_rival() -> None:
+    world = told(
+        service_entry("a.example.com", "80/HTTP"),
+        virtual_service(
+            "one", "hosts: [a.example.com, '*.example.com']\nhttp: [{route: [{destination: {host: a.example.com}}]}]"
+        ),
+    )
+    assert "SBX0522" not in world.codes
+    assert world.host("80", "a.example.com:80").routes[0].because[0].what == "route"
