@@ -266,11 +266,17 @@ class Sandbox:
             server.open_capture(f"capture {number + 1}" if number else "capture", address)
         taken = {address.port for address in server.addresses.values()}
         if settings.proxy is not None and (settings.proxy.port == 0 or settings.proxy.port not in taken):
-            server.open_door("proxy", settings.proxy, HttpProxyDoor(self._names, server.enter).accept)
+            self._open_proxy(settings.proxy)
         if settings.socks is not None:
             server.open_door("socks", settings.socks, Socks5Door(self._names, server.enter).accept)
         for each in settings.maps:
             server.open_door(f"map {each.listen}", each.listen, MapDoor(each.target, self._names, server.enter).accept)
+
+    def _open_proxy(self, address: HostPort) -> None:
+        try:
+            self.server.open_door("proxy", address, HttpProxyDoor(self._names, self.server.enter).accept)
+        except ListenError as error:
+            raise ListenError(f"{error}: choose another port by --proxy, or open none by --no-proxy") from None
 
     def _open_capture_port(self) -> None:
         """Locally redirected connections arrive on loopback; the wildcard is for those dialled by the pod's address."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sandbox.config_files import read_texts
 from sandbox.errors import ConfigError
+from sandbox.given_endpoints import FILE as ENDPOINTS_FILE
+from sandbox.given_endpoints import given_endpoints
 from sandbox.plan.because import IstioDefault
 from sandbox.stand_in_gateways import FILE as STAND_IN_FILE
 from sandbox.stand_in_gateways import gateway_workloads, stand_ins
@@ -154,19 +156,36 @@ def read_configuration(settings: Settings, cache: LoadCache | None = None) -> Co
     texts = read_texts(settings.files, unreadable)
     mesh_text = mesh[0] if mesh else None
     configuration = load_texts(texts, settings.namespace, mesh=mesh_text, cache=cache)
+    if settings.endpoints:
+        configuration, text, told = given_endpoints(configuration, settings.endpoints)
+        configuration = _with_text(configuration, ENDPOINTS_FILE, text)
+        configuration.problems.extend(told)
     if _wants_stand_ins(settings, configuration):
-        added, told = stand_ins(configuration)
-        if added:
-            both = [*texts, (STAND_IN_FILE, added)]
-            configuration = load_texts(both, settings.namespace, mesh=mesh_text, cache=cache)
-            for sentence in told:
-                configuration.problems.report("SBX0701", sentence, None)
+        text, sentences = stand_ins(configuration)
+        configuration = _with_text(configuration, STAND_IN_FILE, text)
+        for sentence in sentences:
+            configuration.problems.report("SBX0701", sentence, None)
     configuration.problems.extend(unreadable)
     if settings.environment:
         configuration = dataclasses.replace(
             configuration, pilot_env={**configuration.pilot_env, **settings.environment}
         )
     return configuration
+
+
+def _with_text(configuration: Configuration, file: str, text: str) -> Configuration:
+    """The configuration with what is written in one more text."""
+    from sandbox.istio.load import load_texts
+
+    if not text:
+        return configuration
+    more = load_texts([(file, text)])
+    kinds = dict.fromkeys([*configuration.by_kind, *more.by_kind])
+    return dataclasses.replace(
+        configuration,
+        by_kind={kind: (*configuration.resources(kind), *more.resources(kind)) for kind in kinds},
+        objects=(*configuration.objects, *more.objects),
+    )
 
 
 def _wants_stand_ins(settings: Settings, configuration: Configuration) -> bool:

@@ -38,6 +38,22 @@ class ResolveOverride:
     address_port: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class GivenEndpoint:
+    """``--endpoint NAME.NAMESPACE[:PORT]=ADDR[:PORT]``; ``port`` None is any port, ``address_port`` None its target."""
+
+    name: str
+    namespace: str
+    port: int | None
+    address: str
+    address_port: int | None
+
+    @property
+    def address_text(self) -> str:
+        """As it was written."""
+        return str(HostPort(self.address, self.address_port)) if self.address_port else self.address
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One run of the proxy; addresses are ``HostPort``, ``None`` is "do not open"."""
@@ -64,6 +80,8 @@ class Settings:
     socks: HostPort | None = None
     maps: tuple[StaticMap, ...] = ()
     resolve: tuple[ResolveOverride, ...] = ()
+    endpoints: tuple[GivenEndpoint, ...] = ()
+    """Where Services of the cluster really are, in place of what the files say."""
     dns_servers: tuple[HostPort, ...] = ()
     """Empty: those of ``/etc/resolv.conf``."""
     access_log: str | None = None
@@ -119,3 +137,13 @@ def parse_resolve(text: str) -> ResolveOverride:
     except ValueError:
         raise SettingsError(f"{text!r}: {to.host!r} is not an IP address") from None
     return ResolveOverride(host.host.lower().rstrip("."), host.port or None, to.host, to.port or None)
+
+
+def parse_endpoint(text: str) -> GivenEndpoint:
+    """``NAME[.NAMESPACE[.svc...]][:PORT]=ADDR[:PORT]``; the namespace is ``default`` where none is said."""
+    found = parse_resolve(text)
+    name, _, rest = found.host.partition(".")
+    namespace, _, domain = rest.partition(".")
+    if domain.partition(".")[0] not in ("", "svc"):
+        raise SettingsError(f"{text!r}: {found.host!r} is no Service, as in istio-egressgateway.istio-system")
+    return GivenEndpoint(name, namespace or "default", found.port, found.address, found.address_port)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.istio.kinds import WORKLOAD_KINDS
 from sandbox.istio.kubernetes import PodStatus
+from sandbox.kubernetes_text import ELSEWHERE, PodText, Ports, SliceText, service_text
 
 if TYPE_CHECKING:
     from sandbox.istio.load import Configuration
@@ -20,7 +21,7 @@ FIRST_ADDRESS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _StandIn:
+class StandIn:
     """One pod to be, for the Gateways named in ``gateways``."""
 
     name: str
@@ -33,12 +34,13 @@ class _StandIn:
 
 
 def gateway_workloads(configuration: Configuration) -> list[str]:
-    """``namespace/pod`` of every pod that a Gateway selects, replicas each."""
+    """``namespace/pod`` of every pod that a Gateway selects, replicas each; none that runs elsewhere."""
     selectors = [gateway.spec.selector for gateway in configuration.resources("Gateway") if gateway.spec.selector]
     return [
         f"{pod.metadata.namespace}/{pod.metadata.name}"
         for pod in configuration.resources("Pod")
         if any(selector.items() <= pod.metadata.labels.items() for selector in selectors)
+        and ELSEWHERE not in pod.metadata.annotations
     ]
 
 
@@ -46,16 +48,12 @@ def stand_ins(configuration: Configuration) -> tuple[str, list[str]]:
     """YAML for every gateway without a pod, and a sentence for each; empty where all are described."""
     texts: list[str] = []
     told: list[str] = []
-    free = _free_addresses(configuration)
-    for one in _missing(configuration):
+    free = free_addresses(configuration)
+    for one in missing_gateways(configuration):
         address = next(free)
-        ports = _ports(one.service)
-        texts.append(_pod(one, address))
-        if one.service is None:
-            texts.append(_service(one, f"10.96.255.{address.rpartition('.')[2]}", ports))
-        service = one.service.metadata.name if one.service is not None else one.name
-        texts.append(_endpoints(one, service, address, ports))
-        shown = ", ".join(f"{port}→{target}" for port, target, _ in ports)
+        ports = ports_of(one.service)
+        texts += _documents(one, address, ports)
+        shown = shown_ports(ports)
         gateways = ", ".join(one.gateways)
         told.append(
             f"no pod runs gateway {gateways} ({one.namespace}/{one.name}): one of a default installation does ({shown})"
@@ -63,19 +61,52 @@ def stand_ins(configuration: Configuration) -> tuple[str, list[str]]:
     return "---\n".join(texts), told
 
 
-def _free_addresses(configuration: Configuration) -> Iterator[str]:
+def shown_ports(ports: Ports) -> str:
+    """``80→8080, 443→8443``."""
+    return ", ".join(f"{port}→{target}" for port, target, _ in ports)
+
+
+def _documents(one: StandIn, address: str, ports: Ports) -> list[str]:
+    found = [
+        str(
+            PodText(
+                name=one.name,
+                namespace=one.namespace,
+                labels=one.labels,
+                service_account=one.service_account,
+                address=address,
+                named_ports=named_ports(one.service),
+            )
+        )
+    ]
+    if one.service is None:
+        found.append(service_text(one.name, one.namespace, one.labels, virtual_address(address), ports))
+    service = one.service.metadata.name if one.service is not None else one.name
+    name = f"{one.name}-stand-in"
+    endpoints = SliceText(
+        name=name, service=service, namespace=one.namespace, pod=one.name, address=address, ports=ports
+    )
+    return [*found, str(endpoints)]
+
+
+def virtual_address(pod_address: str) -> str:
+    """An address for a Service that stands in."""
+    return f"10.96.255.{pod_address.rpartition('.')[2]}"
+
+
+def free_addresses(configuration: Configuration) -> Iterator[str]:
     """Addresses of pods that no pod of the configuration has."""
     taken = {pod.status.pod_ip for pod in configuration.resources("Pod") if isinstance(pod.status, PodStatus)}
     return (f"10.244.0.{last}" for last in range(FIRST_ADDRESS, 255) if f"10.244.0.{last}" not in taken)
 
 
-def _missing(configuration: Configuration) -> list[_StandIn]:
+def missing_gateways(configuration: Configuration) -> list[StandIn]:
     """What nobody describes; Gateways whose selectors fit one installation share it."""
-    found: dict[tuple[str, str], _StandIn] = {}
+    found: dict[tuple[str, str], StandIn] = {}
     # The most particular selectors first: a wider one is then seen to be served.
     for selector, gateways in sorted(_selectors_without_pods(configuration), key=lambda pair: -len(pair[0])):
         served = next((one for one in found.values() if selector.items() <= one.labels.items()), None)
-        one = served or _stand_in(configuration, selector)
+        one = served or _stand_in(configuration, selector, gateways)
         if one is None:
             continue
         known = found.get((one.namespace, one.name))
@@ -86,7 +117,7 @@ def _missing(configuration: Configuration) -> list[_StandIn]:
     return list(found.values())
 
 
-def _stand_in(configuration: Configuration, selector: Mapping[str, str]) -> _StandIn | None:
+def _stand_in(configuration: Configuration, selector: Mapping[str, str], gateways: tuple[str, ...]) -> StandIn | None:
     """Described by a Deployment, by a Service, or by nothing; None where endpoints say that it runs elsewhere."""
     template = _template_of(configuration, selector)
     labels = dict(template.spec.pod_template.metadata.labels) if template is not None else dict(selector)
@@ -96,13 +127,15 @@ def _stand_in(configuration: Configuration, selector: Mapping[str, str]) -> _Sta
     if service is not None:
         labels = {**service.spec.selector, **labels}
     described = template or service
-    name = described.metadata.name if described is not None else _name(selector)
+    namespace, name = _usual_place(configuration, selector, gateways)
+    if described is not None:
+        namespace, name = described.metadata.namespace, described.metadata.name
     account = f"{name}-service-account"
     if template is not None and template.spec.pod_template.spec is not None:
         account = template.spec.pod_template.spec.service_account_name or "default"
-    return _StandIn(
+    return StandIn(
         name=name,
-        namespace=described.metadata.namespace if described is not None else _namespace(configuration, name),
+        namespace=namespace,
         labels=labels,
         service_account=account,
         service=service,
@@ -152,6 +185,18 @@ def _has_endpoints(configuration: Configuration, service: Any) -> bool:
     return any(each.metadata.namespace == namespace for each in (*slices, *same))
 
 
+def _usual_place(
+    configuration: Configuration, selector: Mapping[str, str], gateways: tuple[str, ...]
+) -> tuple[str, str]:
+    """Namespace and name of a gateway's Service: what routes to it call it, else as in a default installation."""
+    name = _name(selector)
+    called = list(_called_services(configuration, gateways))
+    for namespace, host in called:
+        if host == name:
+            return namespace, host
+    return called[0] if called else (ROOT_NAMESPACE, name)
+
+
 def _name(selector: Mapping[str, str]) -> str:
     """``istio-egressgateway`` for ``istio: egressgateway``, as everywhere in Istio's documentation."""
     if "istio" in selector:
@@ -159,22 +204,28 @@ def _name(selector: Mapping[str, str]) -> str:
     return selector.get("app") or next(iter(selector.values()))
 
 
-def _namespace(configuration: Configuration, name: str) -> str:
-    """Where routes expect the service; else where a default installation puts it."""
+def _called_services(configuration: Configuration, gateways: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Namespace and name of cluster services that no file has, and that VirtualServices of these gateways route to."""
+    known = {(service.namespace, service.name) for service in configuration.resources("Service")}
     for virtual_service in configuration.resources("VirtualService"):
         spec = virtual_service.spec
+        bound = (each if "/" in each else f"{virtual_service.namespace}/{each}" for each in spec.gateways)
+        if not set(bound) & set(gateways):
+            continue
         for route in (*spec.http, *spec.tls, *spec.tcp):
+            if route.match and all(each.gateways and "mesh" not in each.gateways for each in route.match):
+                continue  # a rule of the gateway itself: it leads out
             for destination in route.route:
                 host = destination.destination.host if destination.destination is not None else ""
                 parts = host.split(".")
-                if parts[0] == name and len(parts) > 2 and parts[2] == "svc":
-                    return parts[1]
-    return ROOT_NAMESPACE
+                if len(parts) > 2 and parts[2] == "svc" and (parts[1], parts[0]) not in known:
+                    yield parts[1], parts[0]
 
 
-def _ports(service: Any) -> list[tuple[int, int, str]]:
+def ports_of(service: Any) -> Ports:
+    """The ports of a Service with what they are in its pods; without one, those of a default installation."""
     if service is None:
-        return list(WELL_KNOWN_PORTS)
+        return WELL_KNOWN_PORTS
     usual = {port: target for port, target, _ in WELL_KNOWN_PORTS}
     found: list[tuple[int, int, str]] = []
     for port in service.spec.ports:
@@ -185,50 +236,9 @@ def _ports(service: Any) -> list[tuple[int, int, str]]:
     return found
 
 
-def _container_ports(service: Any) -> str:
+def named_ports(service: Any) -> Mapping[str, int]:
     """What the Service's names for ports mean in the pod."""
     if service is None:
-        return ""
-    pairs = zip(service.spec.ports, _ports(service), strict=True)
-    named = {port.target_port: target for port, (_, target, _) in pairs if isinstance(port.target_port, str)}
-    return ", ".join(f'{{name: "{name}", containerPort: {target}}}' for name, target in named.items())
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    return "{" + ", ".join(f'"{key}": "{value}"' for key, value in labels.items()) + "}"
-
-
-def _pod(one: _StandIn, address: str) -> str:
-    ports = _container_ports(one.service)
-    return f"""\
-apiVersion: v1
-kind: Pod
-metadata: {{name: {one.name}, namespace: {one.namespace}, labels: {_labels(one.labels)}}}
-spec: {{serviceAccountName: {one.service_account}, containers: [{{name: istio-proxy, image: auto, ports: [{ports}]}}]}}
-status: {{podIP: {address}}}
-"""
-
-
-def _service(one: _StandIn, address: str, ports: list[tuple[int, int, str]]) -> str:
-    listed = ", ".join(f'{{name: "{label}", port: {port}, targetPort: {target}}}' for port, target, label in ports)
-    return f"""\
-apiVersion: v1
-kind: Service
-metadata: {{name: {one.name}, namespace: {one.namespace}, labels: {_labels(one.labels)}}}
-spec: {{clusterIP: {address}, selector: {_labels(one.labels)}, ports: [{listed}]}}
-"""
-
-
-def _endpoints(one: _StandIn, service: str, address: str, ports: list[tuple[int, int, str]]) -> str:
-    listed = ", ".join(f'{{name: "{label}", port: {target}}}' for _, target, label in ports)
-    return f"""\
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {{name: {one.name}-stand-in, namespace: {one.namespace}, labels: {{kubernetes.io/service-name: {service}}}}}
-addressType: IPv4
-ports: [{listed}]
-endpoints:
-- addresses: ["{address}"]
-  conditions: {{ready: true}}
-  targetRef: {{kind: Pod, name: {one.name}, namespace: {one.namespace}}}
-"""
+        return {}
+    pairs = zip(service.spec.ports, ports_of(service), strict=True)
+    return {port.target_port: target for port, (_, target, _) in pairs if isinstance(port.target_port, str)}

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from sandbox.errors import SettingsError
-from sandbox.settings import HostPort, Settings, parse_host_port
+from sandbox.settings import HostPort, Settings, parse_endpoint, parse_host_port
 
 F = TypeVar("F", bound=Callable[..., Any])
 NODE_TYPES = {"sidecar": "sidecar", "gateway": "router", "router": "router", "all": "sidecar"}
@@ -43,6 +43,15 @@ def mesh_options(function: F) -> F:
 def workload_options(function: F) -> F:
     """Who the proxy is."""
     for option in (
+        click.option(
+            "--endpoint",
+            "endpoints",
+            multiple=True,
+            metavar="NAME.NAMESPACE[:PORT]=ADDR[:PORT]",
+            callback=parsed(parse_endpoint),
+            help="Where a Service of the cluster really is, as an egress gateway that another process or machine runs; "
+            "its endpoints and pods in the files give way. Repeatable: each is one endpoint.",
+        ),
         click.option("--pod-ip", metavar="ADDRESS", help="The pod's address, where no Pod of the files has one."),
         click.option("--service-account", metavar="NAME", help="Where no Pod says."),
         click.option("--labels", metavar="K=V,...", callback=_labels, help="The pod's labels, where no Pod says."),

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sandbox.cli.options import address, dns_address, parsed, settings_for, wants_gateways, workload_options
+from sandbox.cli.options import (
+    NODE_TYPES,
+    address,
+    dns_address,
+    parsed,
+    settings_for,
+    wants_gateways,
+    workload_options,
+)
 from sandbox.settings import parse_resolve, parse_static_map
 
 if TYPE_CHECKING:
     from sandbox.app import Sandbox
 
-TOLD_AT_START = ("SBX0701", "SBX0702")
+TOLD_AT_START = ("SBX0701", "SBX0702", "SBX0703")
 EPILOG = """\b
 Examples:
   egress run -f my-mesh/ --workload shop/frontend
@@ -24,6 +32,7 @@ Examples:
   egress run -f my-mesh/ --map 127.0.0.1:8080=httpbin.org:80
   egress run -f my-mesh/ --istio-ports               # 15001 for redirected traffic
   egress run -f my-mesh/ --node gateway --workload istio-system/istio-egressgateway
+  egress run -f my-mesh/ --endpoint istio-egressgateway.istio-system=10.0.0.2   # ... which runs there
 
 \b
 Signals: TERM and INT drain and end, HUP reads the configuration again, USR1
@@ -46,7 +55,7 @@ reopens the access log."""
     show_default=True,
     metavar="ADDR:PORT",
     callback=parsed(address),
-    help="The explicit HTTP proxy (absolute-form requests and CONNECT).",
+    help="The explicit HTTP proxy (absolute-form requests and CONNECT); with --node gateway only where it is given.",
 )
 @click.option("--no-proxy", is_flag=True, help="Open no explicit proxy.")
 @click.option("--socks", metavar="ADDR:PORT", callback=parsed(address), help="A SOCKS5 proxy.")
@@ -87,7 +96,7 @@ def run(**options: Any) -> int:
     Traffic comes through the explicit proxy, through mapped ports, or redirected; it is treated as Istio and Envoy
     would treat it with this configuration. One line on standard error says when everything serves.
     """
-    if options.pop("no_proxy"):
+    if options.pop("no_proxy") or (NODE_TYPES[options["node_type"]] == "router" and _is_default("proxy")):
         options["proxy"] = None
     options["control"] = _control_path(options.pop("no_control") or options["istio_ports"], options["control"])
     options["with_gateways"] = options["node_type"] == "all" or (
@@ -101,6 +110,10 @@ def run(**options: Any) -> int:
     if settings.launcher_fd is not None and settings.control is not None:
         shutil.rmtree(os.path.dirname(settings.control), ignore_errors=True)  # made for us alone
     return status
+
+
+def _is_default(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is click.core.ParameterSource.DEFAULT
 
 
 def _control_path(is_off: bool, given: str | None) -> str | None:
@@ -142,9 +155,13 @@ def _say_ready(sandbox: Sandbox) -> None:
         if not configuration.mesh_given and not configuration.resources("Telemetry"):
             click.echo("egress: no mesh configuration is given: the access log is on, as it is not in Istio", err=True)
     targets = {f"map {one.listen}": f"for {one.target}:" for one in sandbox.settings.maps}
-    doors = ", ".join(f"{targets.get(name, name)} {where}" for name, where in sandbox.addresses.items())
+    doors = ", ".join(_door(targets.get(name, name), str(where)) for name, where in sandbox.addresses.items())
     plan = sandbox.loaded.plan if sandbox.loaded else None
     who = f"{plan.node_type} of {plan.workload}" if plan else "proxy"
     if sandbox.gateways is not None:
         who += "".join(f" and gateway {name}" for name in sandbox.gateways.names)
-    click.echo(f"egress: ready: {who}; {doors}", err=True)
+    click.echo(f"egress: ready: {who}{'; ' if doors else ''}{doors}", err=True)
+
+
+def _door(name: str, where: str) -> str:
+    return name if name.endswith(f" {where}") else f"{name} {where}"

@@ -170,7 +170,7 @@ class Server:
 
     def swap(self, snapshot: Snapshot, *, skip_ports: frozenset[int] = frozenset()) -> None:
         """New connections go to ``snapshot``; ports that only the old plan had are closed, new ones opened."""
-        wanted = {address for address, _ in _plan_addresses(snapshot, skip_ports)}
+        wanted = {address for address, _ in self._plan_addresses(snapshot, skip_ports)}
         opened: dict[HostPort, ListeningSocket] = {}
         try:
             for address in wanted:
@@ -200,7 +200,7 @@ class Server:
                 sock.close()
                 return
             if known[0] is not snapshot:
-                listener = dict(_plan_addresses(snapshot, frozenset())).get(address)
+                listener = dict(self._plan_addresses(snapshot, frozenset())).get(address)
                 known = (snapshot, None if listener is None else snapshot.runtime_of(listener))
             runtime = known[1]
             destination = plain_address(sock.getsockname())
@@ -210,6 +210,21 @@ class Server:
             self.handler.dispatch(connection, runtime, snapshot.node)
 
         return accept
+
+    def _plan_addresses(self, snapshot: Snapshot, skip_ports: frozenset[int]) -> list[tuple[HostPort, Listener]]:
+        """The ports of a plan; every address of the machine stands for loopback, unless others may come."""
+        wildcards = {"0.0.0.0": wide_address(allow_remote=self._allow_remote)}
+        if wildcards["0.0.0.0"] != "0.0.0.0":
+            wildcards["::"] = "::1"
+        found: list[tuple[HostPort, Listener]] = []
+        for listener in snapshot.bound_listeners():
+            addresses = [listener.address, *(each.address for each in listener.additional_addresses)]
+            sockets = [address for address in addresses if isinstance(address, SocketAddress)]
+            found += [
+                (HostPort(wildcards.get(each.address, each.address), each.port_value or 0), listener)
+                for each in sockets
+            ]
+        return [(address, listener) for address, listener in found if address.port not in skip_ports]
 
     def close_doors(self) -> None:
         """No further connections."""
@@ -236,12 +251,3 @@ class Server:
                 discard(connection)
         if self.snapshot is not None:
             self.snapshot.close()
-
-
-def _plan_addresses(snapshot: Snapshot, skip_ports: frozenset[int]) -> list[tuple[HostPort, Listener]]:
-    found: list[tuple[HostPort, Listener]] = []
-    for listener in snapshot.bound_listeners():
-        addresses = [listener.address, *(each.address for each in listener.additional_addresses)]
-        sockets = [address for address in addresses if isinstance(address, SocketAddress)]
-        found += [(HostPort(each.address, each.port_value or 0), listener) for each in sockets]
-    return [(address, listener) for address, listener in found if address.port not in skip_ports]

@@ -83,6 +83,8 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0554": Code("error", "Envoy refuses a header's value"),
     "SBX0601": Code("error", "a capture setting cannot be read"),
     "SBX0701": Code("info", "a gateway has no pod; one of a default installation stands in"),
+    "SBX0703": Code("info", "a service runs where --endpoint says"),
+    "SBX0704": Code("error", "--endpoint names a service that nobody knows"),
     "SBX0702": Code("info", "the files describe workloads, but not the one that was named"),
     "SBX0541": Code("warning", "a gateway's server conflicts with another one and is ignored"),
     "SBX0542": Code("warning", "a gateway's server has no route, so that nothing listens for it"),

@@ -41,6 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lab": {"pki", "settings", "errors", "proxy.tasks"},
     "loading": EVERYTHING,
     "stand_in_gateways": EVERYTHING,
+    "given_endpoints": EVERYTHING,
+    "kubernetes_text": {"frozen_dataclass"},
     "workload_identities": EVERYTHING,
     "gateway_nodes": EVERYTHING,
     "dns_proxy": EVERYTHING,

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from sandbox.app import Sandbox
 from sandbox.cli.main import egress
+from sandbox.errors import SettingsError
 from sandbox.istio.load import load_texts
-from sandbox.settings import HostPort, Settings
+from sandbox.settings import HostPort, Settings, parse_endpoint
 from sandbox.stand_in_gateways import gateway_workloads, stand_ins
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -255,8 +256,8 @@ spec:
 
 def test_stand_ins_do_not_share_addresses() -> None:
     text, _ = stand_ins(load_texts([("mesh.yaml", gateway("aa", "a.x", "x") + "---\n" + gateway("bb", "b.x", "x"))]))
-    assert "podIP: 10.244.0.20" in text
-    assert "podIP: 10.244.0.21" in text
+    assert 'podIP: "10.244.0.20"' in text
+    assert 'podIP: "10.244.0.21"' in text
     assert text.count("clusterIP: 10.96.255.20") == text.count("clusterIP: 10.96.255.21") == 1
 
 
@@ -279,3 +280,65 @@ def test_commands_know_the_gateway_that_nobody_described(arguments: list[str], e
     result = CliRunner().invoke(egress, [*arguments, "-f", str(EXAMPLES / "gateway-http-and-https")])
     assert result.exit_code == 0, result.output
     assert expected in result.output
+
+
+ONE_SERVICE = "out.edge.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("options", "endpoints"),
+    [
+        pytest.param(["out.edge=10.0.0.2"], {"10.0.0.2:8080", "10.0.0.2:8081"}, id="the targets of all ports"),
+        pytest.param(
+            ["out.edge=10.0.0.2", "out.edge=10.0.0.3"],
+            {"10.0.0.2:8080", "10.0.0.2:8081", "10.0.0.3:8080", "10.0.0.3:8081"},
+            id="replicas",
+        ),
+        pytest.param(["out.edge:80=127.0.0.1:18080"], {"127.0.0.1:18080"}, id="one port"),
+        pytest.param([f"{ONE_SERVICE}=2001:db8::7"], {"2001:db8::7:8080", "2001:db8::7:8081"}, id="IPv6"),
+    ],
+)
+def test_a_service_is_where_its_endpoints_are_given(options: list[str], endpoints: set[str], tmp_path: Path) -> None:
+    described = pods("out", "edge", ["10.1.0.1"], {80: 8080, 81: 8081})
+    (tmp_path / "mesh.yaml").write_text("---\n".join((ENTRY, described, gateway("out", "httpbin.org", ONE_SERVICE))))
+    given = [part for option in options for part in ("--endpoint", option)]
+
+    result = CliRunner().invoke(egress, ["config", "endpoints", "-f", str(tmp_path), *given])
+
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.output.splitlines() if ONE_SERVICE in line]
+    assert {line[0] for line in lines} == endpoints
+
+
+def test_gateways_that_run_elsewhere_do_not_run_here(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text("---\n".join((JSON_LOG, ENTRY, gateway("out", "httpbin.org", ONE_SERVICE))))
+
+    async def start() -> tuple[list[str], list[str]]:
+        settings = Settings(
+            files=(str(tmp_path),),
+            proxy=None,
+            with_gateways=True,
+            endpoints=(parse_endpoint("out.edge=127.0.0.1"),),
+            drain_seconds=0.2,
+        )
+        async with Sandbox(settings) as sandbox:
+            assert sandbox.loaded is not None
+            told = [problem.message for problem in sandbox.loaded.configuration.problems]
+            return sandbox.gateways.names if sandbox.gateways is not None else [], told
+
+    names, told = asyncio.run(start())
+    assert names == []
+    assert told == ["out.edge runs at 127.0.0.1 (15021→15021, 80→8080, 443→8443)"]
+
+
+def test_an_endpoint_of_nothing_is_an_error_with_the_nearest_name(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text("---\n".join((ENTRY, gateway("out", "httpbin.org", ONE_SERVICE))))
+    result = CliRunner().invoke(egress, ["check", "-f", str(tmp_path), "--endpoint", "uot.edge=127.0.0.1"])
+    assert "error SBX0704: --endpoint uot.edge: no file has this Service" in result.output
+    assert "did you mean out.edge?" in result.output
+
+
+@pytest.mark.parametrize("text", ["gateway", "a.b.example.com=10.0.0.1", "out.edge=host.example.com"])
+def test_what_names_no_service_or_no_address_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError):
+        parse_endpoint(text)
