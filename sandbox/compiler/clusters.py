@@ -345,7 +345,7 @@ class ClusterBuilder:
         self, cut: ClusterCut, settings: EffectiveSettings, groups: list[LocalityGroup], *, ejecting: bool
     ) -> tuple[LocalityLbEndpoints, ...]:
         """Endpoints resolved by name; those of subsets are not split by labels, as in istiod."""
-        by_labels = cut.subset is None
+        by_labels = cut.subset is None and not cut.sni_dnat
         if by_labels and len(groups) > 1 and splits_by_labels(settings, ejecting=ejecting):
             report_crash(cut, self._push.problems)
         return built(apply_locality(groups, settings, self._proxy, failover=ejecting, by_labels=by_labels))

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from sandbox.compiler.label_selectors import selector_matches
+from sandbox.compiler.label_selectors import namespace_labels, selector_matches
 from sandbox.istio.load import Configuration
 from sandbox.istio.message import EMPTY
 from sandbox.istio.resource import Resource
 from sandbox.yaml_source.problems import Problems
 
-_NAME_LABEL: Final = "kubernetes.io/metadata.name"
-"""Kubernetes puts it on every namespace."""
 _CLUSTER_SCOPED: Final = frozenset({"Namespace", "Node"})
 
 
@@ -45,7 +43,7 @@ def _ignored_namespaces(configuration: Configuration) -> Mapping[str, Resource[A
         namespace.name: namespace
         for namespace in configuration.resources("Namespace")
         if not any(
-            selector_matches(selector, {_NAME_LABEL: namespace.name, **namespace.metadata.labels})
+            selector_matches(selector, namespace_labels(namespace.name, namespace.metadata.labels))
             for selector in selectors
         )
     } or EMPTY

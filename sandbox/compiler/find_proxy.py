@@ -18,13 +18,10 @@ from sandbox.compiler.label_selectors import (
     SUBZONE_LABEL,
     ZONE_LABEL,
     augment,
-    locality_of_labels,
-    locality_of_node,
     selects,
-    split_locality,
 )
 from sandbox.compiler.proxy import InterceptionMode, NodeType, Proxy, ProxyMetadata
-from sandbox.compiler.workloads import CLUSTER_ID
+from sandbox.compiler.workloads import CLUSTER_ID, WorkloadReader
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.decode import decode_message
 from sandbox.istio.durations import parse_duration
@@ -120,9 +117,9 @@ def proxy_of(configuration: Configuration, workload: Workload, node_type: NodeTy
     raw_labels = workload.metadata.labels
     settings = _effective_settings(configuration, workload)
     metadata = _metadata(workload, settings)
-    locality = _locality(configuration, workload)
-    labels = augment(raw_labels, CLUSTER_ID, locality, workload.spec.node_name, metadata.network)
-    region, zone, sub_zone = split_locality(locality)
+    reader, node_name = WorkloadReader(configuration), workload.spec.node_name
+    locality = reader.locality(raw_labels, node_name)
+    labels = augment(raw_labels, CLUSTER_ID, locality, node_name, reader.network or metadata.network)
     features = features_of(configuration.pilot_env)
     return Proxy(
         node_type=node_type,
@@ -133,10 +130,10 @@ def proxy_of(configuration: Configuration, workload: Workload, node_type: NodeTy
         service_account=workload.spec.service_account_name or "default",
         ip_addresses=workload.addresses,
         dns_domain=f"{workload.namespace}.svc.{configuration.domain_suffix}",
-        region=region,
-        zone=zone,
-        sub_zone=sub_zone,
-        node_name=workload.spec.node_name,
+        region=labels.get(REGION_LABEL, ""),
+        zone=labels.get(ZONE_LABEL, ""),
+        sub_zone=labels.get(SUBZONE_LABEL, ""),
+        node_name=node_name,
         metadata=metadata,
         uses_auto_allocated=metadata.dns_capture and (metadata.dns_auto_allocate or features.enable_ip_autoallocate),
         origin=workload.origin,
@@ -148,17 +145,6 @@ def _workload_name(workload: Workload) -> str:
     owned = workload.metadata.generate_name.removesuffix("-")
     template = workload.metadata.labels.get(_TEMPLATE_HASH, "")
     return (owned.removesuffix(f"-{template}") if template else owned) or workload.name
-
-
-def _locality(configuration: Configuration, workload: Workload) -> str:
-    """Topology labels of the pod or its node, else the locality label."""
-    labels = workload.metadata.labels
-    for node in configuration.resources("Node"):
-        if node.name == workload.spec.node_name and locality_of_node(node.metadata.labels):
-            return locality_of_labels(labels) or locality_of_node(node.metadata.labels)
-    if any(name in labels for name in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)):
-        return "/".join(labels.get(name, "") for name in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL))
-    return locality_of_labels(labels)
 
 
 # ---- proxy settings

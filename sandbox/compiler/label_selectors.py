@@ -20,6 +20,7 @@ HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
 _OLD_REGION_LABEL: Final = "failure-domain.beta.kubernetes.io/region"
 _OLD_ZONE_LABEL: Final = "failure-domain.beta.kubernetes.io/zone"
 _LOCALITY_LABELS: Final = ("topology.istio.io/locality", "istio-locality")
+_NAMESPACE_NAME_LABEL: Final = "kubernetes.io/metadata.name"
 WORKLOAD_NAME_LABEL: Final = "service.istio.io/workload-name"
 _CANONICAL_NAME_LABELS: Final = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
 _CANONICAL_REVISION_LABELS: Final = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
@@ -28,6 +29,11 @@ _CANONICAL_REVISION_LABELS: Final = ("service.istio.io/canonical-revision", "app
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     """Whether all labels of the selector are among the labels."""
     return all(labels.get(key) == value for key, value in selector.items())
+
+
+def namespace_labels(name: str, labels: Mapping[str, str]) -> Mapping[str, str]:
+    """The labels of a namespace with the one that Kubernetes gives to every namespace."""
+    return {_NAMESPACE_NAME_LABEL: name, **labels}
 
 
 def selector_matches(selector: LabelSelector, labels: Mapping[str, str]) -> bool:

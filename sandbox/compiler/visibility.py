@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from sandbox.compiler.label_selectors import selector_matches
+from sandbox.compiler.label_selectors import namespace_labels, selector_matches
 from sandbox.compiler.services import Service
 from sandbox.istio.mesh_config import MeshConfig
 from sandbox.istio.mesh_service_settings import ServiceEntryVisibility, VisibilityMatchRule
@@ -28,7 +28,7 @@ def namespace_visibility(
     if settings is None:
         return EMPTY
     labels = {namespace.name: namespace.metadata.labels for namespace in namespaces}
-    return {name: _visibility(settings, labels.get(name, EMPTY)) for name in (*labels, *used)}
+    return {name: _visibility(settings, namespace_labels(name, labels.get(name, EMPTY))) for name in (*labels, *used)}
 
 
 def _visibility(settings: ServiceEntryVisibility, labels: Mapping[str, str]) -> str:

@@ -22,6 +22,7 @@ from sandbox.compiler.spiffe import spiffe_uri
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.kubernetes import Container, PodSpec, PodStatus
 from sandbox.istio.load import Configuration
+from sandbox.istio.message import EMPTY
 from sandbox.istio.resource import Resource
 from sandbox.istio.workload_entry import WorkloadEntry, WorkloadEntryStatus
 from sandbox.plan.because import Because, because_field
@@ -73,14 +74,14 @@ class WorkloadReader:
         self.network = _network_of_cluster(configuration)
         self._nodes = {node.name: node.metadata.labels for node in configuration.resources("Node")}
 
-    def pod_locality(self, pod: Pod) -> str:
-        """The locality of a pod: its own label, else its node's labels."""
-        return locality_of_labels(pod.metadata.labels) or locality_of_node(self._nodes.get(pod.spec.node_name, {}))
+    def locality(self, labels: Mapping[str, str], node_name: str) -> str:
+        """The locality of a pod by its labels, else its node's (``getPodLocality``)."""
+        return locality_of_labels(labels) or locality_of_node(self._nodes.get(node_name, EMPTY))
 
     def from_pod(self, pod: Pod, address: str = "") -> WorkloadInstance:
         """The instance of a pod; ``address`` is the one an endpoint slice has for it, else the pod's."""
-        locality = self.pod_locality(pod)
         labels = pod.metadata.labels
+        locality = self.locality(labels, pod.spec.node_name)
         network = labels.get(NETWORK_LABEL) or self.network
         return WorkloadInstance(
             name=pod.name,

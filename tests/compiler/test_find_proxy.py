@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from textwrap import dedent
 
 import pytest
 
@@ -151,3 +152,35 @@ spec:
 
 def test_a_workload_that_nobody_knows_is_none() -> None:
     assert find_proxy(load_texts([]), "default/nobody") is None
+
+
+# Istio pilot/pkg/serviceregistry/kube/controller (GetProxyWorkloadLabels), pilot/pkg/xds/ads.go (setTopologyLabels).
+@pytest.mark.parametrize(
+    ("labels", "node", "expected"),
+    [
+        ("topology.kubernetes.io/region: eu", "", ("eu", "", "")),
+        ("istio-locality: eu.west.1", "", ("eu", "west", "1")),
+        ("istio-locality: eu.west, topology.kubernetes.io/region: us", "", ("eu", "west", "")),
+        ("app: client", "n1", ("us", "east", "")),
+        ("istio-locality: eu, topology.kubernetes.io/zone: z", "n1", ("eu", "z", "")),
+        ("topology.istio.io/subzone: rack", "n1", ("us", "east", "rack")),
+    ],
+)
+def test_the_locality_of_a_proxy_is_its_label_else_its_nodes_over_the_topology_labels_it_has(
+    labels: str, node: str, expected: tuple[str, str, str]
+) -> None:
+    pod = f"""\
+        apiVersion: v1
+        kind: Pod
+        metadata: {{name: client, namespace: default, labels: {{{labels}}}}}
+        spec: {{nodeName: '{node}', containers: [{{name: app}}]}}
+    """
+    machine = """\
+        apiVersion: v1
+        kind: Node
+        metadata: {name: n1, labels: {topology.kubernetes.io/region: us, topology.kubernetes.io/zone: east}}
+    """
+    proxy = find_proxy(load_texts([("pod.yaml", dedent(pod)), ("node.yaml", dedent(machine))]), "default/client")
+
+    assert proxy is not None
+    assert (proxy.region, proxy.zone, proxy.sub_zone) == expected
