@@ -87,12 +87,13 @@ def test_end_of_input_reaches_the_command(sandbox: RunningSandbox) -> None:
 def test_shell_inside_has_jobs_of_its_own(sandbox: RunningSandbox) -> None:
     with terminal.shell() as screen:
         screen.type(line(sandbox, "exec bash --norc --noediting -i"))
-        screen.type("sh -c 'echo inner; exec sleep 60'\n")
+        screen.type("sh -c 'echo inner; read word; echo got $word'\n")
         screen.read_until("inner")
         screen.type(terminal.CONTROL_Z)
         screen.read_until("Stopped")
-        screen.type("jobs; kill -KILL %1; wait; exit 7\n")
-        screen.read_until("sleep 60")
+        screen.type("fg\nsomething\n")
+        screen.read_until("got something")
+        screen.type("exit 7\n")
 
         assert screen.status() == 7
 
