@@ -147,6 +147,7 @@ class DownstreamConnection:
             info.downstream_tls_cipher = self.tls.cipher
             info.downstream_peer_uri_san = self.tls.peer_uri_san
             info.downstream_peer_subject = self.tls.peer_subject
+            info.downstream_peer_certificate = self.tls.peer_certificate
         return info
 
     def finished(self) -> None:
