@@ -38,6 +38,38 @@ def compile_expression(text: str) -> Callable[[StreamInfo], bool]:
     return is_true
 
 
+def compile_text(text: str) -> Callable[[StreamInfo], str | None]:
+    """The value of an expression in words (Envoy's ``Expr::print``); ``None`` where it has none for a stream.
+
+    Raises FormatRefused where Envoy refuses the expression.
+    """
+    evaluate = _compile(parse(text))
+
+    def print_value(info: StreamInfo) -> str | None:
+        try:
+            return _printed(evaluate(info))
+        except CelError:
+            return None
+
+    return print_value
+
+
+def _printed(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    return str(value) if isinstance(value, int) else f"{_type(value)} value"
+
+
 def _compile(node: Node) -> Evaluation:
     if isinstance(node, Literal):
         value = node.value

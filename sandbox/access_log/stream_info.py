@@ -82,6 +82,7 @@ class StreamInfo:
         "upstream_host_name",
         "upstream_hosts_attempted",
         "upstream_local_address",
+        "upstream_peer_uri_san",
         "upstream_protocol",
         "upstream_request_attempt_count",
         "upstream_tls_cipher",
@@ -160,6 +161,8 @@ class StreamInfo:
         self.upstream_local_address: str | None = None
         self.upstream_protocol: str | None = None
         self.upstream_tls_version: str | None = None
+        self.upstream_peer_uri_san: str | None = None
+        """The first name in the upstream's certificate that is a URI: its SPIFFE identity."""
         self.upstream_tls_cipher: str | None = None
         self.upstream_transport_failure_reason: str | None = None
         self.upstream_request_attempt_count = 0

@@ -45,6 +45,11 @@ class TlsFacts(msgspec.Struct, frozen=True):
     peer_dns_san: str | None = None
     peer_subject: str | None = None
 
+    @property
+    def first_peer_uri(self) -> str | None:
+        """The first URI in the peer's certificate."""
+        return None if self.peer_uri_san is None else self.peer_uri_san.partition(",")[0]
+
     @staticmethod
     def of(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> TlsFacts:
         """Reads them from an established session."""

@@ -46,12 +46,13 @@ class HttpConnectionManagerRuntime:
         self.plan = plan
         self.node = node
         self.random = node.random
-        self.logger = node.stream_logger(plan.access_log)
+        self.logger = node.http_logger(plan.access_log)
         self.request_headers = RequestHeaders(plan, node.random)
         self.traces = plan.tracing is not None
         formats = [repr(log.typed_config) for log in plan.access_log]
         self.counts_wire = any("WIRE_BYTES" in text or "HEADER_BYTES" in text for text in formats)
         """Whether a log may ask for the sizes of heads and of what went over the wire."""
+        self.counts_downstream_wire = self.counts_wire or bool(node.http_meters)
         self.paths = PathRules(bool(plan.normalize_path), plan.merge_slashes, plan.path_with_escaped_slashes_action)
         self.proxy_100_continue = plan.proxy_100_continue
         self.upgrades = frozenset(

@@ -185,8 +185,8 @@ class Http1ServerConnection(asyncio.Protocol):
             self._state = WAIT
             stream.codec_error(head)
             return False
-        rest = data[head.size :]
-        self._begin_request(stream, head, rest)
+        stream.info.wire_bytes_received = head.size
+        self._begin_request(stream, head, data[head.size :])
         return True
 
     def _begin_request(self, stream: HttpStream, head: RequestHead, rest: bytes) -> None:
@@ -304,13 +304,13 @@ class Http1ServerConnection(asyncio.Protocol):
         data = b"%b%b%b\r\n" % (line, render_headers(headers, original), framing)
         if self.manager.counts_wire:
             stream.info.response_headers_bytes = len(data) - len(line) - 2
-            stream.info.wire_bytes_sent += len(data)
+        stream.info.wire_bytes_sent += len(data)
         self._held.append(data)
 
     def write_data(self, data: bytes) -> None:
         """See DownstreamCodec."""
         framed = chunk(data) if self._is_chunked else data
-        if self.manager.counts_wire and self.stream is not None:
+        if self.stream is not None:
             self.stream.info.wire_bytes_sent += len(framed)
         self._held.append(framed)
 
@@ -322,7 +322,7 @@ class Http1ServerConnection(asyncio.Protocol):
         if self._is_chunked:
             self._held.append(LAST_CHUNK)
             self._is_chunked = False
-            if self.manager.counts_wire and self.stream is not None:
+            if self.stream is not None:
                 self.stream.info.wire_bytes_sent += len(LAST_CHUNK)
 
     def flush(self) -> None:

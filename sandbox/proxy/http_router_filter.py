@@ -183,8 +183,8 @@ class RouterFilter:
         connection = pool.acquire(self)
         if connection is None:
             self._pool = pool
-            stream.info.upstream_host = host.address
-            stream.info.upstream_host_name = host.hostname
+            stream.info.upstream_host, stream.info.upstream_host_name = host.address, host.hostname
+            stream.info.upstream_host_metadata = host.metadata
         elif isinstance(connection, UpstreamFailure):
             if is_http2:
                 stream.info.upstream_host = host.address
@@ -245,7 +245,6 @@ class RouterFilter:
             report_status(self._cluster, connection, head.status)
         if stream.manager.counts_wire:
             self._count_wire()
-            info.upstream_header_bytes_received = sum(len(name) + len(value) + 3 for name, value in head.headers)
         if is_end:
             self._connection = None
         if self._retry is not None and self._retry.retries_response(head, is_grpc=stream.is_grpc):
@@ -374,6 +373,7 @@ class RouterFilter:
         if connection is not None and self.stream.manager.counts_wire:
             info.upstream_wire_bytes_sent = connection.wire_bytes_sent
             info.upstream_wire_bytes_received = connection.wire_bytes_received
+            info.upstream_header_bytes_received = connection.header_bytes_received
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None

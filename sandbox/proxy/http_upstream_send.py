@@ -31,11 +31,13 @@ def note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2Cli
     assert upstream is not None
     info.upstream_host = upstream.host.address
     info.upstream_host_name = upstream.host.hostname
+    info.upstream_host_metadata = upstream.host.metadata
     info.upstream_local_address = upstream.local_address
     info.upstream_protocol = "HTTP/2" if connection.is_http2 else "HTTP/1.1"
     if upstream.tls is not None:
         info.upstream_tls_version = upstream.tls.version
         info.upstream_tls_cipher = upstream.tls.cipher
+        info.upstream_peer_uri_san = upstream.tls.first_peer_uri
     info.first_upstream_tx = time.monotonic()
 
 

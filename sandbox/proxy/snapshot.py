@@ -13,6 +13,9 @@ from sandbox.access_log.format import LogEnvironment, compile_access_log
 from sandbox.access_log.stream_info import StreamInfo
 from sandbox.match.filter_chain_table import FilterChainTable
 from sandbox.match.listener_table import ListenerTable
+from sandbox.metrics.http_meter import HttpMeter
+from sandbox.metrics.node_metrics import MetricsRegistry
+from sandbox.metrics.tcp_meter import TcpMeter
 from sandbox.plan.access_log import FileAccessLog
 from sandbox.proxy.cluster_manager import ClusterEnvironment, ClusterManager
 from sandbox.proxy.filter_chain import filters_of_chain
@@ -29,23 +32,32 @@ if TYPE_CHECKING:
 USES_NEW_HTTP_PARSER = "envoy.reloadable_features.http_inspector_use_balsa_parser"
 """Envoy's runtime guard: which parser the HTTP inspector uses."""
 Subscriber = Callable[[StreamInfo], None]
+Meter = Callable[[StreamInfo], None]
+"""Counts a stream that has ended."""
 
 
 class StreamLogger:
-    """The access logs of one filter or listener, compiled; ``log`` never raises and never blocks."""
+    """The meters and access logs of one filter or listener, compiled; ``log`` never raises and never blocks."""
 
-    __slots__ = ("_logs", "_subscribers")
+    __slots__ = ("_logs", "_meters", "_subscribers")
 
     def __init__(
         self,
         logs: Sequence[tuple[Callable[[StreamInfo], bytes | None], Callable[[bytes], None]]],
         subscribers: Sequence[Subscriber],
+        meters: Sequence[Meter] = (),
     ) -> None:
+        self._meters = tuple(meters)
         self._logs = tuple(logs)
         self._subscribers = subscribers
 
     def log(self, info: StreamInfo) -> None:
-        """The stream has ended: one line for each log whose filter lets it through, then the subscribers."""
+        """The stream has ended: it is counted, then told.
+
+        There is one line for each log whose filter lets it through; then come the subscribers.
+        """
+        for meter in self._meters:
+            meter(info)
         for line_of, write in self._logs:
             line = line_of(info)
             if line is not None:
@@ -55,9 +67,9 @@ class StreamLogger:
 
 
 class Surroundings:
-    """What outlives a snapshot: log targets, names, draws, secrets, subscribers."""
+    """What outlives a snapshot: log targets, names, draws, secrets, subscribers, metrics."""
 
-    __slots__ = ("random", "resolver", "secrets", "sink", "subscribers")
+    __slots__ = ("metrics", "random", "resolver", "secrets", "sink", "subscribers")
 
     def __init__(
         self,
@@ -71,6 +83,7 @@ class Surroundings:
         self.secrets = secrets
         self.random = random.Random(seed)
         self.subscribers: list[Subscriber] = []
+        self.metrics = MetricsRegistry()
 
     def with_secrets(self, secrets: SecretStore) -> Surroundings:
         """The same for a node with secrets of its own; what counts as the system's authorities stays."""
@@ -97,12 +110,19 @@ class NodeRuntime:
         self.clusters = ClusterManager(
             plan.clusters, ClusterEnvironment(self.loop, self.resolver, self.random, self.secrets)
         )
+        self.metrics = surroundings.metrics.node(plan.workload)
+        self.http_meters = tuple(HttpMeter(each, plan.node_metadata, self.metrics) for each in plan.stats)
+        self.tcp_meters = tuple(TcpMeter(each, plan.node_metadata, self.metrics) for each in plan.stats)
         self._loggers: dict[tuple[int, ...], StreamLogger] = {}
         self._log_environment = log_environment(plan.workload)
 
-    def stream_logger(self, access_logs: Sequence[AccessLog]) -> StreamLogger:
+    def http_logger(self, access_logs: Sequence[AccessLog]) -> StreamLogger:
+        """The logger of a connection manager, which also counts requests."""
+        return self.stream_logger(access_logs, tuple(meter.record for meter in self.http_meters))
+
+    def stream_logger(self, access_logs: Sequence[AccessLog], meters: Sequence[Meter] = ()) -> StreamLogger:
         """Compiles the access logs (the same ones compile once); what is no file log is exported, not written."""
-        key = tuple(id(each) for each in access_logs)
+        key = (len(meters), *(id(each) for each in access_logs))
         known = self._loggers.get(key)
         if known is not None:
             return known
@@ -112,7 +132,7 @@ class NodeRuntime:
                 compiled = compile_access_log(each, self._log_environment)
                 if compiled is not None:
                     logs.append((compiled.line, self.surroundings.sink.writer(compiled.path)))
-        logger = self._loggers[key] = StreamLogger(logs, self.surroundings.subscribers)
+        logger = self._loggers[key] = StreamLogger(logs, self.surroundings.subscribers, meters)
         return logger
 
 

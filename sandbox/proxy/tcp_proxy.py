@@ -97,6 +97,8 @@ class TcpSession:
 
     def start(self) -> None:
         """Begins to connect at once, whether or not the client has sent anything."""
+        for meter in self._filter.node.tcp_meters:
+            meter.begin(self)
         self._connection.on_drain = None
         if self._filter.max_seconds is not None:
             self._duration_timer = self._loop.call_later(self._filter.max_seconds, self._duration_over)
@@ -155,6 +157,7 @@ class TcpSession:
         if cluster is None or host is None:
             return
         info.upstream_host, info.upstream_host_name = host.address, host.hostname or host.address
+        info.upstream_host_metadata = host.metadata
         if isinstance(outcome, UpstreamFailure):
             self._connect_failed(cluster, host, outcome)
             return
@@ -180,6 +183,7 @@ class TcpSession:
         outcome = await connect(cluster, host, lambda: end, options, fallback_alpn=())
         self._task = None
         self.info.upstream_host, self.info.upstream_host_name = host.address, host.hostname or host.address
+        self.info.upstream_host_metadata = host.metadata
         if isinstance(outcome, UpstreamFailure):
             self.info.upstream_local_address = outcome.local_address
             self._connect_failed(cluster, host, outcome)
@@ -207,6 +211,7 @@ class TcpSession:
         info.upstream_connect_end, info.upstream_handshake_end = upstream.connect_end, upstream.handshake_end
         if upstream.tls is not None:
             info.upstream_tls_version, info.upstream_tls_cipher = upstream.tls.version, upstream.tls.cipher
+            info.upstream_peer_uri_san = upstream.tls.first_peer_uri
 
     async def _adopt(self) -> StreamEnd | None:
         end = StreamEnd()
@@ -267,6 +272,10 @@ class TcpSession:
         self.info.response_flags.append(flag)
         self._close_downstream()
 
+    def carried(self) -> tuple[int, int]:
+        """Bytes from the client and to it, so far."""
+        return (0, 0) if self._relay is None else (self._relay.received, self._relay.sent)
+
     def _close_downstream(self) -> None:
         if self._connection.stream is not None:
             self._connection.stream.close()
@@ -278,5 +287,7 @@ class TcpSession:
         if self._duration_timer is not None:
             self._duration_timer.cancel()
         self.info.end = self._loop.time()
+        for meter in self._filter.node.tcp_meters:
+            meter.end(self)
         self._filter.logger.log(self.info)
         self._connection.finished()

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "sandbox"
 PURE = {
-    "yaml_source", "istio", "compiler", "plan", "analysis", "wire", "match", "access_log", "explain", "envoy_config",
+    "yaml_source", "istio", "compiler", "plan", "analysis", "wire", "match", "access_log", "metrics", "explain", "envoy_config",
 }  # fmt: skip
 FORBIDDEN_IN_PURE = {
     "asyncio", "socket", "ssl", "select", "threading", "subprocess", "logging", "time", "random", "os", "pathlib",
@@ -30,12 +30,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "match": {"plan", "wire"},
     "access_log": {"plan", "wire", "match"},
     "envoy_config": {"plan"},
+    "metrics": {"plan", "access_log"},
     "explain": {"plan", "match", "wire", "yaml_source", "access_log.response_flags"},
     "errors": {"yaml_source"},
     "settings": {"errors"},
     "pki": {"errors"},
     "config_files": {"errors", "yaml_source"},
-    "proxy": {"plan", "match", "wire", "access_log", "settings", "errors"},
+    "proxy": {"plan", "match", "wire", "access_log", "metrics", "settings", "errors"},
     "dns": {"plan", "match", "wire", "settings", "errors", "proxy.tasks"},
     "capture": {"dns", "proxy", "match", "plan", "settings", "errors"},
     "lab": {"pki", "settings", "errors", "proxy.tasks"},

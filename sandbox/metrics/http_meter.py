@@ -1,0 +1,147 @@
+"""The HTTP metrics: one call for each request that has ended.
+
+Source: Envoy contrib/istio/filters/http/istio_stats/source/istio_stats.cc (``IstioStatsFilter::log``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sandbox.access_log.grpc_status import CAMEL_NAMES, grpc_status, is_grpc
+from sandbox.metrics.destination import Service, peer_labels, presents_identity, service_of, workload_of
+from sandbox.metrics.instruments import Counter, Histogram
+from sandbox.metrics.label_rules import LabelRules
+
+if TYPE_CHECKING:
+    from sandbox.access_log.stream_info import StreamInfo
+    from sandbox.metrics.node_metrics import Labels, NodeMetrics
+    from sandbox.plan.metrics import NodeMetadata, StatsConfig
+
+_STOPPED_EARLIER: Final = (
+    "rbac_access_denied", "jwt_authn", "Jwt", "fault_filter_abort", "upgrade_failed", "missing_host",
+    "path_normalization", "http1.", "http2.", "request_header_timeout",
+)  # fmt: skip
+"""Details of answers that filters before ``istio.stats`` give: it has not seen the request, and calls it HTTP."""
+
+_PLAIN: Final = "plain text"
+"""In place of a peer's name, where there was no TLS."""
+SeriesKey = tuple[int | None, str, tuple[str, ...], str | None, str, str | None, tuple[str, ...]]
+"""Status, the endpoint's workload, flags, the peer's name, the request's host, gRPC status, values of expressions."""
+
+
+class HttpSeries:
+    """The instruments of requests with the same labels."""
+
+    __slots__ = ("_duration", "_received", "_requests", "_sent")
+
+    def __init__(self, requests: Counter, duration: Histogram, received: Histogram, sent: Histogram) -> None:
+        self._requests = requests
+        self._duration = duration
+        self._received = received
+        self._sent = sent
+
+    def count(self, milliseconds: int, received: int, sent: int) -> None:
+        """One request more."""
+        self._requests.value += 1
+        self._duration.observe(milliseconds)
+        self._received.observe(received)
+        self._sent.observe(sent)
+
+
+class Target:
+    """What the labels of all requests along one route to one cluster have in common, and their series."""
+
+    __slots__ = ("needs_host", "presents_identity", "series", "service")
+
+    def __init__(self, service: Service, *, presents_identity: bool, falls_back: bool) -> None:
+        self.service = service
+        self.presents_identity = presents_identity
+        self.needs_host = falls_back and (service.host is None or service.name is None)
+        self.series: dict[SeriesKey, HttpSeries] = {}
+
+
+class HttpMeter:
+    """One ``istio.stats`` filter of one plan; series are looked up by what tells requests apart."""
+
+    def __init__(self, config: StatsConfig, node: NodeMetadata, metrics: NodeMetrics) -> None:
+        self._node = node
+        self._metrics = metrics
+        self._rules = LabelRules(config)
+        self._has_expressions = bool(self._rules.expressions)
+        self._falls_back = not config.disable_host_header_fallback
+        self._targets: dict[tuple[int, int], Target] = {}
+
+    # hot: per request
+    def record(self, info: StreamInfo) -> None:
+        """The request has ended."""
+        target = self._targets.get((id(info.route), id(info.cluster)))
+        if target is None:
+            target = self._new_target(info)
+        metadata, flags = info.upstream_host_metadata, info.response_flags
+        grpc = self._grpc_status(info) if info.method == b"POST" else None
+        values = self._rules.values_of(info) if self._has_expressions else ()
+        key: SeriesKey = (
+            info.response_code,
+            workload_of(metadata) if metadata else "",
+            tuple(flags) if flags else (),
+            info.upstream_peer_uri_san if info.upstream_tls_version is not None else _PLAIN,
+            self._metrics.host(info.authority) if target.needs_host and info.authority is not None else "",
+            grpc,
+            values,
+        )
+        series = target.series.get(key)
+        if series is None:
+            series = self._new_series(target, key)
+            if not self._metrics.is_full:
+                target.series[key] = series
+        end = info.end
+        milliseconds = int((end - info.start) * 1000) if end is not None else 0
+        series.count(milliseconds, info.wire_bytes_received, info.wire_bytes_sent)
+
+    def _new_target(self, info: StreamInfo) -> Target:
+        # Plan objects live as long as this meter, so that their ids are their own.
+        target = self._targets[(id(info.route), id(info.cluster))] = Target(
+            service_of(info.route, info.cluster),
+            presents_identity=presents_identity(info.cluster),
+            falls_back=self._falls_back,
+        )
+        return target
+
+    def _grpc_status(self, info: StreamInfo) -> str | None:
+        """The status of a gRPC call (empty without one); ``None`` for other requests."""
+        if not is_grpc(dict(info.request_headers)) or (info.response_code_details or "").startswith(_STOPPED_EARLIER):
+            return None
+        status = grpc_status(dict(info.response_trailers), dict(info.response_headers), info.response_code)
+        return "" if status is None else str(status if 0 <= status < len(CAMEL_NAMES) else -1)
+
+    def _new_series(self, target: Target, key: SeriesKey) -> HttpSeries:
+        code, workload, flags, principal, host, grpc, values = key
+        labels: Labels = (
+            *peer_labels(
+                self._node,
+                target.service,
+                host=host,
+                workload=workload,
+                peer_principal="" if principal is _PLAIN else principal or "",
+                shows_identity=target.presents_identity and principal is not _PLAIN,
+            ),
+            ("request_protocol", "http" if grpc is None else "grpc"),
+            ("response_code", str(code or 0)),
+            ("grpc_response_status", grpc or ""),
+            ("response_flags", ",".join(flags) or "-"),
+            ("connection_security_policy", "unknown"),
+        )
+        return HttpSeries(
+            self._counter("requests_total", labels, values),
+            self._histogram("request_duration_milliseconds", labels, values),
+            self._histogram("request_bytes", labels, values),
+            self._histogram("response_bytes", labels, values),
+        )
+
+    def _counter(self, name: str, labels: Labels, values: tuple[str, ...]) -> Counter:
+        own = self._rules.labels_of(name, labels, values)
+        return Counter() if own is None else self._metrics.counter(f"istio_{name}", own)
+
+    def _histogram(self, name: str, labels: Labels, values: tuple[str, ...]) -> Histogram:
+        own = self._rules.labels_of(name, labels, values)
+        return Histogram() if own is None else self._metrics.histogram(f"istio_{name}", own)
