@@ -203,14 +203,14 @@ def _wants_stand_ins(settings: Settings, configuration: Configuration) -> bool:
 
 def proxy_of(configuration: Configuration, settings: Settings) -> Proxy:
     """The proxy that we are: a workload of the configuration, or one made up, with what the settings say on top."""
-    from sandbox.compiler import find_proxy
+    from sandbox.compiler import find_proxy, undescribed_proxy
 
     node_type: Literal["sidecar", "router"] = "router" if settings.node_type == "router" else "sidecar"
     only = next(iter(gateway_workloads(configuration)), None) if node_type == "router" else only_workload(configuration)
     workload = settings.workload or only or f"{settings.namespace}/{DEFAULT_WORKLOAD}"
     proxy = find_proxy(configuration, workload, node_type)
     if proxy is None:
-        proxy = _made_up(configuration, workload, node_type)
+        proxy = undescribed_proxy(configuration, workload, MADE_UP_ADDRESS, node_type)
         if settings.workload is not None and not settings.labels:
             _report_unknown_workload(configuration, workload)
     changes: dict[str, Any] = {}
@@ -221,20 +221,6 @@ def proxy_of(configuration: Configuration, settings: Settings) -> Proxy:
     if settings.pod_ip is not None:
         changes["ip_addresses"] = (settings.pod_ip,)
     return dataclasses.replace(proxy, **changes) if changes else proxy
-
-
-def _made_up(configuration: Configuration, workload: str, node_type: Literal["sidecar", "router"]) -> Proxy:
-    """A workload that no object describes: it has a name, an address, and no labels."""
-    from sandbox.compiler.proxy import Proxy
-
-    namespace, _, name = workload.partition("/")
-    return Proxy(
-        node_type=node_type,
-        namespace=namespace,
-        name=name,
-        ip_addresses=(MADE_UP_ADDRESS,),
-        dns_domain=f"{namespace}.svc.{configuration.domain_suffix}",
-    )
 
 
 def _report_unknown_workload(configuration: Configuration, workload: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sandbox.collection_pause import collection_paused
 from sandbox.compiler.clusters import ClusterBuilder
-from sandbox.compiler.find_proxy import find_proxy
+from sandbox.compiler.find_proxy import find_proxy, undescribed_proxy
 from sandbox.compiler.gateway_listeners import build_gateway_listeners
 from sandbox.compiler.gateway_ports import merged_gateways
 from sandbox.compiler.gateway_routes import build_gateway_routes
@@ -27,7 +27,7 @@ from sandbox.plan.cluster import Cluster
 from sandbox.plan.listener import Listener
 from sandbox.plan.route import RouteConfiguration
 
-__all__ = ["Proxy", "PushContext", "compile_node", "find_proxy"]
+__all__ = ["Proxy", "PushContext", "compile_node", "find_proxy", "undescribed_proxy"]
 
 
 def compile_node(push: PushContext, proxy: Proxy) -> NodePlan:

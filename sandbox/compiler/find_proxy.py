@@ -60,13 +60,24 @@ class Workload:
     namespace: str
     name: str
     addresses: tuple[str, ...]
-    origin: Origin
+    origin: Origin | None
+    """None where no object describes it."""
 
 
 def find_proxy(configuration: Configuration, workload: str, node_type: NodeType = "sidecar") -> Proxy | None:
     """The proxy of a pod ``namespace/name``, else of a Deployment (StatefulSet …) of that name; None without."""
     found = find_workload(configuration, workload)
     return None if found is None else proxy_of(configuration, found, node_type)
+
+
+def undescribed_proxy(configuration: Configuration, workload: str, address: str, node_type: NodeType) -> Proxy:
+    """The proxy of a pod without labels that no object describes; it too has the mesh's proxy settings."""
+    namespace, _, name = workload.partition("/")
+    metadata = ObjectMeta(name=name, namespace=namespace)
+    made_up = Workload(
+        metadata=metadata, spec=PodSpec(), namespace=namespace, name=name, addresses=(address,), origin=None
+    )
+    return proxy_of(configuration, made_up, node_type)
 
 
 def find_workload(configuration: Configuration, workload: str) -> Workload | None:
