@@ -219,3 +219,65 @@ def _namespaces_of_processes() -> Iterator[str]:
             yield os.readlink(f"/proc/{name}/ns/net")
         except OSError:
             continue
+
+
+NAMES = """
+---
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {name: mesh, namespace: istio-system}
+spec:
+  meshConfig:
+    outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+    defaultConfig:
+      proxyMetadata: {ISTIO_META_DNS_CAPTURE: "true", ISTIO_META_DNS_AUTO_ALLOCATE: "true"}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api, namespace: payments}
+spec:
+  hosts: [api.example.com]
+  exportTo: ["."]
+  addresses: [203.0.113.10]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api, namespace: shop}
+spec:
+  hosts: [api.example.com]
+  exportTo: ["."]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: api, namespace: shop}
+spec:
+  hosts: [api.example.com]
+  exportTo: ["."]
+  http: [{directResponse: {status: 418}}]
+"""
+NAME_AND_STATUS = """
+import socket, urllib.error, urllib.request
+for _ in range(3):
+    try:
+        status = urllib.request.urlopen("http://api.example.com/get", timeout=10).status
+    except urllib.error.HTTPError as error:
+        status = error.code
+    print(socket.gethostbyname("api.example.com"), status)
+"""
+
+
+def test_one_name_has_another_address_and_route_for_each_workload_at_the_same_moment(tmp_path: Path) -> None:
+    with running_sandbox(tmp_path / "run", mesh=NAMES) as sandbox, ThreadPoolExecutor() as pool:
+
+        def told(who: str) -> list[str]:
+            return sandbox.run(sys.executable, "-c", NAME_AND_STATUS, options=["--workload", who]).stdout.splitlines()
+
+        payments, shop, again = pool.map(told, ["payments/till", "shop/web", "payments/other"])
+
+    assert payments == again == ["203.0.113.10 200"] * 3
+    assert shop == [f"{shop[0].split()[0]} 418"] * 3
+    assert shop[0].startswith("240.240.")
