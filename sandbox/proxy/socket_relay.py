@@ -1,6 +1,6 @@
 """SocketRelay: bytes between two plain sockets, by reads and writes, by splice(2) once a direction is bulk.
 
-Half-close passes through; a direction holds back at most 256 KiB, then its source waits
+Half-close passes through; a direction holds back at most 1 MiB, then its source waits
 until the sink takes them.
 """
 
@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from sandbox.proxy.pipe_pool import PIPE_BYTES, Pipe, PipePool
+from sandbox.proxy.pipe_pool import Pipe, PipePool
 from sandbox.proxy.poller import poller_of
 
 READ_BYTES: Final = 65_536
@@ -193,7 +193,7 @@ class Direction:
         if pipe is None:
             return
         try:
-            size = os.splice(self.source_fd, pipe.writing, PIPE_BYTES, flags=_SPLICE)
+            size = os.splice(self.source_fd, pipe.writing, pipe.size, flags=_SPLICE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
