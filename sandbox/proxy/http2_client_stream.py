@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.wire.http2 import CANCEL
-from sandbox.wire.http2_head import InvalidHead, read_response_head, read_trailers
+from sandbox.wire.http2_frames import INTERNAL_ERROR
+from sandbox.wire.http2_head import read_response_head
+from sandbox.wire.http2_session import Http2Stream
 from sandbox.wire.http_message import Header
 from sandbox.wire.http_retries import Reset
 
@@ -26,6 +27,7 @@ class Http2ClientStream:
 
     __slots__ = (
         "_connection",
+        "_counted",
         "_ended",
         "_is_done",
         "_is_head_done",
@@ -35,8 +37,6 @@ class Http2ClientStream:
         "requests",
         "stream_id",
         "user",
-        "wire_bytes_received",
-        "wire_bytes_sent",
     )
 
     def __init__(self, connection: Http2ClientConnection, number: int) -> None:
@@ -45,8 +45,7 @@ class Http2ClientStream:
         self.requests = number
         self.stream_id = 0
         self.user: UpstreamCallbacks | None = None
-        self.wire_bytes_received = 0
-        self.wire_bytes_sent = 0
+        self._counted: Http2Stream | None = None
         self._ended = False
         self._is_done = False
         self._is_head_done = False
@@ -63,21 +62,34 @@ class Http2ClientStream:
         """Where it leads."""
         return self.pool.host
 
+    @property
+    def wire_bytes_sent(self) -> int:
+        """Of all its frames so far."""
+        return 0 if self._counted is None else self._counted.wire_bytes_sent
+
+    @property
+    def wire_bytes_received(self) -> int:
+        """Of all its frames so far."""
+        return 0 if self._counted is None else self._counted.wire_bytes_received
+
+    @property
+    def header_bytes_received(self) -> int:
+        """Of heads and trailers so far."""
+        return 0 if self._counted is None else self._counted.header_bytes_received
+
     # --- the request ---
 
     def send_request(self, user: UpstreamCallbacks, fields: list[Header], *, is_end: bool) -> int:
         """Begins the request with its pseudo headers and others; returns their bytes as Envoy counts them."""
         self.user = user
-        self.stream_id = self._connection.open(self, fields, is_end=is_end)
+        self._counted = self._connection.open(self, fields, is_end=is_end)
+        self.stream_id = self._counted.stream_id
         self._ended = is_end
-        size = sum(len(name) + len(value) + 3 for name, value in fields)
-        self.wire_bytes_sent = size
-        return size
+        return self._counted.header_bytes_sent
 
     def send_data(self, data: bytes) -> None:
         """Payload of the request."""
         if data and not self._is_done and not self._ended:
-            self.wire_bytes_sent += len(data)
             self._connection.codec.send_data(self.stream_id, data, is_end=False)
             if self._connection.codec.waiting_bytes(self.stream_id) > WRITE_LIMIT and self.user is not None:
                 self.user.on_upstream_writable(False)
@@ -106,7 +118,7 @@ class Http2ClientStream:
         """The user gives up."""
         if not self._is_done:
             self.user = None
-            self._connection.codec.reset(self.stream_id, CANCEL)
+            self._connection.codec.reset(self.stream_id, INTERNAL_ERROR)
             self._finish()
             self._connection.send()
 
@@ -129,12 +141,7 @@ class Http2ClientStream:
         user = self.user
         if user is None:
             return
-        self.wire_bytes_received += sum(len(name) + len(value) + 3 for name, value in headers)
-        try:
-            head = read_response_head(headers, is_end=is_end)
-        except InvalidHead:
-            self.broken(Reset.PROTOCOL_ERROR)
-            return
+        head = read_response_head(headers)
         if head.status < 200:
             user.on_upstream_informational(head)
             return
@@ -149,7 +156,6 @@ class Http2ClientStream:
         if user is None:
             self._connection.codec.acknowledge(self.stream_id, size)
             return
-        self.wire_bytes_received += len(data)
         if is_end:
             self._finish()
         if data:
@@ -166,13 +172,8 @@ class Http2ClientStream:
         user = self.user
         if user is None:
             return
-        try:
-            trailers = read_trailers(headers)
-        except InvalidHead:
-            self.broken(Reset.PROTOCOL_ERROR)
-            return
         self._finish()
-        user.on_upstream_trailers(trailers)
+        user.on_upstream_trailers(headers)
         user.on_upstream_end()
 
     def broken(self, reset: Reset) -> None:

@@ -6,12 +6,21 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, cast
 
-import h2.events
-
 from sandbox.proxy.http2_server_stream import Http2ServerStream
 from sandbox.proxy.http2_settings import settings_of
-from sandbox.wire.http2 import INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Event, Http2Codec, Http2Error
-from sandbox.wire.http2_head import VIOLATION, InvalidHead, check_size, read_request_head, read_trailers
+from sandbox.wire.http2 import Http2Codec
+from sandbox.wire.http2_events import (
+    DataReceived,
+    Event,
+    HeadReceived,
+    Http2Error,
+    StreamBegun,
+    StreamReset,
+    TrailersReceived,
+    WindowOpened,
+)
+from sandbox.wire.http2_frames import INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM
+from sandbox.wire.http2_head import HeadTooLarge, check_size, read_request_head
 
 if TYPE_CHECKING:
     from sandbox.proxy.downstream import DownstreamConnection
@@ -59,9 +68,9 @@ class Http2ServerConnection(asyncio.Protocol):
                 self._handle(event)
                 if self._is_dead:
                     break
-        except Http2Error:
+        except Http2Error as error:
             self._is_receiving = False
-            self._protocol_error()
+            self._die_of(error)
         except Exception:  # the guard of one connection: the others go on
             log.exception("connection %d: fault while reading", self.connection.connection_id)
             self.transport.abort()
@@ -100,129 +109,99 @@ class Http2ServerConnection(asyncio.Protocol):
 
     def _handle(self, event: Event) -> None:
         match event:
-            case h2.events.RequestReceived():
-                self._begin(event)
-            case h2.events.DataReceived():
+            case StreamBegun():
+                self.streams[event.stream_id] = Http2ServerStream(self, event.stream_id)
+            case HeadReceived():
+                self._head(event)
+            case DataReceived():
                 self._data(event)
-            case h2.events.TrailersReceived():
+            case TrailersReceived():
                 self._trailers(event)
-            case h2.events.StreamReset():
+            case StreamReset():
                 self._reset_by_client(event)
-            case h2.events.WindowUpdated():
-                for stream_id in self.codec.window_opened(event.stream_id or 0):
+            case WindowOpened():
+                for stream_id in self.codec.window_opened(event.stream_id):
                     known = self.streams.get(stream_id)
                     if known is not None:
                         known.stream.downstream_writable(True)
-            case h2.events.ConnectionTerminated():
-                self._is_draining = True
             case _:
                 pass
 
-    def _begin(self, event: h2.events.RequestReceived) -> None:
-        is_end = event.stream_ended is not None
-        server = self.streams[event.stream_id] = Http2ServerStream(self, event.stream_id)
-        headers = [(bytes(name), bytes(value)) for name, value in event.headers]
+    def _head(self, event: HeadReceived) -> None:
+        server = self.streams[event.stream_id]
         limits = self.manager.head_limits
         stream = server.stream
-        if self.manager.counts_wire:
-            size = sum(len(name) + len(value) + 3 for name, value in headers)
-            stream.info.request_headers_bytes = stream.info.wire_bytes_received = size
         try:
-            check_size(headers, limits.max_bytes, limits.max_count)
-        except InvalidHead as invalid:
-            stream.info.response_flags.append("DR")
-            stream.info.response_code_details = invalid.details
-            stream.reset()
+            check_size(event.headers, limits.max_bytes, limits.max_count)
+        except HeadTooLarge as too_large:
+            self._refuse(server, too_large.details)
             return
-        try:
-            head = read_request_head(headers, is_end=is_end)
-        except InvalidHead as invalid:
-            self._die_of(server, invalid.details)
-            return
-        server.expected = head.content_length
-        server.is_remote_done = is_end
-        stream.decode_head(head, is_end)
+        server.count_bytes()
+        server.is_remote_done = event.is_end
+        stream.decode_head(read_request_head(event.headers, is_end=event.is_end), event.is_end)
         stream.flush_request()
 
-    def _data(self, event: h2.events.DataReceived) -> None:
+    def _refuse(self, server: Http2ServerStream, details: str) -> None:
+        """Only this stream ends; its head counts for nothing."""
+        info = server.stream.info
+        info.response_flags.append("DR")
+        info.response_code_details = details
+        self.codec.reset(server.stream_id, INTERNAL_ERROR)
+        if self.manager.counts_wire:
+            info.wire_bytes_sent = server.codec_stream.wire_bytes_sent
+        server.is_sent = True
+        server.stream.reset()
+
+    def _data(self, event: DataReceived) -> None:
         server = self.streams.get(event.stream_id)
         if server is None:
-            self.codec.acknowledge(event.stream_id, event.flow_controlled_length or 0)
+            self.codec.acknowledge(event.stream_id, event.size)
             return
-        data = bytes(event.data or b"")
-        server.received += len(data)
-        is_end = event.stream_ended is not None
-        if not self._length_holds(server, is_end=is_end):
-            return
-        server.is_remote_done = is_end
-        if data:
-            server.stream.decode_data(data)
-        server.consumed(event.flow_controlled_length or 0)
-        if is_end:
+        server.count_bytes()
+        server.is_remote_done = event.is_end
+        if event.data:
+            server.stream.decode_data(event.data)
+        server.consumed(event.size)
+        if event.is_end:
             server.stream.decode_end()
         server.stream.flush_request()
 
-    def _length_holds(self, server: Http2ServerStream, *, is_end: bool) -> bool:
-        expected = server.expected
-        if expected is None or (server.received == expected if is_end else server.received <= expected):
-            return True
-        self._die_of(server, VIOLATION)
-        return False
-
-    def _trailers(self, event: h2.events.TrailersReceived) -> None:
+    def _trailers(self, event: TrailersReceived) -> None:
         server = self.streams.get(event.stream_id)
         if server is None:
             return
-        try:
-            trailers = read_trailers([(bytes(name), bytes(value)) for name, value in event.headers or ()])
-        except InvalidHead as invalid:
-            self._die_of(server, invalid.details)
-            return
-        if self._length_holds(server, is_end=True):
-            server.is_remote_done = True
-            server.stream.decode_trailers(trailers)
-            server.stream.decode_end()
-            server.stream.flush_request()
+        server.count_bytes()
+        server.is_remote_done = True
+        server.stream.decode_trailers(event.headers)
+        server.stream.decode_end()
+        server.stream.flush_request()
 
-    def _reset_by_client(self, event: h2.events.StreamReset) -> None:
+    def _reset_by_client(self, event: StreamReset) -> None:
         server = self.streams.pop(event.stream_id, None)
         if server is None or server.stream.is_ended:
             return
         server.is_sent = True
+        server.count_bytes()
         server.stream.info.response_flags.append("DR")
-        refused = int(event.error_code or 0) == REFUSED_STREAM
+        refused = event.code == REFUSED_STREAM
         server.stream.info.response_code_details = "http2.remote_refuse" if refused else "http2.remote_reset"
         server.stream.reset()
 
     # --- what ends the connection ---
 
-    def _die_of(self, server: Http2ServerStream, details: str) -> None:
-        """A malformed message: Envoy says nothing more on the connection, and closes it a second later."""
+    def _die_of(self, error: Http2Error) -> None:
+        """The client broke the protocol: all streams end at once, the connection a second later."""
         self._is_dead = True
-        server.is_sent = True
-        self.streams.pop(server.stream_id, None)
-        server.stream.info.response_flags.append("DPE")
-        server.stream.info.response_code_details = details
-        server.stream.reset()
-        for each in list(self.streams.values()):
+        for each in reversed(list(self.streams.values())):  # the newest first, as in Envoy
             each.is_sent = True
+            details = error.stream_details if each.stream_id == error.stream_id else None
             each.stream.info.response_flags.append("DPE")
-            each.stream.info.response_code_details = "codec_error:The_user_callback_function_failed"
+            each.stream.info.response_code_details = details or error.details
             each.stream.reset()
+        self.streams.clear()
         output = self.codec.take_output()
         if output:
             self.transport.write(output)
-        self._close_later()
-
-    def _protocol_error(self) -> None:
-        """Broken framing."""
-        for each in list(self.streams.values()):
-            each.is_sent = True
-            each.stream.info.response_flags.append("DPE")
-            each.stream.info.response_code_details = "http2.protocol_error"
-            each.stream.reset()
-        self.send()
-        self._is_dead = True
         self._close_later()
 
     def _close_later(self) -> None:

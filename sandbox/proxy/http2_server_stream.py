@@ -23,13 +23,12 @@ class Http2ServerStream:
         "_is_paused",
         "_owner",
         "_unacknowledged",
+        "codec_stream",
         "connection",
-        "expected",
         "is_http1",
         "is_remote_done",
         "is_sent",
         "manager",
-        "received",
         "stream",
         "stream_id",
     )
@@ -39,12 +38,11 @@ class Http2ServerStream:
         self.manager = owner.manager
         self.connection = owner.connection
         self.stream_id = stream_id
+        self.codec_stream = owner.codec.streams[stream_id]
         self.is_http1 = False
         self.is_remote_done = False
         """The client has said END_STREAM, and we have come to it."""
         self.is_sent = False
-        self.expected: int | None = None
-        self.received = 0
         self._held: list[bytes] = []
         self._is_paused = False
         self._unacknowledged = 0
@@ -75,10 +73,17 @@ class Http2ServerStream:
         fields = [(b":status", b"%d" % status), *headers]
         self.is_sent = is_end
         self._owner.codec.send_headers(self.stream_id, fields, is_end=is_end)
+        self.count_bytes()
+
+    def count_bytes(self) -> None:
+        """Takes over what the frames of the stream amount to so far, where an access log asks."""
+        counted = self.codec_stream
         if self.manager.counts_wire:
-            size = sum(len(name) + len(value) + 3 for name, value in fields)
-            stream.info.response_headers_bytes = size
-            stream.info.wire_bytes_sent += size
+            info = self.stream.info
+            info.request_headers_bytes = counted.header_bytes_received
+            info.response_headers_bytes = counted.header_bytes_sent
+            info.wire_bytes_received = counted.wire_bytes_received
+            info.wire_bytes_sent = counted.wire_bytes_sent
 
     def write_data(self, data: bytes) -> None:
         """See DownstreamCodec."""
@@ -90,6 +95,7 @@ class Http2ServerStream:
         if not self.is_sent:
             self.is_sent = True
             self._owner.codec.send_headers(self.stream_id, headers, is_end=True)
+            self.count_bytes()
 
     def write_end(self) -> None:
         """See DownstreamCodec."""
@@ -107,6 +113,7 @@ class Http2ServerStream:
         self._held.clear()
         if data or is_end:
             self._owner.codec.send_data(self.stream_id, data, is_end=is_end)
+            self.count_bytes()
 
     def flush(self) -> None:
         """See DownstreamCodec."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.wire.http2 import Http2Settings
+from sandbox.wire.http2_session import Http2Settings
 
 if TYPE_CHECKING:
     from sandbox.plan.http_connection_manager import Http2ProtocolOptions

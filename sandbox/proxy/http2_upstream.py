@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
-
-import h2.events
+from typing import TYPE_CHECKING, assert_never, cast
 
 from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http2_settings import settings_of
-from sandbox.wire.http2 import REFUSED_STREAM, Event, Http2Codec, Http2Error
+from sandbox.wire.http2 import Http2Codec
+from sandbox.wire.http2_events import (
+    DataReceived,
+    Event,
+    GoingAway,
+    HeadReceived,
+    Http2Error,
+    StreamBegun,
+    StreamReset,
+    TrailersReceived,
+    WindowOpened,
+)
+from sandbox.wire.http2_frames import REFUSED_STREAM
+from sandbox.wire.http2_session import Http2Stream
 from sandbox.wire.http_message import Header
 from sandbox.wire.http_retries import Reset
 
@@ -55,12 +66,13 @@ class Http2ClientConnection(asyncio.Protocol):
             self.takes_requests = False
         return Http2ClientStream(self, self._number)
 
-    def open(self, stream: Http2ClientStream, fields: list[Header], *, is_end: bool) -> int:
+    def open(self, stream: Http2ClientStream, fields: list[Header], *, is_end: bool) -> Http2Stream:
         """Sends the head of a request."""
-        stream_id = self.codec.next_stream_id()
-        self.streams[stream_id] = stream
-        self.codec.send_headers(stream_id, fields, is_end=is_end)
-        return stream_id
+        method = next(value for name, value in fields if name == b":method")
+        opened = self.codec.open_stream(method)
+        self.streams[opened.stream_id] = stream
+        self.codec.send_headers(opened.stream_id, fields, is_end=is_end)
+        return opened
 
     def finished(self, stream: Http2ClientStream) -> None:
         """A request is done."""
@@ -130,34 +142,40 @@ class Http2ClientConnection(asyncio.Protocol):
             stream.writable()
 
     def _handle(self, event: Event) -> None:
-        if isinstance(event, h2.events.ConnectionTerminated):
-            self._go_away(event.last_stream_id or 0)
-            return
-        if isinstance(event, h2.events.WindowUpdated):
-            for stream_id in self.codec.window_opened(event.stream_id or 0):
-                if stream_id in self.streams:
-                    self.streams[stream_id].writable()
-            return
-        stream = self.streams.get(getattr(event, "stream_id", 0) or 0)
-        if stream is None:
-            if isinstance(event, h2.events.DataReceived):
-                self.codec.acknowledge(event.stream_id, event.flow_controlled_length or 0)
-            return
-        self._touched.append(stream)
         match event:
-            case h2.events.ResponseReceived() | h2.events.InformationalResponseReceived():
-                is_end = getattr(event, "stream_ended", None) is not None
-                stream.head_received([(bytes(n), bytes(v)) for n, v in event.headers or ()], is_end=is_end)
-            case h2.events.DataReceived():
-                size = event.flow_controlled_length or 0
-                stream.data_received(bytes(event.data or b""), size, is_end=event.stream_ended is not None)
-            case h2.events.TrailersReceived():
-                stream.trailers_received([(bytes(n), bytes(v)) for n, v in event.headers or ()])
-            case h2.events.StreamReset():
-                refused = int(event.error_code or 0) == REFUSED_STREAM
+            case GoingAway():
+                self._go_away(event.last_stream_id)
+            case WindowOpened():
+                for stream_id in self.codec.window_opened(event.stream_id):
+                    if stream_id in self.streams:
+                        self.streams[stream_id].writable()
+            case StreamBegun():
+                pass  # streams of a server are never begun
+            case HeadReceived() | DataReceived() | TrailersReceived() | StreamReset():
+                stream = self.streams.get(event.stream_id)
+                if stream is not None:
+                    self._touched.append(stream)
+                    self._handle_of(stream, event)
+                elif isinstance(event, DataReceived):
+                    self.codec.acknowledge(event.stream_id, event.size)
+            case never:
+                assert_never(never)
+
+    def _handle_of(
+        self, stream: Http2ClientStream, event: HeadReceived | DataReceived | TrailersReceived | StreamReset
+    ) -> None:
+        match event:
+            case HeadReceived():
+                stream.head_received(event.headers, is_end=event.is_end)
+            case DataReceived():
+                stream.data_received(event.data, event.size, is_end=event.is_end)
+            case TrailersReceived():
+                stream.trailers_received(event.headers)
+            case StreamReset():
+                refused = event.code == REFUSED_STREAM
                 stream.broken(Reset.REMOTE_REFUSED_STREAM if refused else Reset.REMOTE_RESET)
-            case _:
-                pass
+            case never:
+                assert_never(never)
 
     def _go_away(self, last_stream_id: int) -> None:
         """Requests that the upstream has not looked at may be repeated elsewhere."""

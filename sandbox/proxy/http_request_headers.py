@@ -102,7 +102,7 @@ class RequestHeaders:
             self._client_cert.apply(headers, marked.get(b"x-forwarded-client-cert"), connection)
         if self._via:
             set_header(headers, b"via", self._via if b"via" not in marked else marked[b"via"] + b", " + self._via)
-        if head.scheme is None:
+        if head.scheme is None or head.scheme.lower() not in (b"http", b"https"):
             proto = marked.get(b"x-forwarded-proto", b"").lower()
             head.scheme = proto if proto in (b"http", b"https") else (b"https" if is_tls else b"http")
         return headers

@@ -16,7 +16,7 @@ from sandbox.proxy.http_retrier import Retrier
 from sandbox.proxy.http_route_changes import apply_route_changes, rewrite_host
 from sandbox.proxy.http_transport import transport_options
 from sandbox.proxy.http_upstream_failure import RESETS, reply_failure, reply_no_host, reply_timeout
-from sandbox.proxy.http_upstream_send import note_connect_times, note_upstream, report_status, send_head
+from sandbox.proxy.http_upstream_send import end_request, note_connect_times, note_upstream, report_status, send_head
 from sandbox.proxy.tasks import detach
 from sandbox.wire.headers import set_header
 from sandbox.wire.http_retries import Reset
@@ -221,7 +221,7 @@ class RouterFilter:
                 self._body.clear()
                 self._body_size = 0
         if stream.is_request_complete:
-            connection.end_request()
+            end_request(connection, stream.info.request_trailers)
         if self._timeouts is not None:
             self._timeouts.try_started(is_request_complete=stream.is_request_complete)
         if not stream.is_decoding:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from sandbox.wire.http2 import PREFACE
+from sandbox.wire.http2_frames import PREFACE
 
 
 class SniffingConnection(asyncio.Protocol):

@@ -59,6 +59,8 @@ class Http1ClientConnection(asyncio.Protocol):
         "_body",
         "_buffer",
         "_expects_no_body",
+        "_head",
+        "_header_bytes",
         "_held",
         "_is_chunked_request",
         "_is_head_done",
@@ -87,6 +89,8 @@ class Http1ClientConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.wire_bytes_received = 0
         self.wire_bytes_sent = 0
+        self._head: ResponseHead | None = None
+        self._header_bytes = 0
         self._buffer = b""
         self._held: list[bytes] = []
         """Parts of a request not yet written: what one event brings goes out in one piece."""
@@ -103,6 +107,14 @@ class Http1ClientConnection(asyncio.Protocol):
     def host(self) -> Host:
         """Where it leads."""
         return self.pool.host
+
+    @property
+    def header_bytes_received(self) -> int:
+        """Of the head, as Envoy counts them; to be asked when it comes, for the headers change later."""
+        head, self._head = self._head, None
+        if head is not None:
+            self._header_bytes = sum(len(name) + len(value) + 3 for name, value in head.headers)
+        return self._header_bytes
 
     @property
     def is_reusable(self) -> bool:
@@ -175,6 +187,8 @@ class Http1ClientConnection(asyncio.Protocol):
         self._is_chunked_request = is_chunked
         self._expects_no_body = is_head_method
         self._is_upgrade = is_upgrade
+        self._head = None
+        self._header_bytes = 0
         self.wire_bytes_sent = len(head)
         self.wire_bytes_received = 0
         self._held.append(head)
@@ -270,6 +284,7 @@ class Http1ClientConnection(asyncio.Protocol):
         body = self._body_of(head)
         self._body = body
         self._is_tunnel = head.status == 101 and body is not None
+        self._head = head
         if body is None or body.is_done:
             self._finish(rest)
             user.on_upstream_head(head, True)

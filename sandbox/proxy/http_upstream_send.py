@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sandbox.proxy.cluster_manager import ClusterRuntime
     from sandbox.proxy.http_router_filter import RouterFilter
     from sandbox.proxy.http_upstream import Http1ClientConnection
+    from sandbox.wire.http_message import Header
 
 
 def note_connect_times(info: StreamInfo, connection: Http1ClientConnection | Http2ClientStream) -> None:
@@ -64,3 +65,10 @@ def send_head(
         router_filter, head, is_chunked=is_chunked, is_head_method=stream.is_head, is_upgrade=stream.is_upgrade
     )
     return len(head) - head.index(b"\n") - 3
+
+
+def end_request(connection: Http1ClientConnection | Http2ClientStream, trailers: list[Header]) -> None:
+    """The request was complete before the connection was there."""
+    if trailers:
+        connection.send_trailers(trailers)
+    connection.end_request()

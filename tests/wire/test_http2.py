@@ -8,7 +8,10 @@ import h2.events
 import h2.settings
 import pytest
 
-from sandbox.wire.http2 import NO_ERROR, PREFACE, Http2Codec, Http2Error, Http2Settings
+from sandbox.wire.http2 import Http2Codec
+from sandbox.wire.http2_events import CALLBACK_FAILED, HeadReceived, Http2Error, StreamReset, WindowOpened
+from sandbox.wire.http2_frames import NO_ERROR, PREFACE, frame
+from sandbox.wire.http2_session import Http2Settings
 
 REQUEST = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a.example")]
 SERVER_SETTINGS = bytes.fromhex("000018040000000000000100001000000800000000000300000400000401000000")
@@ -23,14 +26,12 @@ def new_client() -> h2.connection.H2Connection:
 def test_server_opens_as_envoy_does() -> None:
     codec = Http2Codec(is_client=False)
     client = new_client()
-    opening = codec.take_output()
 
     list(codec.receive(client.data_to_send()))
 
-    assert opening == SERVER_SETTINGS
     acknowledgement = bytes.fromhex("000000040100000000")
     window = bytes.fromhex("000004080000000000017f0001")
-    assert codec.take_output() == acknowledgement + window
+    assert codec.take_output() == SERVER_SETTINGS + acknowledgement + window
 
 
 def test_client_opens_as_envoy_does() -> None:
@@ -61,7 +62,7 @@ def test_frames_may_be_cut_anywhere(size: int) -> None:
     events = [event for at in range(0, len(data), size) for event in codec.receive(data[at : at + size])]
 
     kinds = [type(event).__name__ for event in events]
-    assert kinds == ["RemoteSettingsChanged", "RequestReceived", "DataReceived", "StreamEnded"]
+    assert kinds == ["StreamBegun", "HeadReceived", "DataReceived"]
 
 
 @pytest.mark.parametrize(
@@ -84,14 +85,103 @@ def test_broken_framing_is_an_error(data: bytes) -> None:
         list(codec.receive(data))
 
 
+GET = bytes.fromhex("8286844103612e62")
+OPEN = frame(1, 4, 1, GET)
+"""A request whose payload follows."""
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "reason"),
+    [
+        pytest.param(frame(0, 0, 1, b"x"), 1, b"DATA: stream in idle", id="payload without a head"),
+        pytest.param(frame(1, 5, 1, GET) + frame(0, 0, 1, b"x"), 5, b"DATA: stream in half-closed(remote)", id="late"),
+        pytest.param(frame(6, 0, 0, b"abc"), 6, b"", id="a short PING"),
+        pytest.param(frame(4, 1, 0, b"abcdef"), 6, b"", id="an acknowledgement with settings"),
+        pytest.param(b"\xff\xff\xff\x00\x00\x00\x00\x00\x01", 6, b"too large frame size", id="too large"),
+        pytest.param(frame(1, 5, 1, b"\xc8"), 9, b"", id="broken compression"),
+        pytest.param(frame(9, 4, 1, GET), 1, b"CONTINUATION: unexpected", id="a stray CONTINUATION"),
+        pytest.param(
+            frame(1, 1, 1, GET) + frame(6, 0, 0, b"abcdefgh"),
+            1,
+            b"unexpected non-CONTINUATION frame or stream_id is invalid",
+            id="no CONTINUATION",
+        ),
+        pytest.param(frame(1, 13, 1, b"\xff" + GET), 1, b"HEADERS: invalid padding", id="padding beyond the frame"),
+    ],
+)
+def test_breach_that_is_told(data: bytes, code: int, reason: bytes) -> None:
+    codec = Http2Codec(is_client=False)
+
+    with pytest.raises(Http2Error) as error:
+        list(codec.receive(PREFACE + frame(4, 0, 0) + data))
+
+    assert error.value.details == CALLBACK_FAILED
+    output = codec.take_output()
+    assert output.startswith(SERVER_SETTINGS)
+    assert output.endswith(code.to_bytes(4, "big") + reason)
+
+
 def test_first_frame_that_is_no_settings_frame_is_told_why() -> None:
     codec = Http2Codec(is_client=False)
-    codec.take_output()
 
     with pytest.raises(Http2Error):
         list(codec.receive(PREFACE + b"garbage garbage"))
 
     assert codec.take_output().endswith(b"SETTINGS expected")
+
+
+@pytest.mark.parametrize(
+    ("data", "stream", "details"),
+    [
+        pytest.param(frame(1, 5, 2, GET), 0, None, id="a stream of ours"),
+        pytest.param(frame(3, 0, 1, b"\0\0\0\x08"), 0, None, id="the end of a stream that never began"),
+        pytest.param(frame(8, 0, 0, b"\0\0\0\0"), 0, None, id="no more room"),
+        pytest.param(
+            OPEN + frame(8, 0, 1, b"\0\0\0\0"), 1, "http2.unknown.nghttp2.error", id="no more room in a stream"
+        ),
+        pytest.param(frame(4, 0, 0, b"\0\x02\0\0\0\x02"), 0, None, id="a setting out of range"),
+        pytest.param(frame(6, 0, 1, b"abcdefgh"), 0, None, id="PING in a stream"),
+        pytest.param(frame(5, 4, 1, b"\0\0\0\x02"), 0, None, id="a push"),
+        pytest.param(frame(1, 5, 1, GET + b"\x00\x01X\x011"), 1, "http2.invalid.header.field", id="a malformed head"),
+        pytest.param(OPEN + frame(1, 4, 1, b""), 1, "http2.violation.of.messaging.rule", id="trailers and more"),
+        pytest.param(OPEN + frame(0, 0, 1) * 2, 1, "http2.inbound_empty_frames_flood", id="empty frames"),
+    ],
+)
+def test_breach_after_which_nothing_is_said(data: bytes, stream: int, details: str | None) -> None:
+    codec = Http2Codec(is_client=False)
+
+    with pytest.raises(Http2Error) as error:
+        list(codec.receive(PREFACE + frame(4, 0, 0) + data))
+
+    assert (error.value.stream_id, error.value.stream_details) == (stream, details)
+    assert codec.take_output() == b""
+
+
+def test_wrong_length_of_payload_ends_only_the_stream() -> None:
+    codec = Http2Codec(is_client=False)
+    list(codec.receive(PREFACE + frame(4, 0, 0) + frame(1, 4, 1, GET + b"\x5c\x012")))
+    codec.take_output()
+    events = list(codec.receive(frame(0, 1, 1, b"hello")))
+
+    assert events == [StreamReset(1, 1)]
+    assert codec.take_output() == frame(3, 0, 1, b"\0\0\0\x01")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        pytest.param(frame(2, 0, 1, b"\0\0\0\0\x10") * 101, "Too_many_PRIORITY_frames", id="PRIORITY"),
+        pytest.param(frame(8, 0, 0, b"\0\0\0\x01") * 6, "Too_many_WINDOW_UPDATE_frames", id="WINDOW_UPDATE"),
+        pytest.param(frame(6, 0, 0, b"abcdefgh") * 1001, "Too_many_control_frames_in_the_outbound_queue", id="PING"),
+    ],
+)
+def test_floods_end_the_connection(data: bytes, words: str) -> None:
+    codec = Http2Codec(is_client=False)
+
+    with pytest.raises(Http2Error) as error:
+        list(codec.receive(PREFACE + frame(4, 0, 0) + data))
+
+    assert error.value.details == f"codec_error:{words}"
 
 
 def test_payload_waits_for_the_peers_window() -> None:
@@ -110,8 +200,8 @@ def test_payload_waits_for_the_peers_window() -> None:
     opened = [
         stream
         for event in codec.receive(client.data_to_send())
-        if isinstance(event, h2.events.WindowUpdated)
-        for stream in codec.window_opened(event.stream_id or 0)
+        if isinstance(event, WindowOpened)
+        for stream in codec.window_opened(event.stream_id)
     ]
     second = client.receive_data(codec.take_output())
 
@@ -134,7 +224,7 @@ def test_what_follows_a_reset_is_passed_over_and_the_connection_lives() -> None:
 
     events = list(codec.receive(client.data_to_send()))
 
-    assert [e.stream_id for e in events if isinstance(e, h2.events.RequestReceived)] == [3]
+    assert [e.stream_id for e in events if isinstance(e, HeadReceived)] == [3]
     assert codec.take_output() == b""
 
 
