@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sandbox.gateway_nodes import GatewayNodes
     from sandbox.istio.load_cache import LoadCache
     from sandbox.lab.internet import Internet
+    from sandbox.plan import NodePlan
     from sandbox.yaml_source.problems import Problems
 
 __all__ = ["Loaded", "Sandbox", "load"]
@@ -238,7 +239,17 @@ class Sandbox:
 
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:
         secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
-        return Snapshot(in_force(loaded.plan), self._surroundings.with_secrets(secrets))
+        return Snapshot(self._plan_of(loaded), self._surroundings.with_secrets(secrets))
+
+    def _plan_of(self, loaded: Loaded) -> NodePlan:
+        if loaded.proxy.node_type != "router":
+            return in_force(loaded.plan)
+        from sandbox.gateway_nodes import refuse_loops
+        from sandbox.gateway_plans import GatewayPlans
+
+        plans = GatewayPlans(loaded.configuration, loaded.push)
+        plans.know(loaded.proxy, loaded.plan)
+        return refuse_loops(plans, loaded.proxy)
 
     def _take(self, loaded: Loaded, snapshot: Snapshot) -> None:
         self.server.swap(snapshot, skip_ports=self._own_ports())

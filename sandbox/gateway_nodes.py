@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from typing import TYPE_CHECKING
 
-from sandbox.compiler import compile_node, find_proxy
-from sandbox.loading import report_refusals
-from sandbox.plan.acceptance import in_force
+from sandbox.explain.loops import without_loops
+from sandbox.gateway_plans import GatewayPlans
+from sandbox.loading import origin_of, report_refusals
 from sandbox.plan.base import SocketAddress
 from sandbox.proxy.listener import ConnectionHandler, discard
 from sandbox.proxy.server import ListeningSocket, bind
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.compiler.proxy import Proxy
+    from sandbox.explain.loops import Loop
     from sandbox.loading import Loaded
+    from sandbox.plan import NodePlan
     from sandbox.proxy.snapshot import Surroundings
     from sandbox.workload_identities import WorkloadIdentities
 
@@ -89,6 +92,19 @@ class GatewayNode:
             self.snapshot.close()
 
 
+def refuse_loops(plans: GatewayPlans, proxy: Proxy) -> NodePlan:
+    """A gateway's plan without the routes by which calls would come back to it; each is told on standard error."""
+    loops = plans.loops(proxy)
+    for loop in loops:
+        print(f"egress: LOOP refused: {loop}{_place(loop)}", file=sys.stderr, flush=True)
+    return without_loops(plans.plan(proxy), loops)
+
+
+def _place(loop: Loop) -> str:
+    origin = origin_of(loop.because)
+    return f" ({origin})" if origin is not None else ""
+
+
 class GatewayNodes:
     """All gateways that the configuration names."""
 
@@ -106,10 +122,13 @@ class GatewayNodes:
         """Compiles every gateway's plan and serves it; gateways that are gone serve until ``retire``."""
         snapshots: dict[str, tuple[Proxy, Snapshot]] = {}
         self._pod_ip = next(iter(loaded.proxy.ip_addresses), None)
-        for workload in gateway_workloads(loaded.configuration):
-            proxy = find_proxy(loaded.configuration, workload, "router")
-            if proxy is not None:
-                snapshots[workload] = proxy, self._snapshot_of(loaded, proxy)
+        plans = GatewayPlans(loaded.configuration, loaded.push)
+        here = set(gateway_workloads(loaded.configuration))
+        for proxy in plans.proxies:
+            workload = f"{proxy.namespace}/{proxy.name}"
+            if workload in here:
+                report_refusals(plans.compiled(proxy), loaded.problems)
+                snapshots[workload] = proxy, self._snapshot_of(loaded, proxy, plans)
         await asyncio.gather(*(each.node.clusters.warm(warm_seconds) for _, each in snapshots.values()))
         self._gone.extend(self._nodes.pop(workload) for workload in self._nodes.keys() - snapshots.keys())
         for workload, (proxy, snapshot) in snapshots.items():
@@ -140,11 +159,9 @@ class GatewayNodes:
             targets |= node.addresses
         self._surroundings.resolver.redirect(targets)
 
-    def _snapshot_of(self, loaded: Loaded, proxy: Proxy) -> Snapshot:
-        plan = compile_node(loaded.push, proxy)
-        report_refusals(plan, loaded.problems)
+    def _snapshot_of(self, loaded: Loaded, proxy: Proxy, plans: GatewayPlans) -> Snapshot:
         secrets = self._identities.secrets_of(loaded.configuration, proxy)
-        return Snapshot(in_force(plan), self._surroundings.with_secrets(secrets))
+        return Snapshot(refuse_loops(plans, proxy), self._surroundings.with_secrets(secrets))
 
     @property
     def names(self) -> list[str]:

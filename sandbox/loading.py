@@ -132,16 +132,16 @@ def report_refusals(plan: NodePlan, problems: Problems) -> None:
     from sandbox.plan.acceptance import refusals
 
     for refusal in refusals(plan):
-        problems.report("SBX0553", str(refusal), _place(refusal.because))
+        problems.report("SBX0553", str(refusal), origin_of(refusal.because))
     for log, words in refused_access_logs(plan.listeners):
-        problems.report("SBX0551", f"Envoy refuses the access log: {' '.join(words.split())}", _place(log.because))
+        problems.report("SBX0551", f"Envoy refuses the access log: {' '.join(words.split())}", origin_of(log.because))
     for route, header, words in refused_header_values(plan.route_configurations.values()):
-        problems.report("SBX0554", f"Envoy refuses the value of the header {header}: {words}", _place(route.because))
+        problems.report("SBX0554", f"Envoy refuses the value of the header {header}: {words}", origin_of(route.because))
     for route, pattern, words in refused_patterns(plan.route_configurations.values()):
-        problems.report("SBX0552", f"RE2 refuses the regular expression {pattern!r}: {words}", _place(route.because))
+        problems.report("SBX0552", f"RE2 refuses the regular expression {pattern!r}: {words}", origin_of(route.because))
 
 
-def _place(because: Sequence[Because]) -> Origin | None:
+def origin_of(because: Sequence[Because]) -> Origin | None:
     """The last line that is named: the most particular one."""
     origins = [each.origin.setting if isinstance(each.origin, IstioDefault) else each.origin for each in because]
     return next((origin for origin in reversed(origins) if origin is not None), None)
@@ -239,17 +239,26 @@ def _report_unknown_workload(configuration: Configuration, workload: str) -> Non
         configuration.problems.report("SBX0702", sentence, None)
 
 
+def described_workloads(configuration: Configuration) -> list[str]:
+    """``namespace/name`` of Pods besides the gateways, then of what makes pods."""
+    from sandbox.istio.kinds import WORKLOAD_KINDS
+
+    selectors = [gateway.spec.selector.items() for gateway in configuration.resources("Gateway")]
+    found: list[str] = []
+    for kind in ("Pod", *WORKLOAD_KINDS):
+        for resource in configuration.resources(kind):
+            template = resource if kind == "Pod" else resource.spec.pod_template
+            labels = template.metadata.labels.items() if template is not None else None
+            if labels is not None and not any(selector and selector <= labels for selector in selectors):
+                found.append(f"{resource.namespace}/{resource.name}")
+    return found
+
+
 def only_workload(configuration: Configuration) -> str | None:
     """``namespace/name`` where the configuration describes exactly one Pod besides its gateways."""
-    selectors = [gateway.spec.selector.items() for gateway in configuration.resources("Gateway")]
-    pods = [
-        pod
-        for pod in configuration.resources("Pod")
-        if not any(selector and selector <= pod.metadata.labels.items() for selector in selectors)
-    ]
-    if len(pods) != 1:
-        return None
-    return f"{pods[0].metadata.namespace}/{pods[0].metadata.name}"
+    pods = {f"{pod.namespace}/{pod.name}" for pod in configuration.resources("Pod")}
+    found = [workload for workload in described_workloads(configuration) if workload in pods]
+    return found[0] if len(found) == 1 else None
 
 
 def external_names(configuration: Configuration, namespace: str) -> Mapping[str, str]:

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sandbox.cli import exit_codes
-from sandbox.cli.options import settings_for, workload_options
+from sandbox.cli.options import settings_for, wants_gateways, workload_options
 
 if TYPE_CHECKING:
+    from sandbox.compiler.proxy import Proxy
+    from sandbox.compiler.push_context import PushContext
+    from sandbox.gateway_plans import GatewayPlans
+    from sandbox.istio.load import Configuration
     from sandbox.settings import Settings
-    from sandbox.yaml_source.problems import Problem
+    from sandbox.yaml_source.problems import Problem, Problems
 
+MOST_WORKLOADS = 50
+HASH_LABELS = ("pod-template-hash", "controller-revision-hash", "statefulset.kubernetes.io/pod-name")
+"""Labels by which the replicas of one workload differ."""
 LEVELS = click.Choice(("error", "warning", "info"), case_sensitive=False)
 
 
@@ -44,10 +51,10 @@ Examples:
 def check(output: str, failure_threshold: str, output_threshold: str, suppress: tuple[str, ...], **options: Any) -> int:
     """Check objects together: names that do not exist, rules that are never reached, ports that collide.
 
-    Includes what validate finds, and what compiling for the workload finds. The exit status is 79 when there are
-    findings from --failure-threshold on.
+    Includes what validate finds, and what compiling finds, for every workload and gateway that the files name unless
+    --workload or --node says for whom. The exit status is 79 when there are findings from --failure-threshold on.
     """
-    settings = settings_for(**options)
+    settings = settings_for(with_gateways=wants_gateways(options["node_type"]), **options)
     # Imported here: --help needs no analysis.
     from sandbox.cli.problem_report import SEVERITIES, print_problems, summary
 
@@ -75,17 +82,69 @@ def _findings(settings: Settings) -> Sequence[Problem]:
     """Everything there is to say, each thing once."""
     from sandbox.analysis import analyze
     from sandbox.cli.loading import tell_of_stand_ins
-    from sandbox.compiler import compile_node
     from sandbox.compiler.push_context import PushContext
     from sandbox.istio.validate import validate_configuration
-    from sandbox.loading import proxy_of, read_configuration, report_refusals
+    from sandbox.loading import read_configuration
 
     configuration = read_configuration(settings)
     tell_of_stand_ins(settings, configuration)
     validated = [problem for verdict in validate_configuration(configuration) for problem in verdict.problems]
     push = PushContext(configuration)
-    report_refusals(compile_node(push, proxy_of(configuration, settings)), push.problems)
+    _compile_all(settings, configuration, push)
     return list(dict.fromkeys([*configuration.problems, *validated, *push.problems, *analyze(configuration)]))
+
+
+def _compile_all(settings: Settings, configuration: Configuration, push: PushContext) -> None:
+    """What compiling for each node finds is in the problems of ``push``."""
+    from sandbox.compiler import compile_node
+    from sandbox.gateway_plans import GatewayPlans
+    from sandbox.loading import proxy_of, report_refusals
+
+    plans = GatewayPlans(configuration, push)
+    own = proxy_of(configuration, settings)
+    sidecars = [] if settings.node_type == "router" else [own]
+    gateways = [] if settings.node_type == "router" or not settings.with_gateways else plans.proxies
+    if settings.node_type == "router":
+        gateways = [own] if settings.workload is not None else plans.proxies or [own]
+    elif settings.with_gateways and settings.workload is None:
+        sidecars += _others(configuration, own)
+    for proxy in sidecars:
+        report_refusals(compile_node(push, proxy), push.problems)
+    for proxy in gateways:
+        report_refusals(plans.compiled(proxy), push.problems)
+        _report_loops(plans, proxy, push.problems)
+
+
+def _others(configuration: Configuration, own: Proxy) -> list[Proxy]:
+    """Sidecars of the workloads that the files describe, one of those that are alike."""
+    from sandbox.compiler import find_proxy
+    from sandbox.loading import described_workloads
+
+    found: dict[tuple[object, ...], Proxy] = {_likeness(own): own}
+    for workload in described_workloads(configuration):
+        proxy = find_proxy(configuration, workload)
+        if proxy is not None:
+            found.setdefault(_likeness(proxy), proxy)
+    others = list(found.values())[1:]
+    if len(others) > MOST_WORKLOADS:
+        told = f"egress: compiled for {MOST_WORKLOADS} of {len(others)} workloads; --workload names one"
+        click.echo(told, err=True)
+    return others[:MOST_WORKLOADS]
+
+
+def _likeness(proxy: Proxy) -> tuple[object, ...]:
+    """What istiod may look at: two of the same get the same plan."""
+    labels = {key: value for key, value in proxy.labels.items() if key not in HASH_LABELS}
+    said = (labels, proxy.metadata.raw, proxy.metadata.annotations)
+    return (proxy.namespace, proxy.service_account, *(tuple(sorted(each.items())) for each in said))
+
+
+def _report_loops(plans: GatewayPlans, proxy: Proxy, problems: Problems) -> None:
+    from sandbox.loading import origin_of
+
+    hint = "give the rule that leads to the gateway match.gateways: [mesh], and the gateway a rule that leads on"
+    for loop in plans.loops(proxy):
+        problems.report("SBX0705", str(loop), origin_of(loop.because), hint=hint)
 
 
 def _print(problems: Sequence[Problem], output: str) -> None:

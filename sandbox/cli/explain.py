@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sandbox.explain.call import Call
     from sandbox.explain.steps import Walk
     from sandbox.match.capture_rules import CaptureRule
-    from sandbox.plan import NodePlan
 
 WIDTH = 80
 MOST_WIDTH = 120
@@ -86,6 +85,7 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
     from sandbox.compiler.spiffe import spiffe_uri
     from sandbox.explain.address_steps import DnsView
     from sandbox.explain.walk import explain as walk
+    from sandbox.gateway_plans import GatewayPlans
     from sandbox.plan.acceptance import in_force
 
     proxy = compiled.proxy
@@ -108,7 +108,7 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
         capture_rules=_capture_rules(compiled, call),
         dns=dns,
         problems=compiled.problems,
-        gateways=lambda address: _gateway_plan(compiled, address),
+        gateways=GatewayPlans(compiled.configuration, compiled.push).at,
     )
 
 
@@ -122,24 +122,6 @@ def _at_gateway(compiled: Compiled, call: Call) -> Call:
         address=call.address or compiled.proxy.ip_addresses[0],
         headers=(("Host", call.authority), *call.headers),
     )
-
-
-def _gateway_plan(compiled: Compiled, address: str) -> NodePlan | None:
-    """The plan of the pod with an address, where a Gateway selects the pod."""
-    from sandbox.compiler import compile_node, find_proxy
-    from sandbox.plan.acceptance import in_force
-
-    configuration = compiled.configuration
-    selectors = [gateway.spec.selector for gateway in configuration.resources("Gateway")]
-    for pod in configuration.resources("Pod"):
-        labels = pod.metadata.labels
-        is_gateway = any(selector and selector.items() <= labels.items() for selector in selectors)
-        if not is_gateway:
-            continue
-        proxy = find_proxy(configuration, f"{pod.metadata.namespace}/{pod.metadata.name}", "router")
-        if proxy is not None and address in proxy.ip_addresses:
-            return in_force(compile_node(compiled.push, proxy))
-    return None
 
 
 def _capture_rules(compiled: Compiled, call: Call) -> tuple[CaptureRule, ...]:

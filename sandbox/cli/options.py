@@ -64,7 +64,7 @@ def workload_options(function: F) -> F:
             show_default=True,
             help="A pod's sidecar, a gateway (router is Envoy's word for it), or all: a sidecar, and beside it the "
             "gateways that the files name; where nobody describes their pods, those of a default installation stand "
-            "in. run and explain take all where nothing is said.",
+            "in. run, explain and check take all where nothing is said.",
         ),
     ):
         function = option(function)

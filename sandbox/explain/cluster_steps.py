@@ -129,8 +129,10 @@ def _settings(cluster: Cluster) -> str:
 
 def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step]) -> Outcome:
     if cluster.type == "ORIGINAL_DST" or cluster.cluster_type is not None:
-        _find_tls(cluster, None, steps)
-        return _forwarded(cluster)
+        tls = _find_tls(cluster, None, steps)
+        is_known = cluster.type == "ORIGINAL_DST" and call.address is not None
+        hop = Hop(address=call.address or "", port=call.port, tls=tls) if is_known else None
+        return replace(_forwarded(cluster), hop=hop)
     endpoints = [
         endpoint
         for group in (cluster.load_assignment.endpoints if cluster.load_assignment is not None else ())
@@ -174,6 +176,14 @@ def _forwarded(cluster: Cluster) -> Outcome:
         is_forwarded=True,
         sentence="forwarded; the status is the upstream's own",
     )
+
+
+def endpoints_of(cluster: Cluster) -> list[SocketAddress]:
+    """Addresses (or names) and ports of all endpoints."""
+    groups = cluster.load_assignment.endpoints if cluster.load_assignment is not None else ()
+    endpoints = (each.endpoint for group in groups for each in group.lb_endpoints)
+    addresses = [endpoint.address for endpoint in endpoints if endpoint is not None]
+    return [address for address in addresses if isinstance(address, SocketAddress)]
 
 
 def endpoint_text(endpoint: LbEndpoint) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from sandbox.explain import access_steps, cluster_steps
 from sandbox.explain.call import Call
 from sandbox.explain.near import nearest, other_ports
-from sandbox.explain.steps import Outcome, Step
+from sandbox.explain.steps import Hop, Outcome, Step
 from sandbox.match import reference
 from sandbox.match.facts import RequestFacts
 from sandbox.match.rbac import denial_details
@@ -162,12 +162,25 @@ def _act(plan: NodePlan, call: Call, route: Route, steps: list[Step]) -> Outcome
     elif isinstance(action, RouteAction):
         _find_policy(action, route, steps)
         outcome = cluster_steps.through_route(plan, call, action, steps)
-        outcome = replace(outcome, route=route.name, notes=(*outcome.notes, *_timeout_notes(action)))
+        hop = _rewritten(call, action, route, outcome.hop)
+        outcome = replace(outcome, route=route.name, notes=(*outcome.notes, *_timeout_notes(action)), hop=hop)
     else:
         outcome = Outcome(sentence="the route has no action")
     if aborted is not None:
         return _as_grpc(call, replace(aborted, route=route.name, cluster=outcome.cluster))
     return _as_grpc(call, _with_fault(outcome, fault))
+
+
+def _rewritten(call: Call, action: RouteAction, route: Route, hop: Hop | None) -> Hop | None:
+    """The hop with host and path as the route leaves them."""
+    if hop is None:
+        return None
+    path = None
+    match = route.match
+    taken = match.prefix or match.path_separated_prefix or match.path if match is not None else None
+    if action.prefix_rewrite and taken is not None:
+        path = action.prefix_rewrite + call.path[len(taken) :]
+    return replace(hop, authority=action.host_rewrite_literal, path=path)
 
 
 def _as_grpc(call: Call, outcome: Outcome) -> Outcome:

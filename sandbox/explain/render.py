@@ -34,11 +34,10 @@ def render(walk: Walk, source: SourceLookup = lambda _span: None, *, width: int 
     """The whole walk; ``source`` gives the YAML lines that are quoted."""
     page = _Page(source, width)
     lines = [Line(f"{walk.call}, from {walk.workload} ({walk.node_type})", "title")]
-    lines += page.node(walk)
-    onward = walk.onward
-    if onward is not None:
-        lines += [Line(""), Line(f"then through {onward.workload} ({onward.node_type})", "title")]
-        lines += page.node(onward)
+    for node in walk.nodes:
+        if node is not walk:
+            lines += [Line(""), Line(f"then through {node.workload} ({node.node_type})", "title")]
+        lines += page.node(node)
     for problem in walk.findings:
         lines += page.finding(problem)
     return lines

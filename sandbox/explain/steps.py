@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 
 from sandbox.explain.call import Call
@@ -38,8 +38,17 @@ class Hop:
     """Where a forwarded call goes on: the endpoint, and the TLS that the proxy begins (``None``: none)."""
 
     address: str
+    """Or a name that only DNS knows."""
     port: int
     tls: UpstreamTlsContext | None = None
+    authority: str | None = None
+    """What the route makes of the host, where it rewrites it."""
+    path: str | None = None
+    """The same for the path."""
+
+
+Station = tuple[object, ...]
+"""Where a call is, and what it is by then: the same once more is a loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +67,8 @@ class Outcome:
     is_forwarded: bool = False
     notes: tuple[str, ...] = ()
     hop: Hop | None = None
+    loop_to: Station | None = None
+    """Where the call comes back to, where it has been."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +84,21 @@ class Walk:
     """What was found out about the objects that decided, e.g. a rule that is never reached."""
     onward: Walk | None = None
     """The way through the gateway that the call is forwarded to."""
+
+    @property
+    def nodes(self) -> Iterator[Walk]:
+        """This walk, and those through each gateway after it."""
+        walk: Walk | None = self
+        while walk is not None:
+            yield walk
+            walk = walk.onward
+
+    @property
+    def station(self) -> Station:
+        """Node, port, and of the call what decides there."""
+        call = self.call
+        request = (call.method, call.authority, call.path) if call.is_http and self.outcome.status != 0 else ()
+        return (self.workload, call.port, call.server_name, *request)
 
     def step(self, kind: str) -> Step | None:
         """The first step of a kind."""
@@ -93,6 +119,7 @@ class Walk:
                 "cluster": outcome.cluster or None,
                 "route": outcome.route or None,
                 "forwarded": outcome.is_forwarded,
+                "loop": outcome.loop_to is not None,
                 "sentence": outcome.sentence,
                 "notes": list(outcome.notes),
             },

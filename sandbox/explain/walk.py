@@ -9,7 +9,8 @@ from sandbox.explain import access_steps, cluster_steps, http_steps
 from sandbox.explain.address_steps import DnsView, find_address, find_capture
 from sandbox.explain.call import Call
 from sandbox.explain.near import nearest, other_ports
-from sandbox.explain.steps import Outcome, Step, Walk
+from sandbox.explain.steps import Hop, Outcome, Station, Step, Walk
+from sandbox.frozen_dataclass import dataclass
 from sandbox.match import reference
 from sandbox.match.capture_rules import CaptureRule
 from sandbox.match.facts import ConnectionFacts
@@ -20,8 +21,18 @@ from sandbox.plan.listener import FilterChain, HttpInspector, Listener, TcpProxy
 from sandbox.plan.tls import DownstreamTlsContext
 from sandbox.yaml_source.problems import Problem
 
-GatewayLookup = Callable[[str], "NodePlan | None"]
-"""The plan of the gateway that has an IP address; ``None`` for addresses of anything else."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """The gateway that a call comes to: its plan, and the address and port of its pod."""
+
+    plan: NodePlan
+    address: str
+    port: int
+
+
+GatewayLookup = Callable[[str, int], "Arrival | None"]
+"""Who is at an address (or name) and port, where that is a gateway."""
 
 UNKNOWN_ADDRESS = "192.0.2.1"
 """Stands for an address that only the network knows (RFC 5737); no listener or chain names it."""
@@ -34,7 +45,7 @@ def explain(
     capture_rules: Sequence[CaptureRule] = (),
     dns: DnsView | None = None,
     problems: Iterable[Problem] = (),
-    gateways: GatewayLookup = lambda _address: None,
+    gateways: GatewayLookup = lambda _address, _port: None,
 ) -> Walk:
     """What would become of a call, step by step.
 
@@ -42,35 +53,59 @@ def explain(
     of ``problems`` those are told that concern the objects which decide; through ``gateways`` the walk goes on.
     """
     walk = _explain(plan, call, capture_rules, dns)
-    walk = replace(walk, onward=_onward(call, walk.outcome, gateways))
+    walk = _followed(walk, gateways, frozenset({walk.station} if plan.node_type == "router" else ()))
     return replace(walk, findings=_concerning(walk, problems))
 
 
-def _onward(call: Call, outcome: Outcome, gateways: GatewayLookup) -> Walk | None:
+def _followed(walk: Walk, gateways: GatewayLookup, seen: frozenset[Station]) -> Walk:
+    """The walk with the way through the gateways that it leads to."""
+    hop = walk.outcome.hop
+    arrival = gateways(hop.address, hop.port) if hop is not None else None
+    if hop is None or arrival is None:
+        return walk
+    onward = _explain(arrival.plan, _onward(walk, hop, arrival), (), None)
+    onward = replace(onward, steps=tuple(step for step in onward.steps if step.kind != "dns"))
+    if onward.station in seen:
+        return replace(walk, outcome=_loop(walk.outcome, onward))
+    return replace(walk, onward=_followed(onward, gateways, seen | {onward.station}))
+
+
+def _loop(outcome: Outcome, back: Walk) -> Outcome:
+    again = f"{back.workload}, port {back.call.port}"
+    return replace(
+        outcome,
+        loop_to=back.station,
+        is_forwarded=False,
+        details="",
+        sentence=f"a loop: the call comes back to {again}, and goes round until something gives up",
+        notes=(*outcome.notes, "egress run refuses it"),
+    )
+
+
+def _onward(walk: Walk, hop: Hop, arrival: Arrival) -> Call:
     """The call as the gateway gets it: the same request or bytes, at the gateway's address, perhaps inside TLS."""
-    hop = outcome.hop
-    plan = gateways(hop.address) if hop is not None else None
-    if hop is None or plan is None:
-        return None
+    call = walk.call
     common = hop.tls.common_tls_context if hop.tls is not None else None
-    is_routed = outcome.status is None
-    onward = replace(
+    is_routed = walk.outcome.status is None
+    authority = hop.authority or call.authority
+    return replace(
         call,
-        port=hop.port,
-        address=hop.address,
-        headers=(("Host", call.authority), *call.headers),
+        port=arrival.port,
+        address=arrival.address,
+        path=hop.path or call.path,
+        headers=(
+            ("Host", authority),
+            *(each for each in call.headers if each[0].lower() not in ("host", ":authority")),
+        ),
         scheme=("https" if hop.tls is not None else "http") if is_routed else call.scheme,
         sni=(hop.tls.sni or call.host) if hop.tls is not None else call.sni,
         alpn=common.alpn_protocols if common is not None else call.alpn,
         is_mutual=common is not None and bool(common.tls_certificate_sds_secret_configs),
     )
-    walk = _explain(plan, onward, (), None)
-    return replace(walk, steps=tuple(step for step in walk.steps if step.kind != "dns"))
 
 
 def _concerning(walk: Walk, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    steps = (*walk.steps, *(walk.onward.steps if walk.onward is not None else ()))
-    origins = [each.origin for step in steps for each in step.because]
+    origins = [each.origin for node in walk.nodes for step in node.steps for each in step.because]
     named = {origin.resource for origin in origins if not isinstance(origin, IstioDefault)}
     return tuple(dict.fromkeys(problem for problem in problems if problem.resource in named))
 

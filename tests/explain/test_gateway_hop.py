@@ -10,7 +10,7 @@ from sandbox.compiler import PushContext, compile_node, find_proxy
 from sandbox.explain.call import parse_call
 from sandbox.explain.render import as_text
 from sandbox.explain.steps import Walk
-from sandbox.explain.walk import explain
+from sandbox.explain.walk import Arrival, explain
 from sandbox.istio.load import load_texts
 from sandbox.plan import NodePlan
 
@@ -98,7 +98,10 @@ def _plans() -> tuple[NodePlan, NodePlan]:
 
 def _explain(target: str) -> Walk:
     sidecar, gateway = _plans()
-    lookup = {GATEWAY_ADDRESS: gateway}.get
+
+    def lookup(address: str, port: int) -> Arrival | None:
+        return Arrival(plan=gateway, address=address, port=port) if address == GATEWAY_ADDRESS else None
+
     return explain(sidecar, parse_call(target), gateways=lookup)
 
 

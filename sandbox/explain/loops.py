@@ -1,0 +1,219 @@
+"""Routes of a gateway by which calls come back to it: found by walking a call of each, and taken out of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from sandbox.explain.call import Call
+from sandbox.explain.cluster_steps import endpoints_of
+from sandbox.explain.http_steps import request_facts
+from sandbox.explain.steps import Walk
+from sandbox.explain.walk import GatewayLookup, explain
+from sandbox.frozen_dataclass import dataclass
+from sandbox.match.reference import choose_route
+from sandbox.plan import NodePlan
+from sandbox.plan.base import DataSource, SocketAddress
+from sandbox.plan.because import Because
+from sandbox.plan.http_connection_manager import HttpConnectionManager
+from sandbox.plan.listener import FilterChain, Listener, TcpProxy
+from sandbox.plan.route import DirectResponseAction, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost
+from sandbox.plan.tls import DownstreamTlsContext
+
+LOOP_DETECTED: Final = 508
+"""RFC 5842, section 7.2."""
+BODY: Final = "egress: this route leads back to its own gateway, see egress check"
+NO_CLUSTER: Final = "loop|"
+"""Before the name of a cluster that a connection of a loop is kept from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """A route (or a TCP proxy's chain) in a circle."""
+
+    what: Route | TcpProxy
+    walk: Walk
+    """A call that shows it, from the gateway on."""
+    because: tuple[Because, ...]
+
+    def __str__(self) -> str:
+        call, through = self.walk.call, [node.workload for node in self.walk.nodes]
+        host = call.authority if isinstance(self.what, Route) else call.sni or call.host
+        by = f" by {', '.join(through[1:])}" if through[1:] else ""
+        return f"calls for {host} at gateway {through[0]}, port {call.port}, come back to it{by}: they go in circles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Try:
+    """A call that takes a certain route."""
+
+    call: Call
+    what: Route | TcpProxy
+    because: tuple[Because, ...]
+
+
+def find_loops(plan: NodePlan, address: str, gateways: GatewayLookup) -> tuple[Loop, ...]:
+    """The loops that the gateway at ``address`` is part of."""
+    search = _Search(plan, address, gateways)
+    found: list[Loop] = []
+    for each in search.tries():
+        walk = explain(plan, each.call, gateways=gateways)
+        *_, last = walk.nodes
+        if last.outcome.loop_to == walk.station:
+            found.append(Loop(what=each.what, walk=walk, because=each.because))
+    return tuple(found)
+
+
+class _Search:
+    """The calls of one gateway that are worth walking: those whose cluster leads to a gateway."""
+
+    def __init__(self, plan: NodePlan, address: str, gateways: GatewayLookup) -> None:
+        self._plan = plan
+        self._address = address
+        self._gateways = gateways
+        self._leads: dict[str, bool] = {}
+
+    def tries(self) -> Iterator[_Try]:
+        for listener in self._plan.listeners:
+            if isinstance(listener.address, SocketAddress):
+                for chain in (*listener.filter_chains, listener.default_filter_chain):
+                    if chain is not None:
+                        yield from self._of_chain(listener, listener.address.port_value or 0, chain)
+
+    def _of_chain(self, listener: Listener, port: int, chain: FilterChain) -> Iterator[_Try]:
+        match = chain.filter_chain_match
+        names = match.server_names if match is not None else ()
+        sni = _name(names[0]) if names else ""
+        for each in chain.filters:
+            config = each.typed_config
+            if isinstance(config, TcpProxy):
+                clusters = [config.cluster or ""]
+                if config.weighted_clusters is not None:
+                    clusters = [part.name for part in config.weighted_clusters.clusters]
+                call = self._call(scheme="tls" if sni else "tcp", host=sni or self._address, port=port, sni=sni)
+                if any(self._leads_to_gateway(name) for name in clusters):
+                    yield _Try(call=call, what=config, because=(*chain.because, *config.because))
+            elif isinstance(config, HttpConnectionManager):
+                socket = chain.transport_socket
+                is_tls = socket is not None and isinstance(socket.typed_config, DownstreamTlsContext)
+                yield from self._of_manager(config, "https" if is_tls else "http", port, sni)
+
+    def _of_manager(self, manager: HttpConnectionManager, scheme: str, port: int, sni: str) -> Iterator[_Try]:
+        configuration = manager.route_config
+        if configuration is None and manager.rds is not None:
+            configuration = self._plan.route_configurations.get(manager.rds.route_config_name)
+        if configuration is None:
+            return
+        for host, route in _routes(configuration):
+            action = route.action
+            if not isinstance(action, RouteAction):
+                continue
+            clusters = [action.cluster or ""]
+            if action.weighted_clusters is not None:
+                clusters = [part.name for part in action.weighted_clusters.clusters]
+            if not any(self._leads_to_gateway(name) for name in clusters):
+                continue
+            name = _name(host.domains[0]) if host.domains else ""
+            call = self._call(scheme=scheme, host=name, port=port, sni=sni or name)
+            call = _fitted(call, name, route.match or RouteMatch())
+            if choose_route(host, request_facts(call)).chosen is route:
+                yield _Try(call=call, what=route, because=route.because)
+
+    def _call(self, *, scheme: str, host: str, port: int, sni: str) -> Call:
+        return Call(scheme=scheme, host=host, port=port, sni=sni, address=self._address, is_mutual=scheme == "https")
+
+    def _leads_to_gateway(self, name: str) -> bool:
+        known = self._leads.get(name)
+        if known is None:
+            known = self._leads[name] = self._is_way_to_gateway(name)
+        return known
+
+    def _is_way_to_gateway(self, name: str) -> bool:
+        cluster = self._plan.clusters.get(name)
+        if cluster is None:
+            return False
+        if cluster.type == "ORIGINAL_DST":
+            return True
+        return any(
+            self._gateways(address.address, address.port_value or 0) is not None for address in endpoints_of(cluster)
+        )
+
+
+def _routes(configuration: RouteConfiguration) -> Iterator[tuple[VirtualHost, Route]]:
+    for host in configuration.virtual_hosts:
+        for route in host.routes:
+            yield host, route
+
+
+def _name(pattern: str) -> str:
+    """A name that a domain or server name fits."""
+    return pattern.replace("*", "any") if pattern != "*" else "any.example.com"
+
+
+def _fitted(call: Call, host: str, match: RouteMatch) -> Call:
+    """The call as the match wants it, as far as its patterns tell."""
+    path = match.path or match.prefix or match.path_separated_prefix or "/"
+    headers = [("Host", host)]
+    method = call.method
+    for matcher in match.headers:
+        wanted = matcher.string_match
+        value = (wanted.exact or wanted.prefix or "x") if wanted is not None else "x"
+        if matcher.name == ":method":
+            method = value
+        elif not matcher.invert_match:
+            headers.append((matcher.name, value))
+    queries = [
+        f"{each.name}={(each.string_match.exact or each.string_match.prefix or '') if each.string_match else ''}"
+        for each in match.query_parameters
+    ]
+    if queries:
+        path = f"{path}?{'&'.join(queries)}"
+    return replace(call, method=method, path=path, headers=tuple(headers))
+
+
+def without_loops(plan: NodePlan, loops: tuple[Loop, ...]) -> NodePlan:
+    """The plan with what is in a circle refused: requests by 508, connections for want of a cluster."""
+    if not loops:
+        return plan
+    gone = {id(loop.what) for loop in loops}
+    return replace(
+        plan,
+        listeners=tuple(_listener_without(listener, gone) for listener in plan.listeners),
+        route_configurations={
+            name: _configuration_without(each, gone) for name, each in plan.route_configurations.items()
+        },
+    )
+
+
+def _configuration_without(configuration: RouteConfiguration, gone: set[int]) -> RouteConfiguration:
+    hosts = tuple(
+        replace(host, routes=tuple(_refused(route) if id(route) in gone else route for route in host.routes))
+        for host in configuration.virtual_hosts
+    )
+    return replace(configuration, virtual_hosts=hosts)
+
+
+def _refused(route: Route) -> Route:
+    body = DataSource(inline_string=BODY)
+    return replace(route, action=DirectResponseAction(status=LOOP_DETECTED, body=body), typed_per_filter_config=None)
+
+
+def _listener_without(listener: Listener, gone: set[int]) -> Listener:
+    chains = tuple(_chain_without(chain, gone) for chain in listener.filter_chains)
+    default = listener.default_filter_chain
+    return replace(
+        listener,
+        filter_chains=chains,
+        default_filter_chain=_chain_without(default, gone) if default is not None else None,
+    )
+
+
+def _chain_without(chain: FilterChain, gone: set[int]) -> FilterChain:
+    filters = tuple(
+        replace(each, typed_config=replace(each.typed_config, cluster=f"{NO_CLUSTER}{each.typed_config.cluster}"))
+        if isinstance(each.typed_config, TcpProxy) and id(each.typed_config) in gone
+        else each
+        for each in chain.filters
+    )
+    return replace(chain, filters=filters)
