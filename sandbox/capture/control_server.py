@@ -64,6 +64,10 @@ class Refused(Exception):
     """The sandbox does not take this program; the text is for the user."""
 
 
+class _GivenUp(Exception):
+    """The launcher has said nothing and is gone: its machine refused, and it has told its user why."""
+
+
 Admit = Callable[[WorkloadIdentity], Admission]
 """Compiles and admits a workload; raises ``Refused``."""
 
@@ -122,6 +126,8 @@ class ControlServer:
             except (TimeoutError, OSError, ValueError) as error:
                 log.warning("a capture namespace said nothing usable: %s", error)
                 return
+            except _GivenUp:
+                return
             reply = await self._take_in(client, hello, descriptors)
             with contextlib.suppress(OSError):  # the launcher may have given up
                 client.send(json.dumps(reply).encode())
@@ -166,6 +172,8 @@ async def _receive(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
     data, descriptors, _, _ = socket.recv_fds(client, MAXIMUM_BYTES, MAXIMUM_DESCRIPTORS)
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
+    if not data:
+        raise _GivenUp
     hello = json.loads(data)
     if not isinstance(hello, dict):
         raise ValueError("not an object")

@@ -83,7 +83,7 @@ def _enter(request: Launch) -> None:
         if in_user_namespace:
             namespace.map_identity(uid, gid)
         step = "network"
-        namespace.build_network(ipv6=ipv6)
+        ipv6 = namespace.build_network(ipv6=ipv6)
         sockets = namespace.open_sockets(ipv6=ipv6)
         step = "rules"
         exec_rules(request.host_ports, ipv6=ipv6).apply()
@@ -94,7 +94,7 @@ def _enter(request: Launch) -> None:
         step = "user"
         _drop_root(in_user_namespace)
     except OSError as error:
-        raise SetUpError(_explain(step, error, request.control)) from error
+        raise SetUpError(_explain(step, error, request.control, is_root=uid == 0)) from error
     for _, sock in sockets:
         sock.close()
     control.close()
@@ -184,7 +184,7 @@ def _candidates(name: bytes, environment: dict[bytes, bytes]) -> list[bytes]:
     return [directory + b"/" + name if directory else name for directory in directories]
 
 
-def _explain(step: str, error: OSError, control: str) -> str:
+def _explain(step: str, error: OSError, control: str, *, is_root: bool) -> str:
     if step == "control":
         return (
             f"egress: no sandbox is running ({control}: {error.strerror})\n"
@@ -193,4 +193,4 @@ def _explain(step: str, error: OSError, control: str) -> str:
         )
     from sandbox.capture.refusals import explain_refusal, read_facts  # only where something failed
 
-    return explain_refusal(step, error, read_facts())
+    return explain_refusal(step, error, read_facts(is_root=is_root))

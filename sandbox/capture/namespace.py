@@ -53,11 +53,11 @@ def map_identity(uid: int, gid: int) -> None:
     write_file("/proc/self/gid_map", f"{gid} {gid} 1")
 
 
-def build_network(*, ipv6: bool) -> None:
+def build_network(*, ipv6: bool) -> bool:
     """Loopback, an ``eth0`` with our addresses, and default routes; no packet ever leaves by them.
 
     A veth pair where the kernel has it, since programs that skip loopback interfaces then see an address; else loopback
-    itself carries the addresses.
+    itself carries the addresses. Answers whether there is IPv6, which new namespaces may be told to do without.
     """
     index = _add_veth()
     batch = Batch()
@@ -67,15 +67,22 @@ def build_network(*, ipv6: bool) -> None:
         rtnetlink.bring_up(batch, index)
     rtnetlink.add_address(batch, index, IPV4.own)
     rtnetlink.add_default_route(batch, index, IPV4.own)
-    if ipv6:
-        # By loopback a unicast default is a reject route on older kernels, a local one is not.
-        on_loopback = index == rtnetlink.LOOPBACK_INDEX
-        rtnetlink.add_address(batch, index, IPV6.own)
-        rtnetlink.add_default_route(
-            batch, index, IPV6.own, rtnetlink.RTN_LOCAL if on_loopback else rtnetlink.RTN_UNICAST
-        )
     batch.send(NETLINK_ROUTE)
     allow_low_ports()
+    return ipv6 and _add_ipv6(index)
+
+
+def _add_ipv6(index: int) -> bool:
+    batch = Batch()
+    rtnetlink.add_address(batch, index, IPV6.own)
+    # By loopback a unicast default is a reject route on older kernels, a local one is not.
+    kind = rtnetlink.RTN_LOCAL if index == rtnetlink.LOOPBACK_INDEX else rtnetlink.RTN_UNICAST
+    rtnetlink.add_default_route(batch, index, IPV6.own, kind)
+    try:
+        batch.send(NETLINK_ROUTE)
+    except OSError:  # EACCES: net.ipv6.conf.default.disable_ipv6
+        return False
+    return True
 
 
 def _add_veth() -> int:

@@ -12,6 +12,8 @@ WAYS_OUT = (
     "(only programs that heed HTTP_PROXY; no DNS, no raw TCP)."
 )
 
+_WITHOUT_NF_TABLES = (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.ENOENT, errno.EOPNOTSUPP)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineFacts:
@@ -19,6 +21,7 @@ class MachineFacts:
 
     max_user_namespaces: str | None = None
     max_net_namespaces: str | None = None
+    max_mnt_namespaces: str | None = None
     unprivileged_userns_clone: str | None = None
     apparmor_restrict_userns: str | None = None
     has_seccomp_filter: bool = False
@@ -26,17 +29,18 @@ class MachineFacts:
     interpreter: str = "python3"
 
 
-def read_facts() -> MachineFacts:
-    """The facts of this machine."""
+def read_facts(*, is_root: bool) -> MachineFacts:
+    """The facts of this machine; who we were has to be told, since a namespace of one's own changes that."""
     status = _read("/proc/self/status") or ""
     return MachineFacts(
         max_user_namespaces=_read("/proc/sys/user/max_user_namespaces"),
         max_net_namespaces=_read("/proc/sys/user/max_net_namespaces"),
+        max_mnt_namespaces=_read("/proc/sys/user/max_mnt_namespaces"),
         unprivileged_userns_clone=_read("/proc/sys/kernel/unprivileged_userns_clone"),
         apparmor_restrict_userns=_read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
         # Not the presence of /.dockerenv: images of virtual machines carry it too.
         has_seccomp_filter="\nSeccomp:\t2" in status,
-        is_root=os.geteuid() == 0,
+        is_root=is_root,
         interpreter=os.path.realpath("/proc/self/exe"),
     )
 
@@ -66,12 +70,14 @@ def _cause_and_cure(step: str, error: OSError, facts: MachineFacts) -> list[str]
     if step == "identity":
         cure = " (root needs CAP_SETFCAP for it: docker --cap-add SETFCAP, or run as a normal user)"
         return ["The kernel would not map your user into the new namespace" + (cure if facts.is_root else "") + "."]
-    if step == "rules":
+    if step == "rules" and error.errno in _WITHOUT_NF_TABLES:
         return [
             "This kernel has no nf_tables NAT (modules nf_tables, nft_chain_nat, nft_redir, nf_conntrack).",
             f"Detail: {error.strerror}",
             "Fix: sudo modprobe -a nf_tables nft_chain_nat nft_redir nf_conntrack   (once per boot)",
         ]
+    if step == "hand-over" and error.errno == errno.ENOSYS:
+        return ["This kernel cannot tell us when a program has ended (pidfd_open): Linux 5.3 or later is needed."]
     return [f"Detail: {error.strerror or error}"]
 
 
@@ -80,6 +86,7 @@ def _unshare(error: OSError, facts: MachineFacts) -> list[str]:
         limits = {
             "user.max_user_namespaces": facts.max_user_namespaces,
             "user.max_net_namespaces": facts.max_net_namespaces,
+            "user.max_mnt_namespaces": facts.max_mnt_namespaces,
         }
         for sysctl in (sysctl for sysctl, value in limits.items() if value == "0"):
             return [
@@ -87,7 +94,7 @@ def _unshare(error: OSError, facts: MachineFacts) -> list[str]:
                 f"Fix: sudo sysctl -w {sysctl}=15000   (to keep it: /etc/sysctl.d/99-egress-sandbox.conf)",
             ]
         return ["The limit of namespaces is reached, or they are nested too deep. Close other sandboxes, or raise it."]
-    if error.errno == errno.EINVAL:
+    if error.errno == errno.EINVAL or (error.errno == errno.ENOSYS and not facts.has_seccomp_filter):
         return ["The kernel was built without user or network namespaces."]
     if facts.has_seccomp_filter:
         return [
