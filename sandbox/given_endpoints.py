@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -50,7 +49,7 @@ def given_endpoints(
         if target is None:
             _report_unknown(configuration, endpoints[0], told)
             continue
-        configuration = _without(configuration, target.replaced)
+        configuration = configuration.without({id(each) for each in target.replaced})
         if target.service is None:
             address = f"{VIRTUAL_NETWORK}.{number + 1}"
             texts.append(service_text(target.name, target.namespace, target.labels, address, target.ports))
@@ -99,16 +98,6 @@ def _endpoints_of(configuration: Configuration, namespace: str, name: str) -> It
     for each in configuration.resources("Endpoints"):
         if (each.namespace, each.name) == (namespace, name):
             yield each
-
-
-def _without(configuration: Configuration, gone: Sequence[Any]) -> Configuration:
-    identities = {id(each) for each in gone}
-    kept = {
-        kind: tuple(each for each in resources if id(each) not in identities)
-        for kind, resources in configuration.by_kind.items()
-    }
-    objects = tuple(each for each in configuration.objects if id(each.resource) not in identities)
-    return dataclasses.replace(configuration, by_kind=kept, objects=objects)
 
 
 def _pods_and_slices(target: _Target, endpoints: Sequence[GivenEndpoint]) -> Iterator[str]:

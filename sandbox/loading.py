@@ -125,6 +125,24 @@ def refusals_of_istiod(configuration: Configuration, previous: Configuration | N
     return [one for verdict in verdicts for one in verdict.problems if one.severity == "error"]
 
 
+def without_refused(configuration: Configuration) -> tuple[Configuration, list[Problem]]:
+    """The configuration without objects that istiod would not let into a cluster, and the errors that say why."""
+    from sandbox.istio.validate import validate_configuration, validate_object
+
+    errors = [
+        one for verdict in validate_configuration(configuration) for one in verdict.problems if one.severity == "error"
+    ]
+    if not errors:
+        return configuration, []
+    refused = {
+        id(loaded.resource)
+        for loaded in configuration.objects
+        if loaded.resource is not None
+        and any(one.severity == "error" for one in validate_object(loaded, configuration.pilot_env).problems)
+    }
+    return configuration.without(refused), errors
+
+
 def report_refusals(plan: NodePlan, problems: Problems) -> None:
     """Reports what Envoy would not take of the plan, where a running mesh would keep the old resource."""
     from sandbox.access_log.refusals import refused_access_logs, refused_header_values

@@ -11,6 +11,9 @@ from sandbox.cli.config_capture import capture
 from sandbox.cli.options import settings_for, workload_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.cli.loading import Compiled
     from sandbox.plan import NodePlan
 
 output_option = click.option(
@@ -26,13 +29,18 @@ def _examples(*lines: str) -> str:
     epilog="""\b
 Examples:
   egress config routes -f my-mesh/ --workload shop/frontend
+  egress config clusters -f my-mesh/ --node all           # the sidecar, then every gateway
+  egress config listeners -f my-mesh/ --node gateway      # every gateway, or --workload NAMESPACE/NAME
   egress config dump -f my-mesh/ --workload shop/frontend > dump.json
   istioctl proxy-config listeners -f dump.json
   egress config capture 10.1.2.3:443 -f my-mesh/ --workload shop/frontend
 """
 )
 def config() -> None:
-    """Show what istiod would send to a workload's proxy."""
+    """Show what istiod would send to a workload's proxy.
+
+    With errors in the files the exit status is 65, and what istiod would refuse is left out.
+    """
 
 
 @config.command(
@@ -40,24 +48,29 @@ def config() -> None:
     epilog=_examples(
         "dump -f my-mesh/ --workload shop/frontend > dump.json",
         "dump -f my-mesh/ --node gateway --workload istio-system/istio-egressgateway",
+        "dump -f my-mesh/ --node all | jq '.[\"istio-system/istio-egressgateway\"]'",
     ),
 )
 @workload_options
-def dump(**options: Any) -> None:
-    """Print an Envoy config dump, as localhost:15000/config_dump?include_eds would (istioctl reads it)."""
-    plan = _plan(options)
+def dump(**options: Any) -> int:
+    """Print an Envoy config dump, as localhost:15000/config_dump?include_eds would (istioctl reads it).
+
+    Of several nodes each has its own, under NAMESPACE/NAME.
+    """
+    nodes = _nodes(options)
     # Imported here, as in all subcommands: --help needs neither compiler nor codec.
     from sandbox.envoy_config.config_dump import config_dump
 
-    click.echo(json.dumps(config_dump(plan), indent=1))
+    click.echo(json.dumps(_each(nodes, config_dump), indent=1))
+    return nodes[0].exit_status
 
 
 @config.command(epilog=_examples("listeners -f my-mesh/ --workload shop/frontend"))
 @workload_options
 @output_option
-def listeners(output: str, **options: Any) -> None:
+def listeners(output: str, **options: Any) -> int:
     """Print the listeners and their filter chains."""
-    _print(_plan(options), "listeners", output)
+    return _print(_nodes(options), "listeners", output)
 
 
 @config.command(
@@ -67,9 +80,9 @@ def listeners(output: str, **options: Any) -> None:
 )
 @workload_options
 @output_option
-def routes(output: str, **options: Any) -> None:
+def routes(output: str, **options: Any) -> int:
     """Print the route configurations, virtual hosts and routes."""
-    _print(_plan(options), "routes", output)
+    return _print(_nodes(options), "routes", output)
 
 
 @config.command(
@@ -77,17 +90,17 @@ def routes(output: str, **options: Any) -> None:
 )
 @workload_options
 @output_option
-def clusters(output: str, **options: Any) -> None:
+def clusters(output: str, **options: Any) -> int:
     """Print the clusters."""
-    _print(_plan(options), "clusters", output)
+    return _print(_nodes(options), "clusters", output)
 
 
 @config.command(epilog=_examples("endpoints -f my-mesh/ --workload shop/frontend"))
 @workload_options
 @output_option
-def endpoints(output: str, **options: Any) -> None:
+def endpoints(output: str, **options: Any) -> int:
     """Print the endpoints of all clusters."""
-    _print(_plan(options), "endpoints", output)
+    return _print(_nodes(options), "endpoints", output)
 
 
 @config.command(
@@ -95,38 +108,50 @@ def endpoints(output: str, **options: Any) -> None:
     epilog=_examples("names -f my-mesh/ --workload shop/frontend"),
 )
 @workload_options
-def names(**options: Any) -> None:
+def names(**options: Any) -> int:
     """Print the names that the DNS proxy answers, with their addresses, as JSON."""
-    plan = _plan(options)
+    nodes = _nodes(options)
     from sandbox.cli import plan_tables
 
-    click.echo(json.dumps(plan_tables.names(plan), indent=1))
+    click.echo(json.dumps(_each(nodes, plan_tables.names), indent=1))
+    return nodes[0].exit_status
 
 
 config.add_command(capture)
 
 
-def _plan(options: dict[str, Any]) -> NodePlan:
+def _nodes(options: dict[str, Any]) -> list[Compiled]:
     settings = settings_for(**options)
-    from sandbox.cli.loading import compile_for, tell_of_stand_ins
+    from sandbox.cli.loading import compile_nodes, tell_of_stand_ins
 
-    compiled = compile_for(settings)
-    tell_of_stand_ins(settings, compiled.configuration)
-    return compiled.plan
+    nodes = compile_nodes(settings)
+    tell_of_stand_ins(settings, nodes[0].configuration)
+    return nodes
 
 
-def _print(plan: NodePlan, what: str, output: str) -> None:
+def _each(nodes: list[Compiled], show: Callable[[NodePlan], Any]) -> Any:
+    """What is shown of the only node, or of each by its name."""
+    if len(nodes) == 1:
+        return show(nodes[0].plan)
+    return {node.plan.workload: show(node.plan) for node in nodes}
+
+
+def _print(nodes: list[Compiled], what: str, output: str) -> int:
     from sandbox.cli import plan_tables
 
     if output == "short":
-        click.echo(getattr(plan_tables, what)(plan))
-        return
-    text = json.dumps(_encoded(plan, what), indent=4)
+        for number, node in enumerate(nodes):
+            if len(nodes) > 1:
+                click.echo(f"{chr(10) * (number > 0)}# {node.plan.workload} ({node.plan.node_type})")
+            click.echo(getattr(plan_tables, what)(node.plan))
+        return nodes[0].exit_status
+    text = json.dumps(_each(nodes, lambda plan: _encoded(plan, what)), indent=4)
     if output == "yaml":
         import yaml
 
         text = yaml.safe_dump(json.loads(text), sort_keys=False).rstrip("\n")
     click.echo(text)
+    return nodes[0].exit_status
 
 
 def _encoded(plan: NodePlan, what: str) -> list[Any]:

@@ -60,10 +60,11 @@ def explain(
     address: str | None,
     output: str,
     **options: Any,
-) -> None:
+) -> int:
     """Say what would happen to a call, and why: every decision with its line of YAML, or the default that made it.
 
     HOST:PORT is taken as TLS on the ports known for it, else as TCP; write tls:// or tcp:// to say it. Nothing is sent.
+    With errors in the files the exit status is 65: the answer is for what istiod would take of them.
     """
     # Imported here: --help needs none of it.
     from sandbox.cli.loading import compile_for
@@ -74,11 +75,13 @@ def explain(
     except CallRefused as error:
         raise click.BadParameter(str(error)) from None
     with_gateways = wants_gateways(options["node_type"])
-    walk = _walk(compile_for(settings_for(with_gateways=with_gateways, **options)), call)
+    compiled = compile_for(settings_for(with_gateways=with_gateways, **options))
+    walk = _walk(compiled, call)
     if output == "json":
         click.echo(json.dumps(walk.as_dict(), indent=1, ensure_ascii=False))
     else:
         _print(walk)
+    return compiled.exit_status
 
 
 def _walk(compiled: Compiled, call: Call) -> Walk:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
-from sandbox.loading import proxy_of, read_configuration, refusals_of_istiod, report_refusals
+from sandbox.cli import exit_codes
+from sandbox.loading import proxy_of, read_configuration, report_refusals, without_refused
 from sandbox.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,23 +30,30 @@ class Compiled:
     plan: NodePlan
     problems: Problems
     push: PushContext
+    errors: int = 0
+    """In the whole configuration: ``egress run`` would not start."""
+
+    @property
+    def exit_status(self) -> int:
+        """For a command that has shown the plan: with errors it is that of ``egress run``."""
+        return exit_codes.DATA if self.errors else 0
 
 
 def compile_for(settings: Settings) -> Compiled:
-    """The plan for the workload of ``settings``; what cannot be decoded is left out.
+    """The plan for the workload of ``settings``, as a cluster would have it.
 
-    How many errors there are is told on standard error, those included for which istiod would refuse an object.
+    What cannot be decoded, and what istiod would refuse, is left out; how many errors there are is told on standard
+    error.
     """
     # Imported here: --help needs no compiler.
     from sandbox.compiler import compile_node
     from sandbox.compiler.push_context import PushContext
 
-    configuration = read_configuration(settings)
+    configuration, refused = without_refused(read_configuration(settings))
     push = PushContext(configuration)
     proxy = proxy_of(configuration, settings)
     plan = compile_node(push, proxy)
     report_refusals(plan, push.problems)
-    refused = refusals_of_istiod(configuration, None)
     errors = len({*configuration.problems.errors, *push.problems.errors, *refused})
     if errors:
         count = f"{errors} error{'s' * (errors != 1)}"
@@ -53,7 +61,20 @@ def compile_for(settings: Settings) -> Compiled:
     for problem in configuration.problems:
         if problem.code == UNKNOWN_WORKLOAD:
             click.echo(f"egress: {problem.message}", err=True)
-    return Compiled(configuration, proxy, plan, push.problems, push)
+    return Compiled(configuration, proxy, plan, push.problems, push, errors)
+
+
+def compile_nodes(settings: Settings) -> list[Compiled]:
+    """The node of ``settings``; with its gateways after it, or every gateway where none is named."""
+    from sandbox.gateway_plans import GatewayPlans
+
+    own = compile_for(settings)
+    is_gateway = settings.node_type == "router"
+    if not settings.with_gateways and not (is_gateway and settings.workload is None):
+        return [own]
+    plans = GatewayPlans(own.configuration, own.push)
+    gateways = [replace(own, proxy=proxy, plan=plans.compiled(proxy)) for proxy in plans.proxies]
+    return (gateways or [own]) if is_gateway else [own, *gateways]
 
 
 def tell_of_stand_ins(settings: Settings, configuration: Configuration) -> None:

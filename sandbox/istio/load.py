@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -67,6 +67,14 @@ class Configuration:
     def resources(self, kind: str) -> tuple[Resource[Any], ...]:
         """All objects of a kind, in file order."""
         return self.by_kind.get(kind, ())
+
+    def without(self, gone: Collection[int]) -> Configuration:
+        """The same without the resources of these identities."""
+        kept = {
+            kind: tuple(each for each in resources if id(each) not in gone) for kind, resources in self.by_kind.items()
+        }
+        objects = tuple(each for each in self.objects if id(each.resource) not in gone)
+        return replace(self, by_kind=kept, objects=objects)
 
 
 def _inside(values: Mapping[str, object], key: str) -> Mapping[str, object]:
