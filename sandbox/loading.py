@@ -64,8 +64,8 @@ def load(
 
     with collection_paused():
         loaded = _load(settings, cache, logs_by_default, previous)
-    # What was loaded stays until the next load: later collections need not walk over it.
-    gc.freeze()
+        # What was loaded stays until the next load: no collection, also not the one that is due now, walks over it.
+        gc.freeze()
     return loaded
 
 

@@ -18,7 +18,7 @@ from sandbox.compiler.node_metadata import node_metadata, stats_matcher
 from sandbox.compiler.outbound_policy import is_allow_any_dynamic_dns
 from sandbox.compiler.proxy import Proxy
 from sandbox.compiler.push_context import PushContext
-from sandbox.compiler.shared_plans import shared
+from sandbox.compiler.shared_plans import facts_of, shared
 from sandbox.compiler.sidecar_routes import build_sidecar_routes
 from sandbox.compiler.sidecar_scope import SidecarScope
 from sandbox.compiler.special_clusters import allow_any_dynamic_dns_cluster, black_hole_cluster, passthrough_cluster
@@ -56,8 +56,9 @@ def _compile_sidecar(push: PushContext, proxy: Proxy) -> NodePlan:
 def _listeners_and_routes(
     push: PushContext, proxy: Proxy, scope: SidecarScope
 ) -> tuple[tuple[Listener, ...], Mapping[str, RouteConfiguration]]:
-    listeners = build_sidecar_listeners(push, proxy, scope)
-    return listeners, build_sidecar_routes(push, proxy, scope, listeners)
+    parts = push.plan_parts(scope, facts_of(push, proxy, scope))
+    listeners = build_sidecar_listeners(push, proxy, scope, parts)
+    return listeners, build_sidecar_routes(push, proxy, scope, listeners, parts)
 
 
 def _sidecar_clusters(push: PushContext, proxy: Proxy, scope: SidecarScope) -> dict[str, Cluster]:

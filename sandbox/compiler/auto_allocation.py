@@ -120,20 +120,28 @@ def allocate_addresses(entries: Sequence[Entry], features: Features) -> Mapping[
     kept: dict[int, dict[str, AllocatedAddresses]] = {}
     for place in by_age:
         entry = entries[place]
-        written = _written(entry) if takes_part(entry, features) else {}
+        if entry.status is None or not takes_part(entry, features):
+            continue
+        written = _written(entry)
         marks = [allocator.mark(text, place) for pair in written.values() for text in pair if text]
         if all(marks):
             kept[place] = written
-    allocated: dict[int, Mapping[str, AllocatedAddresses]] = {}
-    for place in range(len(entries)):
-        if takes_part(entries[place], features):
-            hosts = kept.get(place, {})
-            allocated[place] = {
-                host: hosts[host] if host in hosts else allocator.allocate(place)
-                for host in dict.fromkeys(entries[place].spec.hosts)
-                if not is_wildcard(host) or entries[place].spec.resolution == "DYNAMIC_DNS"
-            }
-    return allocated
+    return {
+        place: _addresses_of(entry, place, kept.get(place, {}), allocator)
+        for place, entry in enumerate(entries)
+        if takes_part(entry, features)
+    }
+
+
+def _addresses_of(
+    entry: Entry, place: int, kept: Mapping[str, AllocatedAddresses], allocator: _Allocator
+) -> Mapping[str, AllocatedAddresses]:
+    spec = entry.spec
+    return {
+        host: kept[host] if host in kept else allocator.allocate(place)
+        for host in dict.fromkeys(spec.hosts)
+        if not is_wildcard(host) or spec.resolution == "DYNAMIC_DNS"
+    }
 
 
 def _by_hash(entries: Sequence[Entry]) -> Mapping[int, Mapping[str, AllocatedAddresses]]:

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from sandbox.compiler.destination_rules import ConsolidatedRule
 from sandbox.compiler.features import Features
+from sandbox.compiler.identity import same_mesh, same_objects
 from sandbox.compiler.services import Service, ServiceEndpoint
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.load import Configuration
@@ -50,8 +51,7 @@ class ClusterCache:
     def _alike(self, configuration: Configuration, features: Features) -> bool:
         mesh, known_features, known = self._circumstances
         policies = configuration.resources("PeerAuthentication")
-        same = len(known) == len(policies) and all(one is other for one, other in zip(known, policies, strict=True))
-        return same and mesh == configuration.mesh and known_features == features
+        return same_objects(known, policies) and same_mesh(mesh, configuration.mesh) and known_features == features
 
     def get(self, order: ClusterOrder) -> tuple[Cluster, ...] | None:
         """The clusters of an order; None when they have to be made."""

@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/networking/core/listener.go (``buildSidecarOutboundListe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sandbox.compiler import http_connection_manager
@@ -33,9 +33,10 @@ from sandbox.compiler.virtual_outbound import catch_all_filters, http_proxy_list
 from sandbox.compiler.virtual_services_by_host import VirtualServicesByHost
 from sandbox.frozen_dataclass import dataclass
 from sandbox.plan.because import Because
-from sandbox.plan.listener import Listener
+from sandbox.plan.listener import Filter, Listener
 
 if TYPE_CHECKING:
+    from sandbox.compiler.plan_parts import PlanParts
     from sandbox.compiler.proxy import Proxy
     from sandbox.compiler.push_context import PushContext
     from sandbox.compiler.services import Service
@@ -48,22 +49,37 @@ _RAW_BUFFER: Final = "raw_buffer"
 ListenerKey = tuple[str, int]
 
 
-def build_sidecar_listeners(push: PushContext, proxy: Proxy, scope: SidecarScope) -> tuple[Listener, ...]:
+def build_sidecar_listeners(
+    push: PushContext, proxy: Proxy, scope: SidecarScope, parts: PlanParts
+) -> tuple[Listener, ...]:
     """Outbound listeners, the HTTP proxy's, and the one that captured connections arrive at, in istiod's order."""
     if not push.mesh.proxy_listen_port:
         return ()
     builder = new_listener_builder(push, proxy, scope)
-    outbound = _OutboundListeners(builder, UNSPECIFIED_IP if proxy.supports_ipv4 else UNSPECIFIED_IPV6)
+    builder = replace(
+        builder,
+        access_logs=parts.settled("access logs", builder.access_logs),
+        tracing=parts.settled("tracing", builder.tracing),
+    )
+    outbound = _OutboundListeners(builder, parts, UNSPECIFIED_IP if proxy.supports_ipv4 else UNSPECIFIED_IPV6)
     for egress in scope.egress_listeners:
         outbound.add_egress_listener(egress)
-    fallback = catch_all_filters(builder)
+    fallback = parts.part("fallback", (), lambda: catch_all_filters(builder))
     for entry in outbound.entries.values():
         report_untold(entry, push.problems)
     return (
-        *(finish_listener(builder, entry, fallback) for entry in outbound.entries.values()),
+        *(_finished(builder, parts, entry, fallback) for entry in outbound.entries.values()),
         *http_proxy_listener(builder),
         *virtual_outbound_listener(builder),
     )
+
+
+def _finished(
+    builder: ListenerBuilder, parts: PlanParts, entry: ListenerEntry, fallback: tuple[Filter, ...]
+) -> Listener:
+    """The listener of an entry; the same chains of the same port make the same one."""
+    key = ("listener", entry.binds, entry.bind_to_port, entry.port.number)
+    return parts.part(key, (entry.port, *entry.chains), lambda: finish_listener(builder, entry, fallback))
 
 
 class _Request(NamedTuple):
@@ -89,6 +105,7 @@ class _OutboundListeners:
     """The listeners found so far, by address and port."""
 
     builder: ListenerBuilder
+    parts: PlanParts
     wildcard: str
     """The address that stands for all of the proxy's main family."""
     entries: dict[ListenerKey, ListenerEntry] = field(default_factory=dict)
@@ -210,7 +227,7 @@ class _OutboundListeners:
         if existing is not None and is_kept_apart(existing, request.port.protocol, conflict):
             self._report_kept_apart(request, existing)
             return
-        chains = self._chains(request, kind, conflict)
+        chains = self._known_chains(request, kind, conflict)
         if existing is None or conflict in (Conflict.NONE, Conflict.AUTO_OVER_HTTP):
             self.entries[key] = self._new_entry(request, kind, chains)
         else:
@@ -253,6 +270,14 @@ class _OutboundListeners:
         if "/" in address:
             return request._replace(binds=(self.wildcard,), cidrs=(address, *extra))
         return request._replace(binds=(address, *extra))
+
+    def _known_chains(self, request: _Request, kind: str, conflict: Conflict) -> tuple[ChainOptions, ...]:
+        """Chains that nothing but the service decides are made once."""
+        service, port = request.service, request.port
+        if request.virtual_services.find(service.host):
+            return self._chains(request, kind, conflict)
+        key = (id(service), id(port), request.binds, request.cidrs, request.pod_cidrs, conflict.value)
+        return self.parts.part(key, (service, port), lambda: self._chains(request, kind, conflict))
 
     def _chains(self, request: _Request, kind: str, conflict: Conflict) -> tuple[ChainOptions, ...]:
         if kind == "HTTP":

@@ -28,6 +28,9 @@ class Protocol(Enum):
     MYSQL = "MySQL"
     UNSUPPORTED = "UnsupportedProtocol"
 
+    __hash__ = object.__hash__
+    """Members are single, and hashed a lot."""
+
     is_http: bool
     """Spoken by an HTTP connection manager."""
     is_http2: bool

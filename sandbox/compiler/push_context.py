@@ -12,13 +12,14 @@ from sandbox.compiler.discovery import discovered
 from sandbox.compiler.features import Features, features_of
 from sandbox.compiler.label_selectors import selects
 from sandbox.compiler.peer_authentications import PeerAuthentications
+from sandbox.compiler.plan_parts import PlanParts, circumstances_of
 from sandbox.compiler.proxy import Proxy
 from sandbox.compiler.service_registry import ServiceRegistry
 from sandbox.compiler.services import Service, ServiceEndpoint
 from sandbox.compiler.setting_checks import check_settings
 from sandbox.compiler.sidecar_imports import gateway_scope, sidecar_scope
 from sandbox.compiler.sidecar_scope import SidecarScope
-from sandbox.compiler.virtual_services import build_virtual_service_index
+from sandbox.compiler.virtual_services import VirtualServiceIndex, build_virtual_service_index
 from sandbox.istio.load import Configuration
 from sandbox.istio.mesh_config import MeshConfig
 from sandbox.istio.resource import Resource
@@ -43,10 +44,10 @@ class PushContext:
         self.features: Features = features_of(configuration.pilot_env)
         check_settings(configuration, self.problems)
         with collection_paused():
-            self.registry: ServiceRegistry = ServiceRegistry(
-                configuration, self.features, previous.registry if previous else None
+            self.registry: ServiceRegistry = _registry(configuration, self.features, previous)
+            self.virtual_services: VirtualServiceIndex = build_virtual_service_index(
+                configuration, self.domain, self.problems, previous.virtual_services if previous else None
             )
-            self.virtual_services = build_virtual_service_index(configuration, self.domain, self.problems)
         self.destination_rules = DestinationRuleIndex(
             configuration.resources("DestinationRule"),
             self.root_namespace,
@@ -63,6 +64,16 @@ class PushContext:
         )
         self.cache: dict[object, object] = {}
         """Things computed once for the mesh, by owner's key."""
+        self._parts: list[PlanParts] = []
+        self._parts_before: list[PlanParts] = previous._parts if previous is not None else []
+
+    def plan_parts(self, scope: SidecarScope, facts: tuple[object, ...]) -> PlanParts:
+        """The parts of one proxy's listeners and routes, with those of the load before that are still good."""
+        circumstances = circumstances_of(self, scope, facts)
+        before = next((parts for parts in self._parts_before if parts.circumstances == circumstances), None)
+        parts = PlanParts(circumstances, self.problems, before)
+        self._parts.append(parts)
+        return parts
 
     # ---- services
 
@@ -116,6 +127,13 @@ class PushContext:
                 return sidecar
         of_root = self._sidecars.get(self.root_namespace, ())
         return next((sidecar for sidecar in of_root if sidecar.spec.workload_selector is None), None)
+
+
+def _registry(configuration: Configuration, features: Features, previous: PushContext | None) -> ServiceRegistry:
+    """The registry of the load before where nothing of it has changed."""
+    if previous is not None and previous.registry.fits(configuration, features):
+        return previous.registry
+    return ServiceRegistry(configuration, features, previous.registry if previous is not None else None)
 
 
 def _sidecars_by_namespace(sidecars: Sequence[Resource[Sidecar]]) -> dict[str, list[Resource[Sidecar]]]:

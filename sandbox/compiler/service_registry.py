@@ -5,13 +5,14 @@ Source: Istio pilot/pkg/model/push_context.go (``initServiceRegistry``), endpoin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from sandbox.compiler.ages import BEFORE_ALL
 from sandbox.compiler.auto_allocation import AllocatedAddresses, allocate_addresses
 from sandbox.compiler.endpoint_slices import KubernetesEndpoints
 from sandbox.compiler.features import Features
+from sandbox.compiler.identity import same_objects
 from sandbox.compiler.kubernetes_services import convert_kubernetes_service, resolve_aliases
 from sandbox.compiler.service_entries import ConvertedEntry, Entry, EntrySurroundings, convert_service_entry
 from sandbox.compiler.services import Resolution, Service, ServiceEndpoint, ServicePort
@@ -23,6 +24,17 @@ from sandbox.istio.message import EMPTY
 
 ServiceKey = tuple[str, str]
 """Host and namespace."""
+REGISTRY_KINDS: Final = (
+    "Service",
+    "EndpointSlice",
+    "Endpoints",
+    "Pod",
+    "Node",
+    "Namespace",
+    "ServiceEntry",
+    "WorkloadEntry",
+)
+"""What services and their endpoints are made of."""
 
 
 class _Conversion(NamedTuple):
@@ -35,8 +47,17 @@ class _Conversion(NamedTuple):
 
 def _workload_ids(configuration: Configuration) -> tuple[int, ...]:
     """What selectors may pick; objects count by identity."""
-    kinds = ("Pod", "WorkloadEntry", "Node")
+    kinds = ("Pod", "WorkloadEntry", "Node", "Namespace")
     return tuple(id(resource) for kind in kinds for resource in configuration.resources(kind))
+
+
+def _settings(configuration: Configuration, features: Features) -> tuple[object, ...]:
+    """What a registry depends on besides objects."""
+    mesh = configuration.mesh
+    return (
+        (features, dict(features.texts), configuration.domain_suffix, configuration.system_namespace),
+        (mesh.trust_domain, mesh.trust_domain_aliases, mesh.default_service_export_to, mesh.service_entry_visibility),
+    )
 
 
 class ServiceRegistry:
@@ -47,6 +68,7 @@ class ServiceRegistry:
     ) -> None:
         self._configuration = configuration
         self._features = features
+        self._settings = _settings(configuration, features)
         self._workloads = _workload_ids(configuration)
         alike = previous is not None and previous._features == features
         self._converted: dict[int, _Conversion] = previous._converted if previous is not None and alike else {}
@@ -62,6 +84,12 @@ class ServiceRegistry:
         self._by_port: dict[tuple[str, str, int], tuple[ServiceEndpoint, ...]] = {}
         for service in self.services:
             self._index(service)
+
+    def fits(self, configuration: Configuration, features: Features) -> bool:
+        """Whether a registry of this configuration would be the same: the very same objects, equal settings."""
+        return _settings(configuration, features) == self._settings and all(
+            same_objects(self._configuration.resources(kind), configuration.resources(kind)) for kind in REGISTRY_KINDS
+        )
 
     # ---- reading
 
@@ -124,21 +152,16 @@ class ServiceRegistry:
 
     def _merge_external(self, converted: Sequence[ConvertedEntry]) -> None:
         """All endpoints of a host in a namespace; of DNS_ROUND_ROBIN only the first for each port."""
-        pairs = [
-            (service, endpoints)
-            for entry in converted
-            for service, endpoints in zip(entry.services, entry.endpoints, strict=True)
-        ]
-        pairs.sort(key=lambda pair: (*_age(pair[0]), pair[0].object_name))
-        ports: dict[ServiceKey, set[int]] = {}
-        for service, endpoints in pairs:
-            key = (service.host, service.namespace)
-            seen = ports.setdefault(key, set())
-            for endpoint in endpoints:
-                if service.resolution is Resolution.DNS_ROUND_ROBIN_LB and endpoint.service_port in seen:
-                    continue
-                seen.add(endpoint.service_port)
-                self._external.setdefault(key, []).append(endpoint)
+        alike: dict[ServiceKey, list[tuple[Service, tuple[ServiceEndpoint, ...]]]] = {}
+        for entry in converted:
+            for service, endpoints in zip(entry.services, entry.endpoints, strict=True):
+                alike.setdefault((service.host, service.namespace), []).append((service, endpoints))
+        for key, pairs in alike.items():
+            if len(pairs) > 1:
+                pairs.sort(key=lambda pair: (*_age(pair[0]), pair[0].object_name))
+            merged = _merged_endpoints(pairs)
+            if merged:
+                self._external[key] = merged
 
     # ---- indices
 
@@ -212,6 +235,18 @@ class ServiceRegistry:
         """What a namespace may see: private and exported services, then public ones."""
         exported = self._exported.get(namespace)
         return (*exported, *self._public) if exported else self._public
+
+
+def _merged_endpoints(pairs: Iterable[tuple[Service, tuple[ServiceEndpoint, ...]]]) -> list[ServiceEndpoint]:
+    ports: set[int] = set()
+    merged: list[ServiceEndpoint] = []
+    for service, endpoints in pairs:
+        first_only = service.resolution is Resolution.DNS_ROUND_ROBIN_LB
+        for endpoint in endpoints:
+            if not first_only or endpoint.service_port not in ports:
+                ports.add(endpoint.service_port)
+                merged.append(endpoint)
+    return merged
 
 
 def _age(service: Service) -> tuple[object, str, str]:

@@ -29,7 +29,7 @@ def shared(
     push: PushContext, proxy: Proxy, scope: SidecarScope, build: Callable[[PushContext, Proxy, SidecarScope], ResultT]
 ) -> ResultT:
     """What ``build`` made for a proxy like this one, or makes now."""
-    facts = _facts(push, proxy, scope)
+    facts = facts_of(push, proxy, scope)
     made: list[tuple[Any, ResultT]] = scope.cache.setdefault((shared, build), [])  # type: ignore[assignment]
     for known, result in made:
         if known == facts:
@@ -39,7 +39,8 @@ def shared(
     return result
 
 
-def _facts(push: PushContext, proxy: Proxy, scope: SidecarScope) -> tuple[Any, ...]:
+def facts_of(push: PushContext, proxy: Proxy, scope: SidecarScope) -> tuple[Any, ...]:
+    """What is decided by a proxy of this scope."""
     counting = push.cache.get(_LABELS_THAT_COUNT)
     if not isinstance(counting, frozenset):
         counting = frozenset(_label_keys(push))

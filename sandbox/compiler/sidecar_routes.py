@@ -19,6 +19,7 @@ from sandbox.compiler.proxy_headers import HeaderSettings, header_settings
 from sandbox.compiler.retries import RetryDefaults, retry_defaults
 from sandbox.compiler.routes import DefaultRoutes, RouteContext, build_http_routes
 from sandbox.compiler.services import Resolution
+from sandbox.compiler.sidecar_imports import destinations
 from sandbox.compiler.virtual_hosts import (
     DomainRegister,
     HostsByDomain,
@@ -39,6 +40,7 @@ from sandbox.plan.route import Route, RouteConfiguration, VirtualHost
 from sandbox.yaml_source.span import Origin
 
 if TYPE_CHECKING:
+    from sandbox.compiler.plan_parts import PlanParts
     from sandbox.compiler.proxy import Proxy
     from sandbox.compiler.push_context import PushContext
     from sandbox.compiler.services import Service, ServicePort
@@ -54,13 +56,14 @@ VirtualServiceResource = Resource[VirtualService]
 
 
 def build_sidecar_routes(
-    push: PushContext, proxy: Proxy, scope: SidecarScope, listeners: Iterable[Listener]
+    push: PushContext, proxy: Proxy, scope: SidecarScope, listeners: Iterable[Listener], parts: PlanParts
 ) -> Mapping[str, RouteConfiguration]:
     """The route configurations that the listeners name."""
     builder = _RouteConfigurations(
         push=push,
         proxy=proxy,
         scope=scope,
+        parts=parts,
         headers=header_settings(proxy.metadata.proxy_config, sidecar_outbound=True),
         retries=retry_defaults(push.mesh),
     )
@@ -95,6 +98,7 @@ class _RouteConfigurations:
     push: PushContext
     proxy: Proxy
     scope: SidecarScope
+    parts: PlanParts
     headers: HeaderSettings
     retries: RetryDefaults
     _by_port: dict[int, HostsByDomain] = field(default_factory=dict)
@@ -165,13 +169,17 @@ class _RouteConfigurations:
         host, address = service.host.lower(), service.address_for(self.proxy)
         if len(service.ports) == 1 and host == service.host and address == service.default_address:
             return service
-        return replace(
-            service,
-            host=host,
-            ports=(port,),
-            default_address=address,
-            auto_allocated_ipv4="",
-            auto_allocated_ipv6="",
+        return self.parts.part(
+            ("reduced", id(service), port.number),
+            (service, port),
+            lambda: replace(
+                service,
+                host=host,
+                ports=(port,),
+                default_address=address,
+                auto_allocated_ipv4="",
+                auto_allocated_ipv6="",
+            ),
         )
 
     # --- routes ---
@@ -195,7 +203,7 @@ class _RouteConfigurations:
         )
         table = HostTable(registry)
         for virtual_service in virtual_services:
-            routes = build_http_routes(virtual_service, context)
+            routes = self._known_routes(virtual_service, context)
             if not routes:
                 continue
             hosts, services = _split_hosts(virtual_service, registry, table, egress.most_specific_virtual_services)
@@ -208,6 +216,13 @@ class _RouteConfigurations:
                 by_port[HTTP_PORT] = []
             for number, found in by_port.items():
                 yield _Wrapper(number, tuple(found), hosts, routes, virtual_service)
+
+    def _known_routes(self, virtual_service: VirtualServiceResource, context: RouteContext) -> tuple[Route, ...]:
+        """The routes of a VirtualService; made of it, and of the services it sends to."""
+        hosts = dict.fromkeys(item.host for item in destinations(virtual_service.spec, ""))
+        services = [service for host in hosts for service in (context.lookup_service(host), self.scope.service(host))]
+        key = (id(virtual_service), context.listen_port)
+        return self.parts.part(key, (virtual_service, *services), lambda: build_http_routes(virtual_service, context))
 
     def _unrouted(self, services: Iterable[Service]) -> Iterator[_Wrapper]:
         defaults = DefaultRoutes(self.scope, self.proxy, self.retries)

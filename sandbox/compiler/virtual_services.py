@@ -46,9 +46,15 @@ class ImportedHosts(Protocol):
 class VirtualServiceIndex:
     """All VirtualServices by gateway: private ones, those exported to a namespace, public ones; each by age."""
 
-    __slots__ = ("_exported", "_private", "_public")
+    __slots__ = ("_exported", "_private", "_public", "resolved")
 
-    def __init__(self, virtual_services: Iterable[tuple[VirtualServiceResource, frozenset[str]]]) -> None:
+    def __init__(
+        self,
+        virtual_services: Iterable[tuple[VirtualServiceResource, frozenset[str]]],
+        resolved: Iterable[ResolvedVirtualService] = (),
+    ) -> None:
+        """``resolved``: what the next load may take over."""
+        self.resolved = {id(item.read): item for item in resolved}
         self._private: dict[tuple[str, str], list[VirtualServiceResource]] = {}
         self._exported: dict[tuple[str, str], list[VirtualServiceResource]] = {}
         self._public: dict[str, list[VirtualServiceResource]] = {}
@@ -105,31 +111,51 @@ def most_specific_virtual_services(
     return {host: key for host, key in found.items() if key is not None}
 
 
-def build_virtual_service_index(configuration: Configuration, domain: str, problems: Problems) -> VirtualServiceIndex:
-    """Resolve, merge and sort what is written; what delegation loses is reported. ``domain``: ``cluster.local``."""
+def build_virtual_service_index(
+    configuration: Configuration, domain: str, problems: Problems, previous: VirtualServiceIndex | None = None
+) -> VirtualServiceIndex:
+    """Resolve, merge and sort what is written; what delegation loses is reported. ``domain``: ``cluster.local``.
+
+    Objects that are the same as at the load before (``previous``) are resolved already.
+    """
     default = frozenset(configuration.mesh.default_virtual_service_export_to or (PUBLIC,))
+    known = previous.resolved if previous is not None else {}
     resolved = [
-        _Exported(_resolve(resource, domain), _export_to(resource, default))
+        _resolved(resource, domain, default, known.get(id(resource)))
         for resource in by_creation_time(configuration.resources("VirtualService"))
     ]
     delegates = {item.key: item for item in resolved if not item.resource.spec.hosts}
-    return VirtualServiceIndex(
+    merged = (
         (_with_delegates(item.resource, delegates, problems), item.export_to)
         for item in resolved
         if item.resource.spec.hosts
     )
+    return VirtualServiceIndex(merged, resolved)
 
 
 @dataclass(frozen=True, slots=True)
-class _Exported:
-    """A VirtualService, and the namespaces that may see it (``*`` for all)."""
+class ResolvedVirtualService:
+    """A VirtualService with long names, and the namespaces that may see it (``*`` for all)."""
 
+    read: VirtualServiceResource
+    """As it was read."""
+    circumstances: tuple[object, ...]
     resource: VirtualServiceResource
     export_to: frozenset[str]
 
     @property
     def key(self) -> tuple[str, str]:
+        """Namespace and name."""
         return self.resource.namespace, self.resource.name
+
+
+def _resolved(
+    resource: VirtualServiceResource, domain: str, default: frozenset[str], known: ResolvedVirtualService | None
+) -> ResolvedVirtualService:
+    circumstances = (domain, default)
+    if known is not None and known.read is resource and known.circumstances == circumstances:
+        return known
+    return ResolvedVirtualService(resource, circumstances, _resolve(resource, domain), _export_to(resource, default))
 
 
 def _export_to(resource: VirtualServiceResource, default: frozenset[str]) -> frozenset[str]:
@@ -194,7 +220,7 @@ def _resolve_rule(rule: HTTPRoute, names: _Names) -> HTTPRoute:
 
 
 def _with_delegates(
-    root: VirtualServiceResource, delegates: Mapping[tuple[str, str], _Exported], problems: Problems
+    root: VirtualServiceResource, delegates: Mapping[tuple[str, str], ResolvedVirtualService], problems: Problems
 ) -> VirtualServiceResource:
     if all(rule.delegate is None for rule in root.spec.http):
         return root
@@ -207,7 +233,7 @@ def _with_delegates(
 def _delegated_rules(
     root: VirtualServiceResource,
     rule: HTTPRoute,
-    delegates: Mapping[tuple[str, str], _Exported],
+    delegates: Mapping[tuple[str, str], ResolvedVirtualService],
     problems: Problems,
 ) -> tuple[HTTPRoute, ...]:
     assert rule.delegate is not None

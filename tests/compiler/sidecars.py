@@ -84,8 +84,9 @@ def told(*documents: str, client: str = CLIENT) -> Told:
     proxy = find_proxy(configuration, "default/client")
     assert proxy is not None
     scope = push.sidecar_scope(proxy)
-    listeners = build_sidecar_listeners(push, proxy, scope)
-    routes = build_sidecar_routes(push, proxy, scope, listeners)
+    parts = push.plan_parts(scope, ())
+    listeners = build_sidecar_listeners(push, proxy, scope, parts)
+    routes = build_sidecar_routes(push, proxy, scope, listeners, parts)
     codes = [problem.code for problem in (*configuration.problems, *push.problems)]
     return Told({listener.name: listener for listener in listeners}, dict(routes), codes)
 

@@ -33,7 +33,8 @@ def _configuration(push: PushContext, node: Proxy, name: str) -> RouteConfigurat
     """The route configuration of a name, whether a listener asks for it or not."""
     manager = HttpConnectionManager(rds=Rds(route_config_name=name))
     listener = Listener(filter_chains=(FilterChain(filters=(Filter(typed_config=manager),)),))
-    return build_sidecar_routes(push, node, push.sidecar_scope(node), (listener,))[name]
+    scope = push.sidecar_scope(node)
+    return build_sidecar_routes(push, node, scope, (listener,), push.plan_parts(scope, ()))[name]
 
 
 def _check_table(case: dict[str, Any]) -> None:
