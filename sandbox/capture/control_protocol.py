@@ -7,6 +7,7 @@ to a network namespace.
 from __future__ import annotations
 
 import _socket
+import os
 import sys
 
 VERSION = 1
@@ -34,11 +35,18 @@ def _text(value: object) -> str:
 
 
 def default_path(environment: dict[str, str], uid: int) -> str:
-    """``EGRESS_CONTROL``, else a socket in the user's run-time directory, else in a directory of his own below /tmp."""
+    """``EGRESS_CONTROL``, else a socket in the user's run-time directory, else in a directory of his own below /tmp.
+
+    Under sudo the user is who called it: his sandbox is meant.
+    """
     given = environment.get("EGRESS_CONTROL")
     if given:
         return given
-    runtime = environment.get("XDG_RUNTIME_DIR")
+    runtime, caller = environment.get("XDG_RUNTIME_DIR"), environment.get("SUDO_UID", "")
+    if uid == 0 and caller.isdigit():
+        uid = int(caller)
+        if runtime is None and os.path.exists(f"/run/user/{uid}/egress-sandbox/control"):
+            runtime = f"/run/user/{uid}"
     directory = f"{runtime}/egress-sandbox" if runtime else f"/tmp/egress-sandbox-{uid}"
     return f"{directory}/control"
 

@@ -140,6 +140,18 @@ def test_root_cannot_change_the_rules(bench: Bench) -> None:
     assert effective >> 10 & 1  # NET_BIND_SERVICE: the rest is kept
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_under_sudo_the_command_runs_as_who_called_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SUDO_UID": "65534", "SUDO_GID": "65534", "SUDO_USER": "nobody"}.items():
+        monkeypatch.setenv(name, value)
+    script = f"id -u; id -G; grep CapEff /proc/self/status; {sys.executable} -c '{ASK_WHERE}' 198.51.100.7 443"
+
+    code, out, err = scenario(bench, lambda b: b.run("sh", "-c", script))
+
+    assert (code, err) == (0, "")
+    assert out.split() == ["65534", "65534", "CapEff:", "0000000000000000", "198.51.100.7", "443"]
+
+
 def test_environment_and_directory_are_untouched(bench: Bench) -> None:
     code, out, _ = scenario(bench, lambda b: b.run("env", "-i", "A=b", "sh", "-c", "pwd; echo $A"))
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sandbox.capture.control_protocol import ACCEPTED, encode
+from sandbox.capture.control_protocol import ACCEPTED, default_path, encode
 from sandbox.capture.proxy_variables import with_proxy
 from sandbox.cli.exec_options import UsageError, parse
 from tests.capture.running_sandbox import ROOT
@@ -24,6 +24,22 @@ from tests.capture.running_sandbox import ROOT
 )
 def test_message_is_json(value: object) -> None:
     assert json.loads(encode(value)) == json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize(
+    ("environment", "uid", "path"),
+    [
+        pytest.param(
+            {"XDG_RUNTIME_DIR": "/run/user/7"}, 7, "/run/user/7/egress-sandbox/control", id="run-time directory"
+        ),
+        pytest.param({}, 7, "/tmp/egress-sandbox-7/control", id="none"),
+        pytest.param({"EGRESS_CONTROL": "/x", "XDG_RUNTIME_DIR": "/run/user/7"}, 7, "/x", id="given"),
+        pytest.param({"SUDO_UID": "7"}, 0, "/tmp/egress-sandbox-7/control", id="under sudo the caller's"),
+        pytest.param({"SUDO_UID": "7"}, 8, "/tmp/egress-sandbox-8/control", id="sudo to another user is that user"),
+    ],
+)
+def test_where_the_running_sandbox_is_looked_for(environment: dict[str, str], uid: int, path: str) -> None:
+    assert default_path(environment, uid) == path
 
 
 def test_usual_answer_is_what_the_server_writes() -> None:
