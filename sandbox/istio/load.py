@@ -27,7 +27,7 @@ from sandbox.istio.objects import LoadedObject, read_objects
 from sandbox.istio.read_object import NotEmulated
 from sandbox.istio.resource import Resource
 from sandbox.yaml_source.codes import CODES
-from sandbox.yaml_source.documents import Chunk, parse_documents, split_documents
+from sandbox.yaml_source.documents import Chunk, parse_documents
 from sandbox.yaml_source.nodes import Source, YamlMapping
 from sandbox.yaml_source.problems import Problem, Problems
 from sandbox.yaml_source.span import Origin, ResourceRef, Span
@@ -115,24 +115,24 @@ class _Loader:
         self.problems = Problems()
 
     def file(self, file: str, text: str) -> None:
-        for chunk in split_documents(text):
-            self.chunks.append(self.chunk(file, chunk, mesh_file=False))
+        self.read(file, text, mesh_file=False)
 
     def mesh_file(self, file: str, text: str) -> None:
-        for chunk in split_documents(text):
-            self.chunks.append(self.chunk(file, chunk, mesh_file=True))
+        self.read(file, text, mesh_file=True)
+
+    def read(self, file: str, text: str, *, mesh_file: bool) -> None:
+        circumstances = (self.default_namespace, mesh_file)
+        self.chunks += self.cache.read(
+            file, text, circumstances, lambda chunk: self.chunk(file, chunk, mesh_file=mesh_file)
+        )
 
     def chunk(self, file: str, chunk: Chunk, *, mesh_file: bool) -> LoadedChunk:
-        known = self.cache.take(file, chunk, (self.default_namespace, mesh_file))
-        if known is not None:
-            return known
         source = Source(file, chunk.first_line)
         problems = Problems()
         read = LoadedChunk(source=source)
         for document in parse_documents(source, chunk.text, problems):
             self.document(document, chunk.text, read, problems, mesh_file=mesh_file)
         read.problems = tuple(problems)
-        self.cache.keep(file, chunk, (self.default_namespace, mesh_file), read)
         return read
 
     def document(self, document: object, text: str, read: LoadedChunk, problems: Problems, *, mesh_file: bool) -> None:

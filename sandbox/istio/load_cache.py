@@ -1,17 +1,19 @@
-"""What was read from a document, kept for the next time the same document is loaded."""
+"""What was read from files, kept for the next time they are loaded."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import field
 
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.mesh_settings import MeshSettings
 from sandbox.istio.objects import LoadedObject
-from sandbox.yaml_source.documents import Chunk
+from sandbox.yaml_source.documents import Chunk, split_documents
 from sandbox.yaml_source.nodes import Source
 from sandbox.yaml_source.problems import Problem
 
-_Key = tuple[str, str, object]
+_Key = tuple[str, object, int]
+"""The file, how it is read, and how many times it was read before in the same load."""
 
 
 @dataclass(slots=True)
@@ -30,33 +32,66 @@ class LoadedChunk:
         return not (noted or self.problems or self.mesh)
 
 
+@dataclass(slots=True)
+class _FileRead:
+    """A file, the text of each of its documents, and what those gave."""
+
+    text: str
+    documents: list[str]
+    chunks: list[LoadedChunk]
+
+    def by_document(self) -> dict[str, list[LoadedChunk]]:
+        """What each text gave, the last of several alike first."""
+        found: dict[str, list[LoadedChunk]] = {}
+        for document, chunk in zip(reversed(self.documents), reversed(self.chunks), strict=True):
+            found.setdefault(document, []).append(chunk)
+        return found
+
+
 class LoadCache:
-    """Chunks by file and text, of the load before and of the present one."""
+    """Files as they were read by the load before, and by the present one."""
 
     __slots__ = ("_kept", "_used")
 
     def __init__(self) -> None:
-        self._kept: dict[_Key, list[LoadedChunk]] = {}
-        self._used: dict[_Key, list[LoadedChunk]] = {}
+        self._kept: dict[_Key, _FileRead] = {}
+        self._used: dict[_Key, _FileRead] = {}
 
-    def take(self, file: str, chunk: Chunk, circumstances: object) -> LoadedChunk | None:
-        """What the same text gave before, moved to its present line; each kept chunk is given out once."""
-        key = (file, chunk.text, circumstances)
-        kept = self._kept.get(key)
-        if not kept:
-            return None
-        found = kept.pop(0)
-        if found.source.first_line != chunk.first_line:
-            if not found.movable:
-                return None
-            found.source.first_line = chunk.first_line
-        self._used.setdefault(key, []).append(found)
-        return found
-
-    def keep(self, file: str, chunk: Chunk, circumstances: object, read: LoadedChunk) -> None:
-        """Remember what was just read."""
-        self._used.setdefault((file, chunk.text, circumstances), []).append(read)
+    def read(
+        self, file: str, text: str, circumstances: object, read: Callable[[Chunk], LoadedChunk]
+    ) -> list[LoadedChunk]:
+        """What the documents of a file give; those that are the same as before are not read again."""
+        times = 0
+        while (file, circumstances, times) in self._used:
+            times += 1
+        key = (file, circumstances, times)
+        known = self._kept.get(key)
+        if known is None or known.text != text:
+            known = _read_again(text, known, read)
+        self._used[key] = known
+        return known.chunks
 
     def forget_unused(self) -> None:
         """The load is complete: what it did not use will not come back."""
         self._kept, self._used = self._used, {}
+
+
+def _read_again(text: str, before: _FileRead | None, read: Callable[[Chunk], LoadedChunk]) -> _FileRead:
+    known = before.by_document() if before is not None else {}
+    found = _FileRead(text, [], [])
+    for chunk in split_documents(text):
+        found.documents.append(chunk.text)
+        found.chunks.append(_moved(known.get(chunk.text), chunk.first_line) or read(chunk))
+    return found
+
+
+def _moved(known: list[LoadedChunk] | None, first_line: int) -> LoadedChunk | None:
+    """The next chunk of the same text, moved to its present line; each is given out once."""
+    if not known:
+        return None
+    found = known.pop()
+    if found.source.first_line != first_line:
+        if not found.movable:
+            return None
+        found.source.first_line = first_line
+    return found

@@ -328,6 +328,13 @@ def test_a_load_keeps_what_did_not_change() -> None:
     assert third.resources("ServiceEntry")[1].spec.origin_of("resolution").span.line == 18
 
 
+def test_a_file_that_is_given_twice_is_read_twice_from_the_cache_too() -> None:
+    cache = LoadCache()
+    for _ in range(2):
+        configuration = load_texts([("a.yaml", entry("one")), ("a.yaml", entry("one"))], cache=cache)
+        assert [problem.code for problem in configuration.problems] == ["SBX0109"]
+
+
 def test_what_was_reported_is_reported_again_after_a_load_from_the_cache() -> None:
     cache = LoadCache()
     text = entry("one").replace("DNS", "DNSS")
