@@ -35,7 +35,7 @@ def grpc_status(trailers: HeaderMap, headers: HeaderMap, response_code: int | No
             return int(value) if value.isdigit() else -1
     if response_code is None:
         return None
-    return 0 if response_code == 200 else _FROM_HTTP.get(response_code, _UNKNOWN)
+    return _FROM_HTTP.get(response_code, _UNKNOWN)
 
 
 def status_name(status: int | None, names: tuple[str, ...]) -> str | None:

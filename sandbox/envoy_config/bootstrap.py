@@ -5,8 +5,9 @@ Route tables stand in their connection managers, endpoints in their clusters, ce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Final
 
 from sandbox.envoy_config.codec import Json, encode
 from sandbox.plan import NodePlan
@@ -18,13 +19,22 @@ from sandbox.plan.route import RouteConfiguration
 SecretOf = Callable[[str], "dict[str, Json] | None"]
 """The static secret (without its name) that istiod's agent would hand out under a name, or ``None``."""
 
+ISTIO_RUNTIME: Final[Mapping[str, Json]] = {
+    "re2.max_program_size.error_level": "32768",
+    "envoy.deprecated_features:envoy.config.listener.v3.Listener.hidden_envoy_deprecated_use_original_dst": True,
+    "envoy.reloadable_features.http_reject_path_with_fragment": False,
+    "envoy.reloadable_features.fixed_heap_use_allocated": True,
+    "envoy.reloadable_features.coalesce_lb_rebuilds_on_batch_update": False,
+}
+"""The runtime that Istio starts every proxy with (``extractRuntimeFlags`` in ``pkg/bootstrap/config.go``)."""
+
 
 def bootstrap(plan: NodePlan, secret_of: SecretOf, *, admin_port: int | None = None) -> dict[str, Json]:
     """``envoy.config.bootstrap.v3.Bootstrap``; ``admin_port`` opens Envoy's admin interface on loopback."""
     namespace, _, name = plan.workload.rpartition("/")
     resources: dict[str, Json] = {
         "listeners": [encode(static_listener(listener, plan)) for listener in plan.listeners],
-        "clusters": [encode(static_cluster(cluster)) for cluster in plan.clusters.values()],
+        "clusters": [_named_cluster(static_cluster(cluster)) for cluster in plan.clusters.values()],
     }
     found = {name: secret_of(name) for name in sorted(set(secret_names(resources)))}
     resources["secrets"] = [{"name": name, **secret} for name, secret in found.items() if secret is not None]
@@ -33,11 +43,25 @@ def bootstrap(plan: NodePlan, secret_of: SecretOf, *, admin_port: int | None = N
             "id": f"{plan.node_type}~~{name}.{namespace}~{namespace}.svc.cluster.local",
             "cluster": f"{name}.{namespace}",
         },
+        "layered_runtime": {"layers": [{"name": "global config", "static_layer": runtime(plan.runtime)}]},
         "static_resources": resources,
     }
     if admin_port is not None:
         made["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin_port}}}
     return made
+
+
+def runtime(values: Mapping[str, str]) -> dict[str, Json]:
+    """Istio's runtime with ``ProxyConfig.runtimeValues`` over it; an empty value takes one of Istio's away."""
+    made = {**ISTIO_RUNTIME, **{name: {"true": True, "false": False}.get(text, text) for name, text in values.items()}}
+    return {name: value for name, value in made.items() if value != ""}
+
+
+def _named_cluster(cluster: Cluster) -> Json:
+    """With the name for its statistics, which ``%UPSTREAM_CLUSTER%`` prints; in istiod's it ends in a semicolon."""
+    encoded = encode(cluster)
+    assert isinstance(encoded, dict)
+    return {**encoded, "alt_stat_name": f"{cluster.name};"}
 
 
 def secret_names(message: Json) -> Iterator[str]:

@@ -18,10 +18,11 @@ _EXPOSE = b"access-control-expose-headers"
 class Cors:
     """One route's policy."""
 
-    __slots__ = ("_answer", "_credentials", "_expose", "_forward", "_origins", "share")
+    __slots__ = ("_allows_all", "_answer", "_credentials", "_expose", "_forward", "_origins", "share")
 
     def __init__(self, plan: CorsPolicy) -> None:
         self._origins = tuple(compile_string_matcher(origin) for origin in plan.allow_origin_string_match)
+        self._allows_all = any(matches(b"*") for matches in self._origins)  # how Envoy finds a lone asterisk
         self._credentials = bool(plan.allow_credentials)
         self._expose = plan.expose_headers.encode()
         self._forward = plan.forward_not_matching_preflights is not False
@@ -41,7 +42,7 @@ class Cors:
     def allowed_origin(self, headers: list[Header]) -> bytes | None:
         """The request's Origin where the policy allows it."""
         origin = header_value(headers, b"origin")
-        if not origin or not any(matches(origin) for matches in self._origins):
+        if not origin or not (self._allows_all or any(matches(origin) for matches in self._origins)):
             return None
         return origin
 

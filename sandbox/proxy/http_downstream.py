@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from sandbox.proxy.http_stream import HttpStream
+from sandbox.proxy.http_stream_setup import asks_upgrade
 from sandbox.proxy.http_upstream_head import original_names, render_headers
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
-from sandbox.wire.http1_lines import BAD_REQUEST
 from sandbox.wire.http1_request import head_sizes
 from sandbox.wire.http_message import Header, Refusal, RequestHead
 from sandbox.wire.http_status import STATUS_LINES, status_line
@@ -190,12 +190,12 @@ class Http1ServerConnection(asyncio.Protocol):
         return True
 
     def _begin_request(self, stream: HttpStream, head: RequestHead, rest: bytes) -> None:
-        if head.is_chunked:
+        if asks_upgrade(head):
+            self._body = UntilCloseBody()  # whatever its fields say of a length
+        elif head.is_chunked:
             self._body = ChunkedBody()
         elif head.content_length:
             self._body = LengthBody(head.content_length)
-        elif b"upgrade" in head.marked or head.method == b"CONNECT":
-            self._body = None
         else:
             self._buffer = rest
             self._state = WAIT
@@ -203,14 +203,7 @@ class Http1ServerConnection(asyncio.Protocol):
             return
         self._buffer = b""
         self._state = BODY
-        stream.decode_head(head, self._body is None)
-        if self._body is None and not stream.is_upgrade:
-            if self._state == BODY:
-                self._state = WAIT
-            self._buffer = rest
-            return
-        if self._body is None:
-            self._body = UntilCloseBody()
+        stream.decode_head(head, False)
         if rest and self._state == BODY:
             self._read_body(rest)
 
@@ -225,7 +218,7 @@ class Http1ServerConnection(asyncio.Protocol):
             if error.payload:
                 stream.decode_data(error.payload)
             self._state = WAIT
-            stream.codec_error(BAD_REQUEST)
+            stream.codec_error(error.refusal)
             return
         if payload:
             stream.decode_data(payload)
@@ -275,7 +268,12 @@ class Http1ServerConnection(asyncio.Protocol):
 
     def write_informational(self, status: int, headers: list[Header]) -> None:
         """See DownstreamCodec."""
-        self._held.append(b"%b%b\r\n" % (STATUS_LINES[status], render_headers(headers, None)))
+        fields = render_headers(headers, None)
+        data = b"%b%b\r\n" % (STATUS_LINES[status], fields)
+        if self.stream is not None:
+            self.stream.info.wire_bytes_sent += len(data)
+            self.stream.info.response_headers_bytes += len(fields)
+        self._held.append(data)
         self.flush()
 
     def write_head(
@@ -303,7 +301,7 @@ class Http1ServerConnection(asyncio.Protocol):
         original = original_names(names) if names is not None else None
         data = b"%b%b%b\r\n" % (line, render_headers(headers, original), framing)
         if self.manager.counts_wire:
-            stream.info.response_headers_bytes = len(data) - len(line) - 2
+            stream.info.response_headers_bytes += len(data) - len(line) - 2
         stream.info.wire_bytes_sent += len(data)
         self._held.append(data)
 

@@ -38,9 +38,11 @@ def local_reply(
     """The reply; ``first`` are fields that stand before all others (``x-envoy-overloaded``, ``location``)."""
     if is_grpc:
         code = GRPC_STATUS.get(status, 2) if grpc_status is None else grpc_status
-        headers = [*first, (b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % code)]
+        headers = [field for field in first if field[0] != b"content-length"]
+        set_header(headers, b"content-type", b"application/grpc")
+        set_header(headers, b"grpc-status", b"%d" % code)
         if body:
-            headers.append((b"grpc-message", grpc_message(body)))
+            set_header(headers, b"grpc-message", grpc_message(body))
         return LocalReply(200, b"", headers)
     headers = list(first)
     if body:

@@ -29,7 +29,7 @@ class Redirect:
         self._scheme = b"https" if plan.https_redirect else (plan.scheme_redirect or "").encode()
         self._host = plan.host_redirect.encode()
         self._port = b":%d" % plan.port_redirect if plan.port_redirect else b""
-        self._path = None if plan.path_redirect is None else plan.path_redirect.encode()
+        self._path = None if plan.path_redirect is None else b"/" + plan.path_redirect.encode().removeprefix(b"/")
         self._prefix = None if plan.prefix_rewrite is None else plan.prefix_rewrite.encode()
         self._regex = None if plan.regex_rewrite is None else compile_rewrite(plan.regex_rewrite)
         self._matched = match

@@ -36,6 +36,11 @@ def upstream_response_headers(stream: HttpStream, head: ResponseHead, service_ti
     return headers
 
 
+def informational_headers(head: ResponseHead) -> list[Header]:
+    """What the client gets of a 1xx head."""
+    return [field for field in head.headers if field[0] not in _REMOVED and field[0] != b"content-length"]
+
+
 def change_response_headers(stream: HttpStream, headers: list[Header]) -> None:
     """What the route (and the weighted cluster) says about response headers; local replies get it too."""
     route, target = stream.route, stream.target

@@ -1,15 +1,18 @@
-"""Answers that a virtual host or a route gives by itself: TLS, CORS preflights, redirects, direct responses."""
+"""Answers of the proxy's own: those of virtual hosts and routes (TLS, CORS, redirects, bodies), and errors."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sandbox.proxy.http_local_reply import LocalReply, local_reply
+from sandbox.proxy.http_response_headers import change_response_headers
 from sandbox.wire.headers import header_value
 
 if TYPE_CHECKING:
     from sandbox.plan.route import VirtualHost
     from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
+    from sandbox.wire.http_message import Header
 
 
 def redirects_to_tls(stream: HttpStream, virtual_host: VirtualHost, path: bytes | None) -> bool:
@@ -50,6 +53,24 @@ def answer_here(stream: HttpStream, route: RouteRuntime) -> None:
         return
     status, body = route.direct
     stream.local_reply(status, body, "direct_response", is_route_reply=True)
+
+
+def reply_of(
+    stream: HttpStream,
+    status: int,
+    body: bytes,
+    *,
+    first: tuple[Header, ...],
+    grpc_status: int | None,
+    is_route_reply: bool,
+) -> LocalReply:
+    """A reply of the proxy's own, with what the route says about response headers."""
+    fields = list(first)
+    if is_route_reply and not first and (status == 201 or 300 <= status < 400):
+        fields.append((b"location", own_url(stream)))
+    if stream.route is not None:
+        change_response_headers(stream, fields)
+    return local_reply(status, body, first=fields, is_grpc=stream.is_grpc, grpc_status=grpc_status)
 
 
 def own_url(stream: HttpStream) -> bytes:

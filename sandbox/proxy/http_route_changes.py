@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.wire.headers import set_header
+from sandbox.wire.headers import header_value, set_header
 
 if TYPE_CHECKING:
     from sandbox.proxy.http_router import RouteRuntime
@@ -23,12 +23,14 @@ def apply_route_changes(stream: HttpStream, route: RouteRuntime) -> None:
     assert target is not None
     if target.request_mutations is not None:
         target.request_mutations.apply(headers, info)
-    for mutations in route.request_mutations:
-        mutations.apply(headers, info)
-    if route.host_rewrite is not None:
-        rewrite_host(stream, route.host_rewrite)
     if target.host_rewrite is not None:
         info.authority = target.host_rewrite  # Envoy keeps no original host for a weighted cluster's rewrite
+    for mutations in route.request_mutations:
+        mutations.apply(headers, info)
+    if route.request_mutations or target.request_mutations is not None:
+        _note_removed_length(stream)
+    if route.host_rewrite is not None:
+        rewrite_host(stream, route.host_rewrite)
     path = info.path
     if path is not None:
         rewritten = route.rewritten_path(path)
@@ -37,6 +39,14 @@ def apply_route_changes(stream: HttpStream, route: RouteRuntime) -> None:
             if not stream.manager.suppresses_envoy_headers:
                 set_header(headers, b"x-envoy-original-path", path)
             info.path = rewritten
+
+
+def _note_removed_length(stream: HttpStream) -> None:
+    """A body whose length no field tells any more goes in chunks."""
+    head = stream.head
+    if head.content_length is not None and header_value(stream.headers, b"content-length") is None:
+        head.is_chunked = head.content_length > 0
+        head.content_length = None
 
 
 def rewrite_host(stream: HttpStream, host: bytes) -> None:

@@ -7,14 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.match.facts import RequestFacts
-from sandbox.proxy.http_local_reply import CODEC_BODIES, is_grpc_content, local_reply
-from sandbox.proxy.http_response_headers import change_response_headers
-from sandbox.proxy.http_route_answers import answer_here, answers_preflight, own_url, redirects_to_tls
+from sandbox.proxy.http_local_reply import CODEC_BODIES, is_grpc_content
+from sandbox.proxy.http_response_headers import informational_headers
+from sandbox.proxy.http_route_answers import answer_here, answers_preflight, redirects_to_tls, reply_of
 from sandbox.proxy.http_route_changes import decorate
 from sandbox.proxy.http_router_filter import RouterFilter
 from sandbox.proxy.http_stream_setup import normalize_path, read_connection_options
 from sandbox.proxy.http_timeouts import StreamTimers
-from sandbox.wire.headers import HOP_BY_HOP_RESPONSE
 
 if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
@@ -308,25 +307,18 @@ class HttpStream:
             self.router.abandon()
         if status == 400 and self.codec.is_http1:
             self.saw_close = True  # Envoy takes it for a broken message: whatever follows cannot be trusted
-        fields = list(first)
-        if is_route_reply and not first and (status == 201 or 300 <= status < 400):
-            fields.append((b"location", own_url(self)))
-        if self.route is not None:
-            change_response_headers(self, fields)
-        reply = local_reply(status, body, first=fields, is_grpc=self.is_grpc, grpc_status=grpc_status)
-        headers = reply.headers
         self.info.response_code_details = details
-        body = reply.body
-        self.send_head(reply.status, headers, is_end=not body)
-        if body and not self.is_head:
-            self.send_data(body)
+        reply = reply_of(self, status, body, first=first, grpc_status=grpc_status, is_route_reply=is_route_reply)
+        self.send_head(reply.status, reply.headers, is_end=not reply.body)
+        if reply.body and not self.is_head:
+            self.send_data(reply.body)
         self.send_end()
 
     def send_informational(self, head: ResponseHead) -> None:
         """A 1xx head of the upstream."""
-        self.codec.write_informational(
-            head.status, [header for header in head.headers if header[0] not in HOP_BY_HOP_RESPONSE]
-        )
+        if self.manager.proxy_100_continue:
+            self.info.response_code = head.status
+            self.codec.write_informational(head.status, informational_headers(head))
 
     def send_head(
         self,

@@ -12,18 +12,22 @@ if TYPE_CHECKING:
     from sandbox.wire.http_message import RequestHead
 
 
+def asks_upgrade(head: RequestHead) -> bool:
+    """Whether what follows the head belongs to another protocol (or to a CONNECT's target)."""
+    if head.method == b"CONNECT":
+        return True
+    wanted = head.marked.get(b"upgrade")
+    return wanted is not None and wanted.lower() != b"h2c" and b"upgrade" in tokens(head.marked.get(b"connection", b""))
+
+
 def read_connection_options(stream: HttpStream, head: RequestHead) -> None:
     """``connection``, ``upgrade`` and ``expect``: whether it is an upgrade, and whether the client will go on."""
     marked = head.marked
     connection = tokens(marked[b"connection"]) if b"connection" in marked else []
-    if b"upgrade" in connection and b"upgrade" in marked:
-        if marked[b"upgrade"].lower() == b"h2c":
-            gone = (b"upgrade", b"http2-settings")
-            head.headers = [header for header in head.headers if header[0] not in gone]
-        else:
-            stream.is_upgrade = True
-    if head.method == b"CONNECT":
-        stream.is_upgrade = True
+    stream.is_upgrade = asks_upgrade(head)
+    if not stream.is_upgrade and b"upgrade" in connection and b"upgrade" in marked:
+        gone = (b"upgrade", b"http2-settings")
+        head.headers = [header for header in head.headers if header[0] not in gone]
     stream.saw_close = (
         b"close" in connection
         or b"close" in tokens(marked.get(b"proxy-connection", b""))
@@ -37,12 +41,14 @@ def read_connection_options(stream: HttpStream, head: RequestHead) -> None:
 def normalize_path(stream: HttpStream, path: bytes) -> bytes | None:
     """The path in its normal form; ``None`` where the stream has answered: it is refused, or redirected."""
     if path[:1] != b"/":
+        stream.info.scheme = stream.head.scheme
         stream.local_reply(404, b"", "absolute_path_rejected")
         return None
     info = stream.info
     try:
         info.path = path = stream.manager.paths.normalize(path)
     except PathRejected:
+        info.scheme = stream.head.scheme
         stream.local_reply(400, b"", "path_normalization_failed")
         return None
     except PathRedirect as redirect:

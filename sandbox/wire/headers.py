@@ -99,12 +99,17 @@ INLINE_REQUEST = (
         b"accept",
         b"accept-encoding",
         b"authorization",
+        b"if-match",
+        b"if-modified-since",
         b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
         b"origin",
         b"pragma",
         b"referer",
         b"access-control-request-headers",
         b"access-control-request-method",
+        b"access-control-request-private-network",
         b"grpc-accept-encoding",
         b"x-forwarded-host",
     }
@@ -112,19 +117,24 @@ INLINE_REQUEST = (
 """Envoy keeps these of a request in one slot: a repeated one is joined to the first with a comma, no space."""
 
 INLINE_RESPONSE = (
-    MARKED_RESPONSE
+    (MARKED_RESPONSE - {b"x-envoy-overloaded"})
     | _INLINE_BOTH
     | {
+        b"age",
         b"etag",
+        b"expires",
         b"grpc-message",
+        b"last-modified",
         b"location",
         b"vary",
         b"access-control-allow-origin",
         b"access-control-allow-headers",
         b"access-control-allow-methods",
         b"access-control-allow-credentials",
+        b"access-control-allow-private-network",
         b"access-control-expose-headers",
         b"access-control-max-age",
+        b"x-envoy-degraded",
     }
 )
 """The same of a response."""

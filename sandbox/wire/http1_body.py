@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sandbox.wire.http1_lines import TOKEN
+from sandbox.wire.http1_lines import BAD_REQUEST, HEADERS_TOO_LARGE, INVALID_CHARACTERS, NOT_CONTROL, TOKEN
+from sandbox.wire.http_message import Refusal
 
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _LONGEST_SIZE_LINE = 16 * 1024
@@ -12,11 +13,12 @@ _MOST_TRAILER_BYTES = 60 * 1024
 
 
 class BodyError(Exception):
-    """The framing is broken; ``payload`` is what stood before the fault."""
+    """The framing is broken; ``payload`` is what stood before the fault, ``refusal`` what a client is told."""
 
-    def __init__(self, payload: bytes = b"") -> None:
+    def __init__(self, payload: bytes = b"", refusal: Refusal = BAD_REQUEST) -> None:
         super().__init__()
         self.payload = payload
+        self.refusal = refusal
 
 
 class BodyReader(Protocol):
@@ -64,7 +66,7 @@ class UntilCloseBody:
 class ChunkedBody:
     """``transfer-encoding: chunked``; extensions and trailers are read and dropped."""
 
-    __slots__ = ("_buffer", "_left", "_state", "_trailer_bytes", "is_done")
+    __slots__ = ("_buffer", "_has_trailer", "_left", "_state", "_trailer_bytes", "is_done")
 
     def __init__(self) -> None:
         self.is_done = False
@@ -72,6 +74,7 @@ class ChunkedBody:
         self._left = 0
         self._state = "size"
         self._trailer_bytes = 0
+        self._has_trailer = False
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """See ``BodyReader``; the payloads of several chunks come joined."""
@@ -79,7 +82,7 @@ class ChunkedBody:
         try:
             rest = self._feed(self._buffer + data if self._buffer else data, payload)
         except BodyError as error:
-            raise BodyError(b"".join(payload)) from error
+            raise BodyError(b"".join(payload), error.refusal) from error
         return b"".join(payload), rest
 
     def _feed(self, data: bytes, payload: list[bytes]) -> bytes:
@@ -104,7 +107,10 @@ class ChunkedBody:
         return data[place:] if self.is_done else b""
 
     def _keep(self, rest: bytes) -> None:
-        if len(rest) > _LONGEST_SIZE_LINE or (self._state == "size" and rest and rest[0] not in _HEX):
+        if self._state == "trailers":
+            if self._trailer_bytes + len(rest) > _MOST_TRAILER_BYTES:
+                raise BodyError(refusal=HEADERS_TOO_LARGE)
+        elif len(rest) > _LONGEST_SIZE_LINE or (self._state == "size" and rest and rest[0] not in _HEX):
             raise BodyError
         self._buffer = rest
 
@@ -116,6 +122,7 @@ class ChunkedBody:
             digits = line.partition(b";")[0].strip(b" \t\r")
             if (
                 line[-1:] != b"\r"
+                or b"\r" in line[:-1]
                 or not digits
                 or len(digits) > 16
                 or not _HEX.issuperset(digits)
@@ -132,7 +139,13 @@ class ChunkedBody:
     def _trailer(self, line: bytes) -> None:
         self._trailer_bytes += len(line) + 1
         name, colon, _ = line.partition(b":")
-        if not colon or not name or name.translate(None, TOKEN) or self._trailer_bytes > _MOST_TRAILER_BYTES:
+        is_folded = line[:1] in b" \t" and self._has_trailer
+        self._has_trailer = True
+        if self._trailer_bytes > _MOST_TRAILER_BYTES:
+            raise BodyError(refusal=HEADERS_TOO_LARGE)
+        if line.translate(None, NOT_CONTROL):
+            raise BodyError(refusal=INVALID_CHARACTERS)
+        if not is_folded and (not colon or not name or name.translate(None, TOKEN)):
             raise BodyError
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from sandbox.wire.headers import INLINE_RESPONSE, MARKED_RESPONSE, joined
 from sandbox.wire.http1_lines import (
-    DEFAULT_LIMITS,
+    NOT_CONTROL,
     HeadLimits,
     LineMemory,
     OddLine,
@@ -18,6 +18,8 @@ from sandbox.wire.http1_lines import (
 from sandbox.wire.http_message import Header, Refusal, ResponseHead
 
 PROTOCOL_ERROR = Refusal(502, "protocol_error")
+RESPONSE_LIMITS = HeadLimits(max_bytes=80 * 1024)
+"""Responses may be larger than requests (``DEFAULT_MAX_RESPONSE_HEADERS_KB``)."""
 _RESPONSE_LINES = LineMemory()
 _LONGEST_STATUS = 9
 _LONGEST_HEAD_REMEMBERED = 1024
@@ -48,7 +50,7 @@ class ResponseHeadReader:
 
 
 def read_response_head(
-    data: bytes, limits: HeadLimits = DEFAULT_LIMITS, *, at_end: bool = False
+    data: bytes, limits: HeadLimits = RESPONSE_LIMITS, *, at_end: bool = False
 ) -> ResponseHead | Refusal | None:
     """The response head at the beginning of ``data``, a refusal, or ``None`` where it is not complete."""
     if not data.startswith(b"HTTP/"[: len(data)]):
@@ -76,7 +78,9 @@ def _is_status_line_bad(data: bytes) -> bool:
 
 def _status_line(line: bytes) -> tuple[int, bool] | None:
     """Status and whether the version is 1.1; ``None`` where it is no status line."""
-    version, _, rest = line.partition(b" ")
+    if line.translate(None, NOT_CONTROL):
+        return None
+    version, _, rest = line.replace(b"\t", b" ").partition(b" ")
     code = rest.lstrip(b" ").partition(b" ")[0]
     if not is_version(version) or not code.isdigit() or len(code) > _LONGEST_STATUS:
         return None

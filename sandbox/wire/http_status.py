@@ -47,6 +47,7 @@ REASONS: Mapping[int, bytes] = {
     422: b"Unprocessable Entity",
     423: b"Locked",
     424: b"Failed Dependency",
+    425: b"Too Early",
     426: b"Upgrade Required",
     428: b"Precondition Required",
     429: b"Too Many Requests",

@@ -43,7 +43,8 @@ def test_data_without_a_line_end_behind_it_is_forgiven() -> None:
 
 
 @pytest.mark.parametrize(
-    "framing", [b"zz\r\n", b"-1\r\n", b"0x5\r\n", b" 5\r\n", b"5\nhello\n", b"FFFFFFFFFFFFFFFFF\r\n"]
+    "framing",
+    [b"zz\r\n", b"-1\r\n", b"0x5\r\n", b" 5\r\n", b"5\nhello\n", b"FFFFFFFFFFFFFFFFF\r\n", b"5;a\rb\r\n", b"5;a\r\r\n"],
 )
 def test_sizes_are_refused(framing: bytes) -> None:
     with pytest.raises(BodyError):
@@ -58,3 +59,29 @@ def test_what_stood_before_a_fault_is_not_lost() -> None:
 
 def test_a_chunk_says_its_size_in_hexadecimal() -> None:
     assert chunk(b"x" * 11) == b"b\r\n" + b"x" * 11 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("trailers", "details"),
+    [
+        (b"X: a\x01\r\n", "http1.invalid_characters"),
+        (b"X: \x7f\r\n", "http1.invalid_characters"),
+        (b"no colon\r\n", "http1.codec_error"),
+        (b"X : a\r\n", "http1.codec_error"),
+        (b" X: folded into nothing\r\n", "http1.codec_error"),
+        (b"X: " + b"a" * 62_000, "http1.headers_too_large"),
+    ],
+)
+def test_trailers_are_refused_for_the_same_reasons_as_headers(trailers: bytes, details: str) -> None:
+    with pytest.raises(BodyError) as fault:
+        ChunkedBody().feed(b"3\r\nabc\r\n0\r\n" + trailers)
+    assert (fault.value.payload, fault.value.refusal.details) == (b"abc", details)
+
+
+@pytest.mark.parametrize(
+    "trailers", [b"X: a\r\n b\r\n", b"X: \xe9\r\n", b"X: a\rb\r\n", b"Transfer-Encoding: chunked\r\n"]
+)
+def test_trailers_may_be_as_odd_as_headers(trailers: bytes) -> None:
+    body = ChunkedBody()
+    assert body.feed(b"0\r\n" + trailers + b"\r\n") == (b"", b"")
+    assert body.is_done

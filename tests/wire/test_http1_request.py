@@ -186,3 +186,10 @@ def test_a_remembered_head_is_the_readers_own() -> None:
     second = reader.read(GET + HOST + b"A: b\r\n\r\nmore")
     assert isinstance(second, RequestHead)
     assert (second.headers, second.host) == ([(b"a", b"b")], b"svc.example.com")
+
+
+@pytest.mark.parametrize("name", [b"If-Match", b"If-Range", b"Access-Control-Request-Private-Network"])
+def test_conditions_are_lists_too(name: bytes) -> None:
+    head = read_request_head(b"GET / HTTP/1.1\r\nHost: a\r\n" + name + b": x\r\n" + name + b": y\r\n\r\n")
+    assert isinstance(head, RequestHead)
+    assert head.headers == [(name.lower(), b"x,y")]

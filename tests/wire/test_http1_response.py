@@ -21,6 +21,15 @@ OK = b"HTTP/1.1 200 OK\r\n"
         (b"HTTP/1.1 200 OK\nContent-Length: 2\n\n", 200, [(b"content-length", b"2")]),
         (OK + b"Set-Cookie: a\r\nSet-Cookie: b\r\n\r\n", 200, [(b"set-cookie", b"a"), (b"set-cookie", b"b")]),
         (OK + b"Server: a\r\nServer: b\r\n\r\n", 200, [(b"server", b"a,b")]),
+        (OK + b"Expires: a\r\nExpires: b\r\n\r\n", 200, [(b"expires", b"a,b")]),
+        (
+            OK + b"X-Envoy-Overloaded: a\r\nX-Envoy-Overloaded: b\r\n\r\n",
+            200,
+            [(b"x-envoy-overloaded", b"a"), (b"x-envoy-overloaded", b"b")],
+        ),
+        (b"HTTP/1.1\t200\tOK\r\n\r\n", 200, []),
+        (b"HTTP/1.1 200 \xe9\r\n\r\n", 200, []),
+        (OK + b"X: " + b"a" * (80 * 1024 - len(OK) - 7) + b"\r\n\r\n", 200, [(b"x", b"a" * (80 * 1024 - len(OK) - 7))]),
     ],
 )
 def test_heads_are_taken(head: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -39,6 +48,8 @@ def test_heads_are_taken(head: bytes, status: int, headers: list[tuple[bytes, by
         b"HTTP/2 200 OK\r\n\r\n",
         OK + b"X Bad: 1\r\n\r\n",
         OK + b"X: a\x01b\r\n\r\n",
+        b"HTTP/1.1 200 a\x01\r\n\r\n",
+        OK + b"X: " + b"a" * (80 * 1024 - len(OK) - 6) + b"\r\n\r\n",
         OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
         OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
         OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
