@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from sandbox.callers import Callers
+from sandbox.doors import CAPTURE_PORT, open_doors
 from sandbox.errors import ConfigError, ListenError, SandboxError
 from sandbox.loading import Loaded, external_names, load
 from sandbox.plan.acceptance import in_force
 from sandbox.proxy.access_log_sink import AccessLogSink
-from sandbox.proxy.door import WorkloadNames
-from sandbox.proxy.http_proxy_door import HttpProxyDoor
-from sandbox.proxy.map_door import MapDoor
+from sandbox.proxy.door import Caller, WorkloadNames
 from sandbox.proxy.name_table import table_lookup
 from sandbox.proxy.readiness import ReadinessProtocol
 from sandbox.proxy.resolver import Resolver
 from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.server import Server, bind, wide_address
 from sandbox.proxy.snapshot import Snapshot, Subscriber, Surroundings
-from sandbox.proxy.socks5_door import Socks5Door
 from sandbox.proxy.tasks import detach
 from sandbox.settings import HostPort, ResolveOverride, Settings
 from sandbox.watching import FileWatch
 from sandbox.workload_identities import WorkloadIdentities
 
 if TYPE_CHECKING:
+    from sandbox.admin.envoy_stats import ProcessFacts
+    from sandbox.admin.ports import AdminPorts
     from sandbox.captured import CapturedWorkloads
     from sandbox.dns_proxy import DnsProxy
     from sandbox.gateway_nodes import GatewayNodes
     from sandbox.istio.load_cache import LoadCache
     from sandbox.lab.internet import Internet
+    from sandbox.metrics.node_metrics import MetricsRegistry
     from sandbox.plan import NodePlan
     from sandbox.yaml_source.problems import Problems
 
 __all__ = ["Loaded", "Sandbox", "load"]
 
 log = logging.getLogger("sandbox")
-CAPTURE_PORT = 15001
 READY_PORT = 15021
 WARM_SECONDS = 2.0
 
@@ -65,10 +66,13 @@ class Sandbox:
         self._internet: Internet | None = None
         self._readiness: asyncio.Server | None = None
         self._ready_address: HostPort | None = None
+        self._admin: AdminPorts | None = None
+        self._started = time.monotonic()
         self._cache: LoadCache | None = None
         self._watch: FileWatch | None = None
         self._reloading = asyncio.Lock()
         self._captured: CapturedWorkloads | None = None
+        self._callers: Callers | None = None
         self._dns: DnsProxy | None = None
         self.gateways: GatewayNodes | None = None
         """Those that run beside the sidecar."""
@@ -96,7 +100,34 @@ class Sandbox:
     def addresses(self) -> dict[str, HostPort]:
         """What is bound, by the door's name (``capture``, ``proxy``, ``map ADDRESS:PORT`` …), with its real port."""
         ready = {} if self._ready_address is None else {"ready": self._ready_address}
-        return self.server.addresses | ready
+        return self.server.addresses | ready | (self._admin.addresses if self._admin is not None else {})
+
+    @property
+    def nodes(self) -> dict[str, Snapshot]:
+        """What serves each node of this process, by ``namespace/pod``: its own first, gateways, captured workloads."""
+        own = self.snapshot
+        if own is None:
+            return {}
+        gateways = self.gateways.snapshots if self.gateways is not None else {}
+        captured = self._captured.snapshots if self._captured is not None else {}
+        return (
+            {own.plan.workload: own}
+            | gateways
+            | {name: each for name, each in captured.items() if name != own.plan.workload}
+        )
+
+    @property
+    def metrics(self) -> MetricsRegistry:
+        """What was counted, for each node."""
+        return self._surroundings.metrics
+
+    @property
+    def process(self) -> ProcessFacts:
+        """What statistics tell about the process."""
+        from sandbox.admin.envoy_stats import ProcessFacts
+
+        gateways = len(self.gateways.handler.live) if self.gateways is not None else 0
+        return ProcessFacts(self._started, len(self.server.handler.live) + gateways)
 
     async def start(self) -> None:
         """Loads, binds, opens readiness last. Raises ``ConfigError``, ``ListenError``."""
@@ -121,13 +152,18 @@ class Sandbox:
         snapshot = self._snapshot_of(loaded)
         await snapshot.node.clusters.warm(WARM_SECONDS)
         self._take(loaded, snapshot)
-        self._open_doors()
+        own = Caller(self._names, self.server.enter)
+        self._callers = callers = Callers(settings, self.server, self._surroundings, self._identities, own)
+        await callers.take(loaded)
+        open_doors(settings, self.server, callers)
         if settings.control is not None:
             self._open_control(settings.control, loaded, overrides)
         if settings.istio_ports:
             if loaded.proxy.metadata.dns_capture:
                 await self._open_dns(loaded)
             await self._open_readiness()
+        if settings.istio_ports or settings.admin is not None:
+            await self._open_admin()
         if settings.watch:
             self._watch = FileWatch([*settings.files, *([settings.mesh] if settings.mesh else [])], self._changed)
 
@@ -142,6 +178,8 @@ class Sandbox:
             snapshot = self._snapshot_of(loaded)
             await snapshot.node.clusters.warm(WARM_SECONDS)
             self._take(loaded, snapshot)
+            if self._callers is not None:
+                await self._callers.take(loaded)
             if self._captured is not None:
                 self._captured.reload(loaded)
             if self.gateways is not None:
@@ -156,10 +194,14 @@ class Sandbox:
             self._watch.close()
         if self._readiness is not None:
             self._readiness.close()
+        if self._admin is not None:
+            self._admin.close()
         if self._captured is not None:
             await self._captured.stop()
         if self._dns is not None:
             await self._dns.stop()
+        if self._callers is not None:
+            self._callers.close()
         await self.server.drain(self.settings.drain_seconds)
         if self.gateways is not None:
             await self.gateways.stop(self.settings.drain_seconds)
@@ -167,6 +209,20 @@ class Sandbox:
             await self._internet.stop()
             self._internet = None
         self._sink.close()
+
+    def drain_listeners(self, *, graceful: bool) -> None:
+        """No further connections, gracefully after ``drain_seconds`` in which clients are asked to close theirs."""
+        if not graceful:
+            self._close_listeners()
+            return
+        for snapshot in self.nodes.values():
+            snapshot.node.draining = True
+        asyncio.get_running_loop().call_later(self.settings.drain_seconds, self._close_listeners)
+
+    def _close_listeners(self) -> None:
+        self.server.close_doors()
+        if self.gateways is not None:
+            self.gateways.close_ports()
 
     def reopen_logs(self) -> None:
         """After logrotate has moved the files."""
@@ -234,12 +290,16 @@ class Sandbox:
         if self.gateways is None:
             self._identities.has_others = True
             self.gateways = GatewayNodes(self._surroundings, self._identities)
-            self.gateways.has_guests = lambda: self._captured is not None and not self._captured.is_empty
+            self.gateways.has_guests = self._has_guests
         await self.gateways.take(loaded, WARM_SECONDS)
 
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:
         secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
         return Snapshot(self._plan_of(loaded), self._surroundings.with_secrets(secrets))
+
+    def _has_guests(self) -> bool:
+        others = self._callers is not None and bool(self._callers.snapshots)
+        return others or (self._captured is not None and not self._captured.is_empty)
 
     def _plan_of(self, loaded: Loaded) -> NodePlan:
         if loaded.proxy.node_type != "router":
@@ -269,33 +329,6 @@ class Sandbox:
     def _from_table(self, name: str) -> str | None:
         return self._table(name)
 
-    def _open_doors(self) -> None:
-        settings, server = self.settings, self.server
-        if settings.istio_ports:
-            self._open_capture_port()
-        for number, address in enumerate(settings.capture):
-            server.open_capture(f"capture {number + 1}" if number else "capture", address)
-        taken = {address.port for address in server.addresses.values()}
-        if settings.proxy is not None and (settings.proxy.port == 0 or settings.proxy.port not in taken):
-            self._open_proxy(settings.proxy)
-        if settings.socks is not None:
-            server.open_door("socks", settings.socks, Socks5Door(self._names, server.enter).accept)
-        for each in settings.maps:
-            server.open_door(f"map {each.listen}", each.listen, MapDoor(each.target, self._names, server.enter).accept)
-
-    def _open_proxy(self, address: HostPort) -> None:
-        try:
-            self.server.open_door("proxy", address, HttpProxyDoor(self._names, self.server.enter).accept)
-        except ListenError as error:
-            raise ListenError(f"{error}: choose another port by --proxy, or open none by --no-proxy") from None
-
-    def _open_capture_port(self) -> None:
-        """Locally redirected connections arrive on loopback; the wildcard is for those dialled by the pod's address."""
-        host = wide_address(allow_remote=self.settings.allow_remote)
-        self.server.open_capture("capture", HostPort(host, CAPTURE_PORT))
-        with contextlib.suppress(ListenError):  # a machine without IPv6
-            self.server.open_capture("capture v6", HostPort("::" if host == "0.0.0.0" else "::1", CAPTURE_PORT))
-
     def _open_control(self, path: str, loaded: Loaded, overrides: Sequence[ResolveOverride]) -> None:
         from sandbox.captured import CapturedWorkloads
 
@@ -323,6 +356,12 @@ class Sandbox:
         sock = bind(address, allow_remote=self.settings.allow_remote)
         self._readiness = await asyncio.get_running_loop().create_server(ReadinessProtocol, sock=sock)
         self._ready_address = address
+
+    async def _open_admin(self) -> None:
+        from sandbox.admin.ports import AdminPorts  # most runs are asked nothing
+
+        self._admin = AdminPorts(self)
+        await self._admin.open()
 
     async def _start_lab(self) -> tuple[ResolveOverride, ...]:
         from sandbox.lab.internet import Internet

@@ -153,6 +153,11 @@ class CapturedWorkloads:
         return None if self._control is None else self._control.path
 
     @property
+    def snapshots(self) -> dict[str, Snapshot]:
+        """What serves each workload that a program is at this moment, by ``namespace/pod``."""
+        return {each.snapshot.plan.workload: each.snapshot for each in self._workloads.values()}
+
+    @property
     def is_empty(self) -> bool:
         """No program is inside."""
         return not self._workloads

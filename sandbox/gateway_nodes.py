@@ -83,11 +83,15 @@ class GatewayNode:
 
         return accept
 
-    def close(self) -> None:
+    def close_ports(self) -> None:
         """No further connections."""
         for each in self._ports.values():
             each.close()
         self._ports.clear()
+
+    def close(self) -> None:
+        """No further connections, and no timers."""
+        self.close_ports()
         if self.snapshot is not None:
             self.snapshot.close()
 
@@ -162,6 +166,16 @@ class GatewayNodes:
     def _snapshot_of(self, loaded: Loaded, proxy: Proxy, plans: GatewayPlans) -> Snapshot:
         secrets = self._identities.secrets_of(loaded.configuration, proxy)
         return Snapshot(refuse_loops(plans, proxy), self._surroundings.with_secrets(secrets))
+
+    @property
+    def snapshots(self) -> dict[str, Snapshot]:
+        """What serves each gateway, by ``namespace/pod``."""
+        return {name: node.snapshot for name, node in self._nodes.items() if node.snapshot is not None}
+
+    def close_ports(self) -> None:
+        """No further connections; those that are open go on."""
+        for node in (*self._nodes.values(), *self._gone):
+            node.close_ports()
 
     @property
     def names(self) -> list[str]:

@@ -1,1 +1,1 @@
-"""The admin ports, with Envoy's and istio-agent's paths: ``api`` answers, ``http_server`` listens."""
+"""The admin ports, with the paths of Envoy and istio-agent: ``endpoints`` lists them, ``http_server`` listens."""

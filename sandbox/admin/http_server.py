@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import signal
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import parse_qsl
 
-from sandbox.admin import api
-from sandbox.settings import HostPort
+from sandbox.admin.answers import AdminRequest
 
 if TYPE_CHECKING:
+    from sandbox.admin.endpoints import Port
     from sandbox.app import Sandbox
 
-LONGEST_HEAD = 16 * 1024
+LONGEST_HEAD: Final = 16 * 1024
 
 
 class AdminProtocol(asyncio.Protocol):
     """Answers one request and closes."""
 
-    def __init__(self, handlers: Mapping[tuple[str, str], api.Handler], sandbox: Sandbox) -> None:
-        self._handlers = handlers
+    def __init__(self, port: Port, sandbox: Sandbox, *, is_loopback_only: bool) -> None:
+        self._port = port
         self._sandbox = sandbox
+        self._is_loopback_only = is_loopback_only
         self._unread = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -31,28 +33,42 @@ class AdminProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._unread += data
-        if b"\r\n\r\n" in self._unread:
-            self._reply(self._unread.partition(b"\r\n")[0].decode("latin-1"))
+        head, found, _ = self._unread.partition(b"\r\n\r\n")
+        if found:
+            self._reply(read_head(head, is_local=self._is_local()))
         elif len(self._unread) > LONGEST_HEAD:
             self._transport.close()
 
-    def _reply(self, request_line: str) -> None:
-        method, _, rest = request_line.partition(" ")
-        path = rest.partition(" ")[0].partition("?")[0]
-        found = api.answer(self._handlers, method, path, self._sandbox)
-        body = found.body.encode()
+    def _is_local(self) -> bool:
+        peer = self._transport.get_extra_info("peername")
+        return bool(peer) and ipaddress.ip_address(peer[0].partition("%")[0]).is_loopback
+
+    def _reply(self, request: AdminRequest) -> None:
+        found = self._port.answer(self._sandbox, request, is_loopback_only=self._is_loopback_only)
+        body = found.body.encode("utf-8", "surrogateescape")
         head = (
-            f"HTTP/1.1 {found.status} {HTTPStatus(found.status).phrase}\r\ncontent-type: {found.content_type}\r\n"
-            f"content-length: {len(body)}\r\ncache-control: no-cache, max-age=0\r\nconnection: close\r\n\r\n"
+            f"HTTP/1.1 {found.status:d} {HTTPStatus(found.status).phrase}\r\ncontent-type: {found.content_type}\r\n"
+            f"content-length: {len(body)}\r\ncache-control: no-cache, max-age=0\r\n"
+            "x-content-type-options: nosniff\r\nserver: envoy\r\nconnection: close\r\n\r\n"
         )
-        self._transport.write(head.encode() + (b"" if method == "HEAD" else body))
+        self._transport.write(head.encode() + (b"" if request.method == "HEAD" else body))
         self._transport.close()
         if found.ends:
             # The same way out as a signal from outside, so that there is only one: it drains.
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def serve(address: HostPort, handlers: Mapping[tuple[str, str], api.Handler], sandbox: Sandbox) -> asyncio.Server:
-    """Listens; the caller closes."""
-    loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: AdminProtocol(handlers, sandbox), address.host, address.port)
+def read_head(head: bytes, *, is_local: bool) -> AdminRequest:
+    """The request of a head; of a header that is repeated the last one counts."""
+    line, *fields = head.decode("latin-1").split("\r\n")
+    method, _, rest = line.partition(" ")
+    path, _, query = rest.partition(" ")[0].partition("?")
+    headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+    return AdminRequest(
+        method=method,
+        path=path,
+        query=dict(parse_qsl(query, keep_blank_values=True)),
+        host=headers.get("host"),
+        origin=headers.get("origin"),
+        is_local=is_local,
+    )

@@ -17,10 +17,13 @@ from sandbox.cli.options import (
     wants_gateways,
     workload_options,
 )
-from sandbox.settings import parse_resolve, parse_static_map
+from sandbox.settings import Settings, parse_proxy, parse_resolve, parse_static_map
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sandbox.app import Sandbox
+    from sandbox.settings import WorkloadProxy
 
 TOLD_AT_START = ("SBX0701", "SBX0702", "SBX0703")
 EPILOG = """\b
@@ -44,18 +47,22 @@ reopens the access log."""
 @click.option(
     "--istio-ports",
     is_flag=True,
-    help="Open Istio's ports: 15000, 15001, 15020, 15021, and 15053 where DNS is captured.",
+    help="Open Istio's ports: 15000, 15001, 15020, 15021, 15090, and 15053 where DNS is captured.",
 )
 @click.option(
     "--capture", multiple=True, metavar="ADDR:PORT", callback=parsed(address), help="Takes redirected connections."
 )
 @click.option(
     "--proxy",
-    default="127.0.0.1:15080",
+    "proxies",
+    multiple=True,
+    default=("127.0.0.1:15080",),
     show_default=True,
-    metavar="ADDR:PORT",
-    callback=parsed(address),
-    help="The explicit HTTP proxy (absolute-form requests and CONNECT); with --node gateway only where it is given.",
+    metavar="ADDR:PORT[=NS/NAME]",
+    callback=parsed(parse_proxy),
+    help="The explicit HTTP proxy (absolute-form requests and CONNECT); with --node gateway only where it is given. "
+    "A user name given to it, as in http://frontend.shop@127.0.0.1:15080, says which workload calls; =NS/NAME is a "
+    "port of one workload. Repeatable.",
 )
 @click.option("--no-proxy", is_flag=True, help="Open no explicit proxy.")
 @click.option("--socks", metavar="ADDR:PORT", callback=parsed(address), help="A SOCKS5 proxy.")
@@ -82,6 +89,12 @@ reopens the access log."""
     callback=parsed(dns_address),
     help="In place of /etc/resolv.conf. Repeatable.",
 )
+@click.option(
+    "--admin",
+    metavar="ADDR:PORT",
+    callback=parsed(address),
+    help="Envoy's admin port, for this machine alone: /stats/prometheus, /clusters, /config_dump, /help ...",
+)
 @click.option("--access-log", metavar="FILE|-", help="Where the mesh's access log goes (it says whether there is one).")
 @click.option("--lab", is_flag=True, help="Resolve well-known names to the embedded internet.")
 @click.option("--watch", is_flag=True, help="Read the configuration again when a file changes.")
@@ -96,8 +109,10 @@ def run(**options: Any) -> int:
     Traffic comes through the explicit proxy, through mapped ports, or redirected; it is treated as Istio and Envoy
     would treat it with this configuration. One line on standard error says when everything serves.
     """
-    if options.pop("no_proxy") or (NODE_TYPES[options["node_type"]] == "router" and _is_default("proxy")):
-        options["proxy"] = None
+    is_gateway = NODE_TYPES[options["node_type"]] == "router"
+    options |= _proxies(
+        options.pop("proxies"), is_off=options.pop("no_proxy") or (is_gateway and _is_default("proxies"))
+    )
     options["control"] = _control_path(options.pop("no_control") or options["istio_ports"], options["control"])
     options["with_gateways"] = options["node_type"] == "all" or (
         wants_gateways(options["node_type"]) and not options["istio_ports"]
@@ -106,10 +121,22 @@ def run(**options: Any) -> int:
     # Imported here: the proxy is most of the program, and --help needs none of it.
     from sandbox.app import Sandbox
 
-    status = Sandbox(settings).run(_when_ready)
+    status = Sandbox(settings).run(_say_ready)
     if settings.launcher_fd is not None and settings.control is not None:
         shutil.rmtree(os.path.dirname(settings.control), ignore_errors=True)  # made for us alone
     return status
+
+
+def _proxies(given: Sequence[WorkloadProxy], *, is_off: bool) -> dict[str, Any]:
+    """The run's own proxy (the usual one, where only others' are given), and those of other workloads."""
+    own = [each.listen for each in given if each.workload is None]
+    if len(own) > 1:
+        raise click.BadParameter(f"{own[1]}: one proxy is for all; write ADDR:PORT=NS/NAME", param_hint="--proxy")
+    usual = own[0] if own else Settings().proxy
+    return {
+        "proxy": None if is_off else usual,
+        "workload_proxies": tuple(each for each in given if each.workload is not None),
+    }
 
 
 def _is_default(option: str) -> bool:
@@ -129,15 +156,6 @@ def _control_path(is_off: bool, given: str | None) -> str | None:
         return path
     click.echo("egress: another sandbox runs already; egress exec joins that one (else give --control PATH)", err=True)
     return None
-
-
-def _when_ready(sandbox: Sandbox) -> None:
-    _say_ready(sandbox)
-    if sandbox.settings.istio_ports:
-        # Imported here: only with Istio's ports.
-        from sandbox.admin.ports import open_admin_ports
-
-        open_admin_ports(sandbox)
 
 
 def _say_ready(sandbox: Sandbox) -> None:

@@ -1,22 +1,85 @@
-"""Envoy's own counters of a cluster, by Envoy's names; those that this proxy can tell truthfully."""
+"""Envoy's own counters of clusters; those that this proxy can tell truthfully."""
 
 from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sandbox.access_log.stream_info import StreamInfo
+
+_NOT_ROUTED: Final = ("rbac_access_denied", "fault_filter_abort", "upgrade_failed", "Jwt")
+"""Details of answers that were given before the router had anything to do with the cluster."""
+_FIRST_SERVER_ERROR: Final = 500
+
+
+class HostCounters:
+    """How requests to one address ended."""
+
+    __slots__ = ("errors", "successes", "timeouts")
+
+    def __init__(self) -> None:
+        self.errors = 0
+        self.successes = 0
+        self.timeouts = 0
 
 
 class ClusterCounters:
     """What has happened so far; whoever does it adds to it."""
 
-    __slots__ = ("codes", "connect_failures", "connect_timeouts", "connections", "requests", "retries", "timeouts")
+    __slots__ = ("codes", "connect_failures", "connect_timeouts", "connections", "hosts", "requests", "retries")
 
     def __init__(self) -> None:
         self.connections = 0
-        """``upstream_cx_total``."""
+        """All that were begun."""
         self.connect_failures = 0
-        """``upstream_cx_connect_fail``; timeouts are among them."""
+        """Those that did not come about, timeouts among them."""
         self.connect_timeouts = 0
         self.requests = 0
-        """``upstream_rq_total``: every try that was given to a connection."""
+        """Every try that was given to a connection."""
         self.retries = 0
-        self.timeouts = 0
-        self.codes: dict[int, int] = {}
-        """``upstream_rq_200`` and so on: the status that a request ended with."""
+        self.codes: defaultdict[int, int] = defaultdict(int)
+        """How often a request ended with a status, the upstream's or one for the upstream's failure."""
+        self.hosts: defaultdict[str, HostCounters] = defaultdict(HostCounters)
+        """By ``ip:port``."""
+
+    @property
+    def timeouts(self) -> int:
+        """Requests that took too long."""
+        return sum(host.timeouts for host in self.hosts.values())
+
+
+class ClusterMeter:
+    """Counts how the requests of one plan ended."""
+
+    __slots__ = ("_counters_of", "_known")
+
+    def __init__(self, counters_of: Callable[[str], ClusterCounters]) -> None:
+        self._counters_of = counters_of
+        self._known: dict[int, ClusterCounters] = {}
+
+    # hot: per request
+    def record(self, info: StreamInfo) -> None:
+        """The request has ended."""
+        cluster, code = info.cluster, info.response_code
+        if cluster is None or code is None:
+            return
+        counters = self._known.get(id(cluster))
+        if counters is None:
+            counters = self._known[id(cluster)] = self._counters_of(cluster.name)
+        if info.upstream_host is None and (info.response_code_details or "").startswith(_NOT_ROUTED):
+            return
+        counters.codes[code] += 1
+        if info.upstream_request_attempt_count > 1:
+            counters.retries += info.upstream_request_attempt_count - 1
+        if info.upstream_host is not None:
+            _count_at_host(counters.hosts[info.upstream_host], code, info)
+
+
+def _count_at_host(host: HostCounters, code: int, info: StreamInfo) -> None:
+    if code < _FIRST_SERVER_ERROR:
+        host.successes += 1
+        return
+    host.errors += 1
+    host.timeouts += "UT" in info.response_flags

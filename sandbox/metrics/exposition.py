@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -14,6 +14,7 @@ from sandbox.metrics.instruments import BOUNDS, Histogram
 from sandbox.metrics.node_metrics import Labels, NodeMetrics
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_BUILD: Final = "istio_build"
 _WORDS: Final = {
     "istio_requests": "Requests that have ended.",
     "istio_request_duration_milliseconds": "How long requests took.",
@@ -25,28 +26,31 @@ _WORDS: Final = {
     "istio_tcp_connections_closed": "TCP connections that are closed.",
     "istio_tcp_sent_bytes": "Bytes sent to clients over TCP.",
     "istio_tcp_received_bytes": "Bytes received from clients over TCP.",
-    "istio_build": "The version of Istio.",
+    _BUILD: "The version of Istio.",
 }
 _TOTAL: Final = "_total"
 _LE: Final = "le"
 
 
-def istio_metrics(nodes: Sequence[NodeMetrics], versions: Sequence[str], now: float) -> str:
-    """Istio's metrics of some nodes, one text; ``versions`` of Istio are told as ``istio_build``.
+def istio_metrics(
+    nodes: Sequence[NodeMetrics], versions: Sequence[str], now: float, keeps: Callable[[str], bool] = lambda _name: True
+) -> str:
+    """Istio's metrics of some nodes, those whose names are kept; ``versions`` of Istio are told as ``istio_build``.
 
     Open connections are counted first, up to ``now``.
     """
     for node in nodes:
         node.report_live(now)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(nodes, versions))
+    registry.register(_Families(nodes, versions, keeps))
     return generate_latest(registry).decode()
 
 
 class _Families(Collector):
-    def __init__(self, nodes: Sequence[NodeMetrics], versions: Sequence[str]) -> None:
+    def __init__(self, nodes: Sequence[NodeMetrics], versions: Sequence[str], keeps: Callable[[str], bool]) -> None:
         self._nodes = nodes
         self._versions = versions
+        self._keeps = keeps
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: names are known when something was counted."""
@@ -54,11 +58,12 @@ class _Families(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every family that any of the nodes has, by name."""
-        for name in sorted({name for node in self._nodes for name in node.counters}):
+        for name in sorted({name for node in self._nodes for name in node.counters if self._keeps(name)}):
             yield self._counters(name)
-        for name in sorted({name for node in self._nodes for name in node.histograms}):
+        for name in sorted({name for node in self._nodes for name in node.histograms if self._keeps(name)}):
             yield self._histograms(name)
-        yield self._build()
+        if self._keeps(_BUILD):
+            yield self._build()
         yield from self._left_out()
 
     def _counters(self, name: str) -> Metric:
@@ -77,9 +82,9 @@ class _Families(Collector):
         return metric
 
     def _build(self) -> Metric:
-        metric = Metric("istio_build", _WORDS["istio_build"], "gauge")
+        metric = Metric(_BUILD, _WORDS[_BUILD], "gauge")
         for version in sorted(set(self._versions)):
-            metric.add_sample("istio_build", {"component": "proxy", "tag": version or "unknown"}, 1)
+            metric.add_sample(_BUILD, {"component": "proxy", "tag": version or "unknown"}, 1)
         return metric
 
     def _left_out(self) -> Iterator[Metric]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sandbox.match.endpoint_picker import EndpointPicker
 from sandbox.match.xxhash64 import xxhash64
+from sandbox.metrics.cluster_counters import ClusterCounters
 from sandbox.plan.cluster import HttpProtocolOptions, Thresholds
 from sandbox.proxy.cluster_transports import ClusterTransports
 from sandbox.proxy.host import Host, close_idle_pools
@@ -68,13 +69,19 @@ class ResourceManager:
 
 
 class ClusterEnvironment:
-    """What clusters get from outside: names, draws, the loop."""
+    """What clusters get from outside: names, draws, the loop, counters that outlive them."""
 
-    __slots__ = ("loop", "random", "resolver", "secrets")
+    __slots__ = ("counters_of", "loop", "random", "resolver", "secrets")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, resolver: Resolver, draws: random.Random, secrets: SecretStore
+        self,
+        loop: asyncio.AbstractEventLoop,
+        resolver: Resolver,
+        draws: random.Random,
+        secrets: SecretStore,
+        counters_of: Callable[[str], ClusterCounters] | None = None,
     ) -> None:
+        self.counters_of = counters_of or (lambda _name: ClusterCounters())
         self.secrets = secrets
         self.loop = loop
         self.resolver = resolver
@@ -92,6 +99,7 @@ class ClusterRuntime:
         self.connect_timeout = DEFAULT_CONNECT_TIMEOUT if timeout is None else timeout.total_seconds()
         self.socket_options = _keepalive(plan)
         self.resources = ResourceManager(plan)
+        self.counters = environment.counters_of(plan.name)
         options = (plan.typed_extension_protocol_options or {}).get(HTTP_OPTIONS)
         self.http_options = options if isinstance(options, HttpProtocolOptions) else None
         self.http_alpn = _http_alpn(self.http_options)
@@ -149,7 +157,16 @@ class ClusterRuntime:
     def begin_connection(self, host: Host) -> None:
         """Counts a connection to ``host``, from the moment it is begun."""
         self.resources.connections.active += 1
+        self.counters.connections += 1
         host.active_connections += 1
+        host.connections += 1
+
+    def connect_failed(self, host: Host, *, is_timeout: bool = False) -> None:
+        """Counts a connection that did not come about, and tells the outlier detection."""
+        self.counters.connect_failures += 1
+        self.counters.connect_timeouts += is_timeout
+        host.connect_failures += 1
+        self.report_connect_failure(host, is_timeout=is_timeout)
 
     def end_connection(self, host: Host) -> None:
         """The connection is closed, or did not come about."""
@@ -168,6 +185,9 @@ class ClusterRuntime:
 
     def report_connect_success(self, host: Host, *, is_final: bool = False) -> None:
         """A connection came about; ``is_final`` where no answer will follow that could tell more (TCP)."""
+        if is_final:
+            self.counters.requests += 1
+            host.requests += 1
         if self.outlier is None:
             return
         if is_final:

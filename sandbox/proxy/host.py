@@ -35,6 +35,8 @@ class Host:
         "active_connections",
         "active_requests",
         "address",
+        "connect_failures",
+        "connections",
         "created",
         "endpoint",
         "health_status",
@@ -46,6 +48,7 @@ class Host:
         "outlier",
         "pools",
         "priority",
+        "requests",
         "target",
         "weight",
     )
@@ -69,6 +72,11 @@ class Host:
         """False while ejected by outlier detection, or UNHEALTHY, DRAINING, TIMEOUT in the plan."""
         self.active_requests = 0
         self.active_connections = 0
+        self.connections = 0
+        """All that were begun."""
+        self.connect_failures = 0
+        self.requests = 0
+        """All that were given to a connection."""
         self.created = 0.0
         """Monotonic seconds; slow start counts from here."""
         self.endpoint: LbEndpoint | None = None

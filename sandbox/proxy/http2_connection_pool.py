@@ -73,22 +73,23 @@ class Http2ConnectionPool:
 
     def _attach(self, connection: Http2ClientConnection) -> Http2ClientStream:
         self.cluster.resources.requests.active += 1
+        self.cluster.counters.requests += 1
         self.host.active_requests += 1
+        self.host.requests += 1
         return connection.new_stream()
 
     def _connect_if_needed(self) -> None:
         if self._is_connecting or not self._pending:
             return
         self._is_connecting = True
-        self.cluster.resources.connections.active += 1
-        self.host.active_connections += 1
+        self.cluster.begin_connection(self.host)
         detach(self._connect(), f"connect to {self.host.address}")
 
     async def _connect(self) -> None:
         result = await connect(self.cluster, self.host, lambda: Http2ClientConnection(self), self.options)
         self._is_connecting = False
         if isinstance(result, UpstreamFailure):
-            self.cluster.report_connect_failure(self.host)
+            self.cluster.connect_failed(self.host, is_timeout=result.kind is FailureKind.CONNECTION_TIMEOUT)
             self.connection_closed(None)
             waiting = list(self._pending)
             self._pending.clear()
@@ -103,6 +104,7 @@ class Http2ConnectionPool:
         self._ready.append(connection)
         connection.send()
         self._serve_pending()
+        connection.end_if_gone()
 
     def _serve_pending(self) -> None:
         resources = self.cluster.resources

@@ -98,7 +98,9 @@ class HttpConnectionPool:
     def _attach(self, connection: Http1ClientConnection) -> None:
         self.busy += 1
         self.cluster.resources.requests.active += 1
+        self.cluster.counters.requests += 1
         self.host.active_requests += 1
+        self.host.requests += 1
         connection.requests += 1
 
     def _connect_if_needed(self) -> None:
@@ -108,15 +110,14 @@ class HttpConnectionPool:
         if connections.is_full and (self.busy or self._connecting):
             return
         self._connecting += 1
-        connections.active += 1
-        self.host.active_connections += 1
+        self.cluster.begin_connection(self.host)
         detach(self._connect(), f"connect to {self.host.address}")
 
     async def _connect(self) -> None:
         result = await connect(self.cluster, self.host, self._new_connection, self.options)
         self._connecting -= 1
         if isinstance(result, UpstreamFailure):
-            self.cluster.report_connect_failure(self.host)
+            self.cluster.connect_failed(self.host, is_timeout=result.kind is FailureKind.CONNECTION_TIMEOUT)
             self._fail(result)
             self.connection_closed()
             return

@@ -13,6 +13,7 @@ from sandbox.access_log.format import LogEnvironment, compile_access_log
 from sandbox.access_log.stream_info import StreamInfo
 from sandbox.match.filter_chain_table import FilterChainTable
 from sandbox.match.listener_table import ListenerTable
+from sandbox.metrics.cluster_counters import ClusterMeter
 from sandbox.metrics.http_meter import HttpMeter
 from sandbox.metrics.node_metrics import MetricsRegistry
 from sandbox.metrics.tcp_meter import TcpMeter
@@ -107,10 +108,10 @@ class NodeRuntime:
         self.shared: dict[Any, Any] = {}
         """Things that several filters build once for all, e.g. the tables of a route configuration by its name."""
         self.draining = False
-        self.clusters = ClusterManager(
-            plan.clusters, ClusterEnvironment(self.loop, self.resolver, self.random, self.secrets)
-        )
         self.metrics = surroundings.metrics.node(plan.workload)
+        environment = ClusterEnvironment(self.loop, self.resolver, self.random, self.secrets, self.metrics.cluster)
+        self.clusters = ClusterManager(plan.clusters, environment)
+        self._cluster_meter = ClusterMeter(self.metrics.cluster)
         self.http_meters = tuple(HttpMeter(each, plan.node_metadata, self.metrics) for each in plan.stats)
         self.tcp_meters = tuple(TcpMeter(each, plan.node_metadata, self.metrics) for each in plan.stats)
         self._loggers: dict[tuple[int, ...], StreamLogger] = {}
@@ -118,7 +119,9 @@ class NodeRuntime:
 
     def http_logger(self, access_logs: Sequence[AccessLog]) -> StreamLogger:
         """The logger of a connection manager, which also counts requests."""
-        return self.stream_logger(access_logs, tuple(meter.record for meter in self.http_meters))
+        return self.stream_logger(
+            access_logs, (self._cluster_meter.record, *(meter.record for meter in self.http_meters))
+        )
 
     def stream_logger(self, access_logs: Sequence[AccessLog], meters: Sequence[Meter] = ()) -> StreamLogger:
         """Compiles the access logs (the same ones compile once); what is no file log is exported, not written."""

@@ -224,7 +224,7 @@ class TcpSession:
 
     def _connect_failed(self, cluster: ClusterRuntime, host: Host, failure: UpstreamFailure) -> None:
         cluster.end_connection(host)
-        cluster.report_connect_failure(host, is_timeout=failure.kind is FailureKind.CONNECTION_TIMEOUT)
+        cluster.connect_failed(host, is_timeout=failure.kind is FailureKind.CONNECTION_TIMEOUT)
         info = self.info
         info.upstream_transport_failure_reason = failure.transport_failure_reason
         if failure.flag not in info.response_flags:
