@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sandbox.proxy.http_upstream import FORWARDED_INFORMATIONAL
 from sandbox.wire.http2_frames import INTERNAL_ERROR
-from sandbox.wire.http2_head import read_response_head
+from sandbox.wire.http2_head import HeadTooLarge, check_size, read_response_head
 from sandbox.wire.http2_session import Http2Stream
 from sandbox.wire.http_message import Header
 from sandbox.wire.http_retries import Reset
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from sandbox.proxy.http_upstream import UpstreamCallbacks
     from sandbox.proxy.upstream import Upstream
 
+MAX_HEAD_BYTES = 60 * 1024
+MAX_HEADERS = 100
+"""Envoy's defaults for responses, which Istio leaves alone."""
 WRITE_LIMIT = 256 * 1024
 """Request bytes a stream may hold while the upstream's window is shut."""
 
@@ -29,6 +33,7 @@ class Http2ClientStream:
         "_connection",
         "_counted",
         "_ended",
+        "_held",
         "_is_done",
         "_is_head_done",
         "_is_paused",
@@ -47,6 +52,7 @@ class Http2ClientStream:
         self.user: UpstreamCallbacks | None = None
         self._counted: Http2Stream | None = None
         self._ended = False
+        self._held: list[bytes] = []
         self._is_done = False
         self._is_head_done = False
         self._is_paused = False
@@ -77,6 +83,11 @@ class Http2ClientStream:
         """Of heads and trailers so far."""
         return 0 if self._counted is None else self._counted.header_bytes_received
 
+    @property
+    def header_bytes_sent(self) -> int:
+        """Of the head and trailers so far."""
+        return 0 if self._counted is None else self._counted.header_bytes_sent
+
     # --- the request ---
 
     def send_request(self, user: UpstreamCallbacks, fields: list[Header], *, is_end: bool) -> int:
@@ -88,15 +99,23 @@ class Http2ClientStream:
         return self._counted.header_bytes_sent
 
     def send_data(self, data: bytes) -> None:
-        """Payload of the request."""
+        """Payload of the request; the last of it goes together with the end."""
         if data and not self._is_done and not self._ended:
-            self._connection.codec.send_data(self.stream_id, data, is_end=False)
-            if self._connection.codec.waiting_bytes(self.stream_id) > WRITE_LIMIT and self.user is not None:
+            self._held.append(data)
+
+    def _send_held(self, *, is_end: bool) -> None:
+        data = b"".join(self._held)
+        self._held.clear()
+        if data or is_end:
+            codec = self._connection.codec
+            codec.send_data(self.stream_id, data, is_end=is_end)
+            if not is_end and codec.waiting_bytes(self.stream_id) > WRITE_LIMIT and self.user is not None:
                 self.user.on_upstream_writable(False)
 
     def send_trailers(self, headers: list[Header]) -> None:
         """Fields after the payload; they end the request."""
         if not self._is_done and not self._ended:
+            self._send_held(is_end=False)
             self._ended = True
             self._connection.codec.send_headers(self.stream_id, headers, is_end=True)
 
@@ -104,11 +123,13 @@ class Http2ClientStream:
         """The request is complete."""
         if not self._is_done and not self._ended:
             self._ended = True
-            self._connection.codec.send_data(self.stream_id, b"", is_end=True)
+            self._send_held(is_end=True)
         self.flush()
 
     def flush(self) -> None:
         """Sends what there is."""
+        if not self._is_done and not self._ended:
+            self._send_held(is_end=False)
         self._connection.send()
 
     def read_early_bytes(self) -> None:
@@ -138,12 +159,19 @@ class Http2ClientStream:
 
     def head_received(self, headers: list[Header], *, is_end: bool) -> None:
         """A block of headers: informational, or the final head."""
-        user = self.user
-        if user is None:
+        user, counted = self.user, self._counted
+        if user is None or counted is None:
+            return
+        try:
+            check_size(headers, MAX_HEAD_BYTES, MAX_HEADERS)
+        except HeadTooLarge:
+            self._connection.codec.refuse_head(counted)
+            self.broken(Reset.REMOTE_RESET)
             return
         head = read_response_head(headers)
-        if head.status < 200:
-            user.on_upstream_informational(head)
+        if 100 <= head.status < 200:
+            if head.status in FORWARDED_INFORMATIONAL:
+                user.on_upstream_informational(head)
             return
         self._is_head_done = True
         if is_end:

@@ -19,7 +19,7 @@ from sandbox.wire.http2_events import (
     TrailersReceived,
     WindowOpened,
 )
-from sandbox.wire.http2_frames import INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM
+from sandbox.wire.http2_frames import INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM
 from sandbox.wire.http2_head import HeadTooLarge, check_size, read_request_head
 
 if TYPE_CHECKING:
@@ -146,9 +146,8 @@ class Http2ServerConnection(asyncio.Protocol):
         info = server.stream.info
         info.response_flags.append("DR")
         info.response_code_details = details
-        self.codec.reset(server.stream_id, INTERNAL_ERROR)
-        if self.manager.counts_wire:
-            info.wire_bytes_sent = server.codec_stream.wire_bytes_sent
+        self.codec.refuse_head(server.codec_stream)
+        server.count_bytes()
         server.is_sent = True
         server.stream.reset()
 
@@ -182,9 +181,11 @@ class Http2ServerConnection(asyncio.Protocol):
             return
         server.is_sent = True
         server.count_bytes()
-        server.stream.info.response_flags.append("DR")
-        refused = event.code == REFUSED_STREAM
-        server.stream.info.response_code_details = "http2.remote_refuse" if refused else "http2.remote_reset"
+        info = server.stream.info
+        if event.code != NO_ERROR:
+            info.response_flags.append("DPE" if event.code == PROTOCOL_ERROR else "DR")
+            refused = event.code == REFUSED_STREAM
+            info.response_code_details = "http2.remote_refuse" if refused else "http2.remote_reset"
         server.stream.reset()
 
     # --- what ends the connection ---

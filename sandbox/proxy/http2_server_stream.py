@@ -63,14 +63,14 @@ class Http2ServerStream:
 
     def write_informational(self, status: int, headers: list[Header]) -> None:
         """See DownstreamCodec."""
-        self._owner.codec.send_headers(self.stream_id, [(b":status", b"%d" % status), *headers], is_end=False)
+        self._owner.codec.send_headers(self.stream_id, [(b":status", b"%03d" % status), *headers], is_end=False)
         self._owner.send()
 
     def write_head(
         self, stream: HttpStream, status: int, headers: list[Header], *, is_end: bool, names: bytes | None
     ) -> None:
         """See DownstreamCodec."""
-        fields = [(b":status", b"%d" % status), *headers]
+        fields = [(b":status", b"%03d" % status), *headers]
         self.is_sent = is_end
         self._owner.codec.send_headers(self.stream_id, fields, is_end=is_end)
         self.count_bytes()

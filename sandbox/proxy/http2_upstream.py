@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, assert_never, cast
+from typing import TYPE_CHECKING, Final, assert_never, cast
 
 from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http2_settings import settings_of
@@ -19,7 +19,7 @@ from sandbox.wire.http2_events import (
     TrailersReceived,
     WindowOpened,
 )
-from sandbox.wire.http2_frames import REFUSED_STREAM
+from sandbox.wire.http2_frames import CONNECT_ERROR, PROTOCOL_ERROR, REFUSED_STREAM
 from sandbox.wire.http2_session import Http2Stream
 from sandbox.wire.http_message import Header
 from sandbox.wire.http_retries import Reset
@@ -27,6 +27,14 @@ from sandbox.wire.http_retries import Reset
 if TYPE_CHECKING:
     from sandbox.proxy.http2_connection_pool import Http2ConnectionPool
     from sandbox.proxy.upstream import Upstream
+
+
+RESETS: Final = {
+    PROTOCOL_ERROR: Reset.PROTOCOL_ERROR,
+    REFUSED_STREAM: Reset.REMOTE_REFUSED_STREAM,
+    CONNECT_ERROR: Reset.CONNECT_ERROR,
+}
+"""What the codes of RST_STREAM mean to a request; the others are plain resets."""
 
 
 class Http2ClientConnection(asyncio.Protocol):
@@ -40,6 +48,7 @@ class Http2ClientConnection(asyncio.Protocol):
         self.streams: dict[int, Http2ClientStream] = {}
         self.is_closed = False
         self.takes_requests = True
+        self._early_end: Reset | None = None
         self._touched: list[Http2ClientStream] = []
         self._is_receiving = False
         self._number = 0
@@ -49,6 +58,11 @@ class Http2ClientConnection(asyncio.Protocol):
         """The connection stands (TLS included)."""
         self.upstream = upstream
         self.transport = upstream.transport
+
+    def end_if_gone(self) -> None:
+        """The upstream may have left between connecting and the first request."""
+        if self._early_end is not None:
+            self._end(self._early_end)
 
     @property
     def is_full(self) -> bool:
@@ -92,7 +106,7 @@ class Http2ClientConnection(asyncio.Protocol):
 
     def send(self) -> None:
         """Writes what the codec has; once for all that one read brought."""
-        if self._is_receiving or self.is_closed or self.transport is None:
+        if self._is_receiving or self.is_closed or self.transport is None or self._early_end is not None:
             return
         output = self.codec.take_output()
         if output:
@@ -172,8 +186,7 @@ class Http2ClientConnection(asyncio.Protocol):
             case TrailersReceived():
                 stream.trailers_received(event.headers)
             case StreamReset():
-                refused = event.code == REFUSED_STREAM
-                stream.broken(Reset.REMOTE_REFUSED_STREAM if refused else Reset.REMOTE_RESET)
+                stream.broken(RESETS.get(event.code, Reset.REMOTE_RESET))
             case never:
                 assert_never(never)
 
@@ -187,21 +200,20 @@ class Http2ClientConnection(asyncio.Protocol):
     def _end(self, reset: Reset) -> None:
         if self.is_closed:
             return
+        if self.upstream is None:
+            self._early_end = reset  # the pool does not know of it yet: first it gives the connection its request
+            return
         self.is_closed = True
         self.takes_requests = False
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         if self.transport is not None:
             self.transport.close()
-        if self.upstream is None:
-            return  # still connecting: the connector reports it
         self.pool.connection_closed(self)
         for stream in list(self.streams.values()):
             stream.broken(reset)
 
     def close(self) -> None:
-        """Ends it from our side."""
+        """Ends it from our side, without GOAWAY, and without what waits to be sent (Envoy closes with ``NoFlush``)."""
         if not self.is_closed and not self.streams:
-            self.codec.go_away()
-            self.send()
             self._end(Reset.LOCAL_RESET)

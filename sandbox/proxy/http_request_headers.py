@@ -102,7 +102,8 @@ class RequestHeaders:
             self._client_cert.apply(headers, marked.get(b"x-forwarded-client-cert"), connection)
         if self._via:
             set_header(headers, b"via", self._via if b"via" not in marked else marked[b"via"] + b", " + self._via)
-        if head.scheme is None or head.scheme.lower() not in (b"http", b"https"):
+        head.scheme = None if head.scheme is None else head.scheme.lower()
+        if head.scheme not in (b"http", b"https"):
             proto = marked.get(b"x-forwarded-proto", b"").lower()
             head.scheme = proto if proto in (b"http", b"https") else (b"https" if is_tls else b"http")
         return headers

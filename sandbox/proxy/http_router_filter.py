@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from sandbox.proxy import http_upstream_send as upstream_send
 from sandbox.proxy.failure import UpstreamFailure
 from sandbox.proxy.http_balancing import balancing_context
 from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
@@ -16,7 +17,6 @@ from sandbox.proxy.http_retrier import Retrier
 from sandbox.proxy.http_route_changes import apply_route_changes, rewrite_host
 from sandbox.proxy.http_transport import transport_options
 from sandbox.proxy.http_upstream_failure import RESETS, reply_failure, reply_no_host, reply_timeout
-from sandbox.proxy.http_upstream_send import end_request, note_connect_times, note_upstream, report_status, send_head
 from sandbox.proxy.tasks import detach
 from sandbox.wire.headers import set_header
 from sandbox.wire.http_retries import Reset
@@ -145,6 +145,8 @@ class RouterFilter:
         if self._is_done:
             return
         if self._connection is not None:
+            if self.stream.codec.is_http1 and self._connection.is_http2:
+                self._connection.flush()  # Envoy's HTTP/1 codec tells the end apart, so it has a frame of its own
             self._connection.end_request()
         if not self._is_done:
             self._request_completed()
@@ -195,7 +197,7 @@ class RouterFilter:
     def on_pool_ready(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         """See PoolUser."""
         self._pool = None
-        note_connect_times(self.stream.info, connection)
+        upstream_send.note_connect_times(self.stream.info, connection)
         self._send(connection)
         if self._is_paused and not self._is_done:
             self._is_paused = False
@@ -211,9 +213,9 @@ class RouterFilter:
     def _send(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         stream = self.stream
         self._connection = connection
-        note_upstream(stream.info, connection)
+        upstream_send.note_upstream(stream.info, connection)
         is_end = not stream.head.is_chunked and not stream.head.content_length
-        stream.info.upstream_header_bytes_sent = send_head(self, connection, is_end=is_end)
+        stream.info.upstream_header_bytes_sent = upstream_send.send_head(self, connection, is_end=is_end)
         if self._body_size:
             for data in self._body:
                 connection.send_data(data)
@@ -221,7 +223,7 @@ class RouterFilter:
                 self._body.clear()
                 self._body_size = 0
         if stream.is_request_complete:
-            end_request(connection, stream.info.request_trailers)
+            upstream_send.end_request(connection, stream.info.request_trailers)
         if self._timeouts is not None:
             self._timeouts.try_started(is_request_complete=stream.is_request_complete)
         if not stream.is_decoding:
@@ -242,9 +244,8 @@ class RouterFilter:
         assert connection is not None
         now = info.first_upstream_rx = time.monotonic()
         if self._cluster.outlier is not None:
-            report_status(self._cluster, connection, head.status)
-        if stream.manager.counts_wire:
-            self._count_wire()
+            upstream_send.report_status(self._cluster, connection, head.status)
+        upstream_send.count_wire(stream, connection)
         if is_end:
             self._connection = None
         if self._retry is not None and self._retry.retries_response(head, is_grpc=stream.is_grpc):
@@ -286,7 +287,7 @@ class RouterFilter:
 
     def on_upstream_end(self) -> None:
         """See UpstreamCallbacks."""
-        self._count_wire()
+        upstream_send.count_wire(self.stream, self._connection)
         self._connection = None
         if self._is_done:
             return
@@ -296,6 +297,7 @@ class RouterFilter:
 
     def on_upstream_reset(self, reset: Reset) -> None:
         """See UpstreamCallbacks."""
+        upstream_send.count_wire(self.stream, self._connection)
         self._connection = None
         if self._is_done:
             return
@@ -367,30 +369,27 @@ class RouterFilter:
 
     # --- the end ---
 
-    def _count_wire(self) -> None:
-        """What the try at hand sent and received."""
-        connection, info = self._connection, self.stream.info
-        if connection is not None and self.stream.manager.counts_wire:
-            info.upstream_wire_bytes_sent = connection.wire_bytes_sent
-            info.upstream_wire_bytes_received = connection.wire_bytes_received
-            info.upstream_header_bytes_received = connection.header_bytes_received
-
     def _drop_connection(self) -> None:
-        connection, self._connection = self._connection, None
+        connection = self._connection
         if connection is not None:
             connection.reset()
+            upstream_send.count_wire(self.stream, connection)
+            self._connection = None
 
     def abandon(self) -> None:
         """The stream answers by itself: nothing from the upstream counts any more."""
         self._is_done = True
-        self._count_wire()
         self._drop_connection()
         if self._pool is not None:
             self._pool.cancel(self)
             self._pool = None
 
     def finish(self) -> None:
-        """The stream has ended."""
+        """The stream has ended: what tells the upstream so is not in the log any more."""
+        connection, self._connection = self._connection, None
+        upstream_send.count_wire(self.stream, connection)
+        if connection is not None:
+            connection.reset()
         self.abandon()
         if self._retry is not None:
             self._retry.stop()

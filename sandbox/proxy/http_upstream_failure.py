@@ -45,7 +45,7 @@ def flag_of(reset: Reset) -> str:
         return "UPE"
     if reset is Reset.OVERFLOW:
         return "UO"
-    if reset in (Reset.REMOTE_RESET, Reset.REMOTE_REFUSED_STREAM):
+    if reset in (Reset.REMOTE_RESET, Reset.REMOTE_REFUSED_STREAM, Reset.CONNECT_ERROR):
         return "UR"
     return "LR" if reset is Reset.LOCAL_RESET else "UF"
 

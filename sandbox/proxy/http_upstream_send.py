@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
     from sandbox.proxy.cluster_manager import ClusterRuntime
     from sandbox.proxy.http_router_filter import RouterFilter
+    from sandbox.proxy.http_stream import HttpStream
     from sandbox.proxy.http_upstream import Http1ClientConnection
     from sandbox.wire.http_message import Header
 
@@ -72,3 +73,14 @@ def end_request(connection: Http1ClientConnection | Http2ClientStream, trailers:
     if trailers:
         connection.send_trailers(trailers)
     connection.end_request()
+
+
+def count_wire(stream: HttpStream, connection: Http1ClientConnection | Http2ClientStream | None) -> None:
+    """What the try at hand sent and received, where an access log asks."""
+    if connection is not None and stream.manager.counts_wire:
+        info = stream.info
+        info.upstream_wire_bytes_sent = connection.wire_bytes_sent
+        info.upstream_wire_bytes_received = connection.wire_bytes_received
+        info.upstream_header_bytes_received = connection.header_bytes_received
+        if isinstance(connection, Http2ClientStream):
+            info.upstream_header_bytes_sent = connection.header_bytes_sent  # trailers included

@@ -63,44 +63,50 @@ class Http2Codec:
     def send_data(self, stream_id: int, data: bytes, *, is_end: bool) -> None:
         """Payload, as much as the windows allow; the rest follows by itself."""
         stream = self._session.streams.get(stream_id)
-        if stream is not None:
-            stream.waiting.append((data, is_end))
-            self._pump(stream)
+        if stream is None:
+            return
+        if stream.waiting is not None:
+            stream.waiting = (stream.waiting[0] + data, is_end)
+        else:
+            stream.waiting = (data, is_end)
+        self._pump(stream)
 
     def waiting_bytes(self, stream_id: int) -> int:
         """Payload that is held back by the peer's windows."""
         stream = self._session.streams.get(stream_id)
-        return sum(len(data) for data, _ in stream.waiting) if stream is not None and stream.waiting else 0
+        return len(stream.waiting[0]) if stream is not None and stream.waiting is not None else 0
 
     def window_opened(self, stream_id: int) -> list[int]:
         """The peer has made room (0: for the connection); the streams that had been waiting and are not any more."""
         streams = self._session.streams
         concerned = list(streams.values()) if stream_id == 0 else [streams[stream_id]] if stream_id in streams else []
-        return [each.stream_id for each in concerned if each.waiting and self._pump(each)]
+        return [each.stream_id for each in concerned if each.waiting is not None and self._pump(each)]
 
     def _pump(self, stream: Http2Stream) -> bool:
         """True where nothing waits any longer."""
+        if stream.waiting is None:
+            return True
         session = self._session
-        waiting = stream.waiting
-        while waiting:
-            data, is_end = waiting[0]
+        data, is_end = stream.waiting
+        at = 0
+        while True:
             room = min(stream.send_window, session.send_window, frames.MAX_PAYLOAD)
             if data and room <= 0:
+                stream.waiting = (data[at:], is_end)
                 return False
-            piece, rest = data[:room], data[room:]
-            is_last = is_end and not rest
+            piece = data[at : at + room]
+            at += len(piece)
+            is_last = at == len(data)
             stream.send_window -= len(piece)
             session.send_window -= len(piece)
             session.data_frames_sent += 1
-            flags = frames.END_STREAM if is_last else 0
+            flags = frames.END_STREAM if is_last and is_end else 0
             session.queue(frames.frame(frames.DATA, flags, stream.stream_id, piece), stream)
-            if rest:
-                waiting[0] = (rest, is_end)
-            else:
-                waiting.popleft()
             if is_last:
-                self._sent_all(stream)
-        return True
+                stream.waiting = None
+                if is_end:
+                    self._sent_all(stream)
+                return True
 
     def _sent_all(self, stream: Http2Stream) -> None:
         stream.is_local_done = True
@@ -113,6 +119,12 @@ class Http2Codec:
         """
         stream = self._session.streams.pop(stream_id, None)
         self._session.queue(frames.rst_stream(stream_id, code), stream)
+
+    def refuse_head(self, stream: Http2Stream) -> None:
+        """A head that is too large for us: INTERNAL_ERROR, and it counts for nothing."""
+        stream.wire_bytes_received = stream.header_bytes_received = 0
+        self._session.streams.pop(stream.stream_id, None)
+        self._session.queue(frames.rst_stream(stream.stream_id, frames.INTERNAL_ERROR), stream)
 
     def go_away(self) -> None:
         """GOAWAY without an error, after the highest stream there was."""

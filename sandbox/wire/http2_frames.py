@@ -35,6 +35,7 @@ FRAME_SIZE_ERROR: Final = 6
 REFUSED_STREAM: Final = 7
 CANCEL: Final = 8
 COMPRESSION_ERROR: Final = 9
+CONNECT_ERROR: Final = 10
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:

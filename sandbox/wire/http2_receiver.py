@@ -351,7 +351,6 @@ class Http2Receiver:
         stream.send_window += size
         if not size or stream.send_window > frames.MAX_WINDOW:
             raise session.give_up(stream_id, UNKNOWN)
-        stream.wire_bytes_received += frames.FRAME_HEAD_BYTES + len(payload)
         yield WindowOpened(stream_id)
 
 

@@ -86,24 +86,24 @@ class MessageRules:
 
     def response_head(self, headers: list[Header], *, is_end: bool) -> None:
         """All of a response's head, informational or final. Raises ``InvalidMessage``."""
-        status = 0
+        status: int | None = None
         is_regular = False
         for name, value in headers:
             if name[:1] == b":":
-                if is_regular or status or name != b":status" or len(value) != 3 or not value.isdigit():
+                if is_regular or status is not None or name != b":status" or value == b"101":
+                    raise InvalidMessage(INVALID_FIELD)
+                if len(value) != 3 or not value.isdigit():
                     raise InvalidMessage(INVALID_FIELD)
                 status = int(value)
-                if status in (0, 101):
-                    raise InvalidMessage(INVALID_FIELD)
                 continue
             is_regular = True
             if name == b"content-length":
-                self._take_response_length(value, status)
+                self._take_response_length(value, status or 0)
             else:
                 _check_field(name, value)
-        if not status:
+        if status is None:
             raise InvalidMessage(VIOLATION)
-        self._awaits_final = status < 200
+        self._awaits_final = status // 100 == 1
         if self._awaits_final or self._is_connect:
             self._length = None
         elif self._is_head or status in (204, 304):

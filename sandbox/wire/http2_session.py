@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from sandbox.wire import http2_frames as frames
 from sandbox.wire.http2_events import CALLBACK_FAILED, Http2Error
 from sandbox.wire.http2_rules import MessageRules
@@ -58,7 +56,7 @@ class Http2Stream:
         self.is_remote_done = False
         self.send_window = send_window
         self.receive_window = ReceiveWindow(receive_window)
-        self.waiting: deque[tuple[bytes, bool]] = deque()
+        self.waiting: tuple[bytes, bool] | None = None
         """Payload that the peer's windows do not let through yet, and whether the stream ends with it."""
         self.wire_bytes_received = 0
         self.wire_bytes_sent = 0

@@ -20,6 +20,7 @@ class Reset(enum.Enum):
     LOCAL_RESET = "local reset"
     REMOTE_RESET = "remote reset"
     REMOTE_REFUSED_STREAM = "remote refused stream reset"
+    CONNECT_ERROR = "remote error with CONNECT request"
 
     @property
     def in_details(self) -> str:
