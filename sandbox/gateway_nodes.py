@@ -131,7 +131,7 @@ class GatewayNodes:
         for proxy in plans.proxies:
             workload = f"{proxy.namespace}/{proxy.name}"
             if workload in here:
-                report_refusals(plans.compiled(proxy), loaded.problems)
+                report_refusals(plans.compiled(proxy), loaded.push)
                 snapshots[workload] = proxy, self._snapshot_of(loaded, proxy, plans)
         await asyncio.gather(*(each.node.clusters.warm(warm_seconds) for _, each in snapshots.values()))
         self._gone.extend(self._nodes.pop(workload) for workload in self._nodes.keys() - snapshots.keys())

@@ -84,7 +84,7 @@ def _load(settings: Settings, cache: LoadCache | None, logs_by_default: bool, pr
     push = PushContext(configuration, previous.push if previous is not None else None)
     proxy = proxy_of(configuration, settings)
     plan = compile_node(push, proxy)
-    report_refusals(plan, push.problems)
+    report_refusals(plan, push)
     if push.problems.errors:
         raise ConfigError(push.problems)
     return Loaded(
@@ -103,7 +103,7 @@ def load_workload(loaded: Loaded, settings: Settings) -> Loaded:
 
     proxy = proxy_of(loaded.configuration, settings)
     plan = compile_node(loaded.push, proxy)
-    report_refusals(plan, loaded.push.problems)
+    report_refusals(plan, loaded.push)
     if loaded.push.problems.errors:
         raise ConfigError(loaded.push.problems)
     return dataclasses.replace(loaded, plan=plan, proxy=proxy)
@@ -143,12 +143,14 @@ def without_refused(configuration: Configuration) -> tuple[Configuration, list[P
     return configuration.without(refused), errors
 
 
-def report_refusals(plan: NodePlan, problems: Problems) -> None:
+def report_refusals(plan: NodePlan, push: PushContext) -> None:
     """Reports what Envoy would not take of the plan, where a running mesh would keep the old resource."""
     from sandbox.access_log.refusals import refused_access_logs, refused_header_values
     from sandbox.match.refusals import refused_patterns
     from sandbox.plan.acceptance import refusals
+    from sandbox.proxy.secret_check import SecretCheck
 
+    problems = push.problems
     for refusal in refusals(plan):
         problems.report("SBX0553", str(refusal), origin_of(refusal.because))
     for log, words in refused_access_logs(plan.listeners):
@@ -157,6 +159,8 @@ def report_refusals(plan: NodePlan, problems: Problems) -> None:
         problems.report("SBX0554", f"Envoy refuses the value of the header {header}: {words}", origin_of(route.because))
     for route, pattern, words in refused_patterns(plan.route_configurations.values()):
         problems.report("SBX0552", f"RE2 refuses the regular expression {pattern!r}: {words}", origin_of(route.because))
+    for unusable in SecretCheck(secrets_of(push.configuration), plan.workload.partition("/")[0]).unusable(plan):
+        problems.report("SBX0555", str(unusable), origin_of(unusable.because))
 
 
 def origin_of(because: Sequence[Because]) -> Origin | None:

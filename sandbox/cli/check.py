@@ -109,9 +109,9 @@ def _compile_all(settings: Settings, configuration: Configuration, push: PushCon
     elif settings.with_gateways and settings.workload is None:
         sidecars += _others(configuration, own)
     for proxy in sidecars:
-        report_refusals(compile_node(push, proxy), push.problems)
+        report_refusals(compile_node(push, proxy), push)
     for proxy in gateways:
-        report_refusals(plans.compiled(proxy), push.problems)
+        report_refusals(plans.compiled(proxy), push)
         _report_loops(plans, proxy, push.problems)
 
 

@@ -9,6 +9,8 @@ import click
 
 from sandbox.cli.options import settings_for, workload_options
 
+LEFT_OUT = ("SBX0553", "SBX0555")
+
 
 @click.group(
     epilog="""\b
@@ -33,13 +35,20 @@ def envoy(**options: Any) -> None:
     """Print a bootstrap with which a real Envoy does the same: everything static, nothing fetched.
 
     Certificates that a mesh's agent would hand out are made by the local authority, see egress certs.
+    What Envoy refuses, and what needs a Secret that is not there, is left out and told on standard error.
     """
     settings = settings_for(**options)
     # Imported here: --help needs neither compiler nor codec.
     from sandbox.cli.export_secrets import secrets_for
     from sandbox.cli.loading import compile_for
+    from sandbox.cli.problem_report import print_problems
     from sandbox.envoy_config.bootstrap import bootstrap
+    from sandbox.loading import secrets_of
     from sandbox.plan.acceptance import in_force
+    from sandbox.proxy.secret_check import SecretCheck
 
     compiled = compile_for(settings)
-    click.echo(json.dumps(bootstrap(in_force(compiled.plan), secrets_for(compiled)), indent=1))
+    print_problems((found for found in compiled.problems if found.code in LEFT_OUT), to_stderr=True)
+    check = SecretCheck(secrets_of(compiled.configuration), compiled.proxy.namespace)
+    plan = check.without_unusable(in_force(compiled.plan))
+    click.echo(json.dumps(bootstrap(plan, secrets_for(compiled)), indent=1))

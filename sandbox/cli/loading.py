@@ -53,7 +53,7 @@ def compile_for(settings: Settings) -> Compiled:
     push = PushContext(configuration)
     proxy = proxy_of(configuration, settings)
     plan = compile_node(push, proxy)
-    report_refusals(plan, push.problems)
+    report_refusals(plan, push)
     errors = len({*configuration.problems.errors, *push.problems.errors, *refused})
     if errors:
         count = f"{errors} error{'s' * (errors != 1)}"
