@@ -104,6 +104,7 @@ class Http2ConnectionPool:
         self._ready.append(connection)
         connection.send()
         self._serve_pending()
+        connection.end_if_gone()
 
     def _serve_pending(self) -> None:
         resources = self.cluster.resources

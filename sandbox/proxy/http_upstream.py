@@ -110,10 +110,10 @@ class Http1ClientConnection(asyncio.Protocol):
 
     @property
     def header_bytes_received(self) -> int:
-        """Of the head, as Envoy counts them; to be asked when it comes, for the headers change later."""
+        """Of all heads, as Envoy counts them; to be asked when one comes, for its headers change later."""
         head, self._head = self._head, None
         if head is not None:
-            self._header_bytes = sum(len(name) + len(value) + 3 for name, value in head.headers)
+            self._header_bytes += sum(len(name) + len(value) + 3 for name, value in head.headers)
         return self._header_bytes
 
     @property
@@ -264,6 +264,8 @@ class Http1ClientConnection(asyncio.Protocol):
             if 100 <= head.status < 200 and head.status != 101:
                 if head.status in FORWARDED_INFORMATIONAL:
                     self.user.on_upstream_informational(head)
+                self._head = head
+                self._header_bytes = self.header_bytes_received
                 if not data:
                     return
                 continue
