@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,54 @@ def test_image_is_the_user_that_rules_leave_alone() -> None:
     assert "15021/healthz/ready" in DOCKERFILE
     command = re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[-1]
     assert parse(json.loads(command)).params["istio_ports"] is True
+
+
+INSTRUCTIONS = [
+    (line.split(maxsplit=1)[0], line.split(maxsplit=1)[1])
+    for line in DOCKERFILE.replace("\\\n", " ").splitlines()
+    if line and not line.startswith("#")
+]
+
+
+def arguments(instruction: str) -> list[str]:
+    return [words for name, words in INSTRUCTIONS if name == instruction]
+
+
+def test_image_is_built_of_what_the_package_needs() -> None:
+    project = tomllib.loads((DOCKER.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"], *wheel["packages"]}
+    needed |= {path.split("/")[0] for path in (*wheel["force-include"], *wheel["shared-scripts"])}
+
+    copied = {word for words in arguments("COPY") if "--from" not in words for word in words.split()[:-1]}
+
+    assert needed <= copied
+    assert all((DOCKER.parent / path).exists() for path in copied)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "pattern"),
+    [
+        pytest.param("FROM", r"python:3\.\d+-slim( AS build)?", id="bases have a version, and are small"),
+        pytest.param("RUN", r"(?!.*(sudo|chmod 777|curl|wget)).*", id="nothing is fetched or opened by hand"),
+        pytest.param("RUN", r"(?!.*apt-get install(?!.* --no-install-recommends)).*", id="no recommended packages"),
+        pytest.param("RUN", r"(?!.*apt-get(?!.*rm -rf /var/lib/apt/lists)).*", id="no package lists stay"),
+        pytest.param("RUN", r"(?!.*pip install(?! --no-cache-dir)).*", id="no cache of pip stays"),
+        pytest.param("ENTRYPOINT", r"\[.*\]", id="no shell before the command"),
+        pytest.param("CMD", r"\[.*\]", id="no shell before the default command"),
+        pytest.param("HEALTHCHECK", r"--interval=.* CMD \[.*\]", id="no shell before the health check"),
+        pytest.param("USER", r"\d+:\d+", id="a user by number, so that an engine can tell it is not root"),
+        pytest.param("WORKDIR", r"/.*", id="absolute directories"),
+        pytest.param("ENV", r"(?!.*(?i:password|secret|token)).*", id="no secrets"),
+    ],
+)
+def test_instructions_keep_the_usual_rules(instruction: str, pattern: str) -> None:
+    assert arguments(instruction)
+    assert [words for words in arguments(instruction) if not re.fullmatch(pattern, words)] == []
+
+
+def test_nothing_is_added_after_root_is_left() -> None:
+    names = [name for name, _ in INSTRUCTIONS]
+
+    assert "ADD" not in names
+    assert set(names[names.index("USER") :]) == {"USER", "HEALTHCHECK", "ENTRYPOINT", "CMD"}

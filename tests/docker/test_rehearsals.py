@@ -1,0 +1,110 @@
+"""Every recipe, rehearsed without an engine: its services' own commands, users and capabilities, in namespaces."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.docker.containers import Container, missing_tools, services
+
+pytestmark = [
+    pytest.mark.namespaces,
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="several users are needed, and only root has them"),
+    pytest.mark.skipif(bool(missing_tools()), reason=f"not here: {', '.join(missing_tools())}"),
+]
+STATUS = ["-o", "/dev/null", "-m", "10", "-w", "%{http_code}"]
+SANDBOX, APP, ELSEWHERE = "10.99.0.2", "10.99.0.3", "198.51.100.7"
+
+
+def ended(process: subprocess.Popen[str]) -> list[dict[str, object]]:
+    """Ends a sandbox; its access log, which compose shows as the service's output."""
+    process.terminate()
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def embedded_internet(container: Container) -> dict[str, str]:
+    """Starts it as a process of its own; where each ``host:port`` is."""
+    lab = container.start(sys.executable, "-m", "sandbox", "lab", "-o", "curl")
+    assert lab.stderr is not None
+    assert lab.stdout is not None
+    assert "is up" in lab.stderr.readline()
+    told = os.read(lab.stdout.fileno(), 1 << 16).decode()  # all of it is there, since it was printed before
+    places = [line.removeprefix("--connect-to ").split(":", 2) for line in told.splitlines()]
+    return {f"{host}:{port}": address for host, port, address in places}
+
+
+def test_explicit_proxy() -> None:
+    found = services("explicit-proxy")
+    with Container({}) as proxy, Container({"sandbox": SANDBOX}) as app:
+        proxy.join(app, SANDBOX, APP)
+        sandbox = proxy.play(found["sandbox"], "--lab")
+        assert proxy.wait_until_healthy()
+
+        variables = found["app"]["environment"]
+        own = app.run("curl", *found["app"]["command"], **variables)
+        blocked = app.run("curl", "-s", *STATUS, "http://www.google.com/", **variables)
+        tls = app.run("curl", "-sk", *STATUS, "https://www.aliyun.com/", **variables)
+        without = app.run("curl", "-s", *STATUS, "http://www.aliyun.com/")
+        lines = ended(sandbox)
+
+    assert own.stdout.startswith("HTTP/1.1 301 "), own.stderr
+    assert (blocked.stdout, tls.stdout[0], without.stdout) == ("502", "2", "000")
+    assert [line["response_code"] for line in lines] == [301, 502, 0]
+
+
+def test_network_aliases() -> None:
+    found = services("network-aliases")
+    service = found["sandbox"]
+    aliases = dict.fromkeys(service["networks"]["inside"]["aliases"], SANDBOX)
+    with Container({}) as proxy, Container(aliases) as app:
+        proxy.join(app, SANDBOX, APP)
+        # The outside: beside the sandbox, for one machine has no other; on high ports, since low ones are not yet free.
+        outside = embedded_internet(proxy)
+        proxy.set(service["sysctls"])
+        sandbox = proxy.play(service, *(f"--resolve={name}={outside[name]}" for name in outside))
+        assert proxy.wait_until_healthy()
+
+        own = app.run("curl", *found["app"]["command"])
+        tls = app.run("curl", "-sk", *STATUS, "https://www.aliyun.com/")
+        unlisted = app.run("curl", "-s", *STATUS, "http://www.google.com/")
+        lines = ended(sandbox)
+
+    assert own.stdout.startswith("HTTP/1.1 301 "), own.stderr
+    assert (tls.stdout[0], unlisted.stdout) == ("2", "000")
+    assert [line["response_code"] for line in lines] == [301, 0]
+
+
+def test_shared_namespace() -> None:
+    found = services("shared-namespace")
+    with Container({"www.aliyun.com": ELSEWHERE, "www.google.com": ELSEWHERE}) as network:
+        network.give_network(APP)
+        capture = network.play(found["capture"])
+        assert capture.wait(20) == 0, capture.communicate()[1]
+        sandbox = network.play(found["sandbox"], "--lab")
+        assert network.wait_until_healthy()
+
+        own = network.run("curl", *found["app"]["command"])
+        blocked = network.run("curl", "-s", *STATUS, "http://www.google.com/")
+        as_root = network.run("curl", "-s", *STATUS, "http://www.aliyun.com/", user="0:0")
+        as_sidecar = network.run("curl", "-s", "-m", "1", *STATUS, "http://www.aliyun.com/", user="1337:1337")
+        lines = ended(sandbox)
+
+    assert own.stdout.startswith("HTTP/1.1 301 "), own.stderr
+    assert (blocked.stdout, as_root.stdout, as_sidecar.stdout) == ("502", "301", "000")
+    assert [line["response_code"] for line in lines] == [301, 502, 301]
+
+
+def test_image_writes_nowhere_but_to_its_temporary_files() -> None:
+    with Container({}) as found:
+        refused = found.run("touch", "/etc/x", user="0:0")
+        told = found.run("cat", "/proc/self/status", user="1337:1337")
+
+    assert "Read-only file system" in refused.stderr
+    assert "CapBnd:\t0000000000000000\n" in told.stdout
