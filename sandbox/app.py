@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -13,20 +12,19 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from sandbox.callers import Callers
+from sandbox.doors import CAPTURE_PORT, open_doors
 from sandbox.errors import ConfigError, ListenError, SandboxError
 from sandbox.loading import Loaded, external_names, load
 from sandbox.plan.acceptance import in_force
 from sandbox.proxy.access_log_sink import AccessLogSink
-from sandbox.proxy.door import WorkloadNames
-from sandbox.proxy.http_proxy_door import HttpProxyDoor
-from sandbox.proxy.map_door import MapDoor
+from sandbox.proxy.door import Caller, WorkloadNames
 from sandbox.proxy.name_table import table_lookup
 from sandbox.proxy.readiness import ReadinessProtocol
 from sandbox.proxy.resolver import Resolver
 from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.server import Server, bind, wide_address
 from sandbox.proxy.snapshot import Snapshot, Subscriber, Surroundings
-from sandbox.proxy.socks5_door import Socks5Door
 from sandbox.proxy.tasks import detach
 from sandbox.settings import HostPort, ResolveOverride, Settings
 from sandbox.watching import FileWatch
@@ -47,7 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["Loaded", "Sandbox", "load"]
 
 log = logging.getLogger("sandbox")
-CAPTURE_PORT = 15001
 READY_PORT = 15021
 WARM_SECONDS = 2.0
 
@@ -75,6 +72,7 @@ class Sandbox:
         self._watch: FileWatch | None = None
         self._reloading = asyncio.Lock()
         self._captured: CapturedWorkloads | None = None
+        self._callers: Callers | None = None
         self._dns: DnsProxy | None = None
         self.gateways: GatewayNodes | None = None
         """Those that run beside the sidecar."""
@@ -154,7 +152,10 @@ class Sandbox:
         snapshot = self._snapshot_of(loaded)
         await snapshot.node.clusters.warm(WARM_SECONDS)
         self._take(loaded, snapshot)
-        self._open_doors()
+        own = Caller(self._names, self.server.enter)
+        self._callers = callers = Callers(settings, self.server, self._surroundings, self._identities, own)
+        await callers.take(loaded)
+        open_doors(settings, self.server, callers)
         if settings.control is not None:
             self._open_control(settings.control, loaded, overrides)
         if settings.istio_ports:
@@ -177,6 +178,8 @@ class Sandbox:
             snapshot = self._snapshot_of(loaded)
             await snapshot.node.clusters.warm(WARM_SECONDS)
             self._take(loaded, snapshot)
+            if self._callers is not None:
+                await self._callers.take(loaded)
             if self._captured is not None:
                 self._captured.reload(loaded)
             if self.gateways is not None:
@@ -197,6 +200,8 @@ class Sandbox:
             await self._captured.stop()
         if self._dns is not None:
             await self._dns.stop()
+        if self._callers is not None:
+            self._callers.close()
         await self.server.drain(self.settings.drain_seconds)
         if self.gateways is not None:
             await self.gateways.stop(self.settings.drain_seconds)
@@ -285,12 +290,16 @@ class Sandbox:
         if self.gateways is None:
             self._identities.has_others = True
             self.gateways = GatewayNodes(self._surroundings, self._identities)
-            self.gateways.has_guests = lambda: self._captured is not None and not self._captured.is_empty
+            self.gateways.has_guests = self._has_guests
         await self.gateways.take(loaded, WARM_SECONDS)
 
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:
         secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
         return Snapshot(self._plan_of(loaded), self._surroundings.with_secrets(secrets))
+
+    def _has_guests(self) -> bool:
+        others = self._callers is not None and bool(self._callers.snapshots)
+        return others or (self._captured is not None and not self._captured.is_empty)
 
     def _plan_of(self, loaded: Loaded) -> NodePlan:
         if loaded.proxy.node_type != "router":
@@ -319,33 +328,6 @@ class Sandbox:
 
     def _from_table(self, name: str) -> str | None:
         return self._table(name)
-
-    def _open_doors(self) -> None:
-        settings, server = self.settings, self.server
-        if settings.istio_ports:
-            self._open_capture_port()
-        for number, address in enumerate(settings.capture):
-            server.open_capture(f"capture {number + 1}" if number else "capture", address)
-        taken = {address.port for address in server.addresses.values()}
-        if settings.proxy is not None and (settings.proxy.port == 0 or settings.proxy.port not in taken):
-            self._open_proxy(settings.proxy)
-        if settings.socks is not None:
-            server.open_door("socks", settings.socks, Socks5Door(self._names, server.enter).accept)
-        for each in settings.maps:
-            server.open_door(f"map {each.listen}", each.listen, MapDoor(each.target, self._names, server.enter).accept)
-
-    def _open_proxy(self, address: HostPort) -> None:
-        try:
-            self.server.open_door("proxy", address, HttpProxyDoor(self._names, self.server.enter).accept)
-        except ListenError as error:
-            raise ListenError(f"{error}: choose another port by --proxy, or open none by --no-proxy") from None
-
-    def _open_capture_port(self) -> None:
-        """Locally redirected connections arrive on loopback; the wildcard is for those dialled by the pod's address."""
-        host = wide_address(allow_remote=self.settings.allow_remote)
-        self.server.open_capture("capture", HostPort(host, CAPTURE_PORT))
-        with contextlib.suppress(ListenError):  # a machine without IPv6
-            self.server.open_capture("capture v6", HostPort("::" if host == "0.0.0.0" else "::1", CAPTURE_PORT))
 
     def _open_control(self, path: str, loaded: Loaded, overrides: Sequence[ResolveOverride]) -> None:
         from sandbox.captured import CapturedWorkloads

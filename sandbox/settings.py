@@ -39,6 +39,14 @@ class ResolveOverride:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkloadProxy:
+    """``--proxy 127.0.0.1:15081=shop/frontend``: whoever comes to ``listen`` is this workload."""
+
+    listen: HostPort
+    workload: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class GivenEndpoint:
     """``--endpoint NAME.NAMESPACE[:PORT]=ADDR[:PORT]``; ``port`` None is any port, ``address_port`` None its target."""
 
@@ -77,6 +85,8 @@ class Settings:
     """Ports that take redirected connections, besides 15001."""
     proxy: HostPort | None = HostPort("127.0.0.1", 15080)
     """The explicit HTTP proxy; gives way to a listener of the plan on the same port."""
+    workload_proxies: tuple[WorkloadProxy, ...] = ()
+    """Explicit HTTP proxies of other workloads."""
     socks: HostPort | None = None
     maps: tuple[StaticMap, ...] = ()
     resolve: tuple[ResolveOverride, ...] = ()
@@ -126,6 +136,14 @@ def parse_static_map(text: str) -> StaticMap:
     if not separator:
         raise SettingsError(f"{text!r} is not LISTEN=TARGET, as in 127.0.0.1:8080=httpbin.org:80")
     return StaticMap(parse_host_port(listen), parse_host_port(target))
+
+
+def parse_proxy(text: str) -> WorkloadProxy:
+    """``ADDR:PORT`` or ``ADDR:PORT=NAMESPACE/NAME``."""
+    listen, separator, workload = text.partition("=")
+    if separator and not workload:
+        raise SettingsError(f"{text!r} names no workload, as in 127.0.0.1:15081=shop/frontend")
+    return WorkloadProxy(parse_host_port(listen), workload or None)
 
 
 def parse_resolve(text: str) -> ResolveOverride:

@@ -17,10 +17,13 @@ from sandbox.cli.options import (
     wants_gateways,
     workload_options,
 )
-from sandbox.settings import parse_resolve, parse_static_map
+from sandbox.settings import Settings, parse_proxy, parse_resolve, parse_static_map
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sandbox.app import Sandbox
+    from sandbox.settings import WorkloadProxy
 
 TOLD_AT_START = ("SBX0701", "SBX0702", "SBX0703")
 EPILOG = """\b
@@ -51,11 +54,15 @@ reopens the access log."""
 )
 @click.option(
     "--proxy",
-    default="127.0.0.1:15080",
+    "proxies",
+    multiple=True,
+    default=("127.0.0.1:15080",),
     show_default=True,
-    metavar="ADDR:PORT",
-    callback=parsed(address),
-    help="The explicit HTTP proxy (absolute-form requests and CONNECT); with --node gateway only where it is given.",
+    metavar="ADDR:PORT[=NS/NAME]",
+    callback=parsed(parse_proxy),
+    help="The explicit HTTP proxy (absolute-form requests and CONNECT); with --node gateway only where it is given. "
+    "A user name given to it, as in http://frontend.shop@127.0.0.1:15080, says which workload calls; =NS/NAME is a "
+    "port of one workload. Repeatable.",
 )
 @click.option("--no-proxy", is_flag=True, help="Open no explicit proxy.")
 @click.option("--socks", metavar="ADDR:PORT", callback=parsed(address), help="A SOCKS5 proxy.")
@@ -102,8 +109,10 @@ def run(**options: Any) -> int:
     Traffic comes through the explicit proxy, through mapped ports, or redirected; it is treated as Istio and Envoy
     would treat it with this configuration. One line on standard error says when everything serves.
     """
-    if options.pop("no_proxy") or (NODE_TYPES[options["node_type"]] == "router" and _is_default("proxy")):
-        options["proxy"] = None
+    is_gateway = NODE_TYPES[options["node_type"]] == "router"
+    options |= _proxies(
+        options.pop("proxies"), is_off=options.pop("no_proxy") or (is_gateway and _is_default("proxies"))
+    )
     options["control"] = _control_path(options.pop("no_control") or options["istio_ports"], options["control"])
     options["with_gateways"] = options["node_type"] == "all" or (
         wants_gateways(options["node_type"]) and not options["istio_ports"]
@@ -116,6 +125,18 @@ def run(**options: Any) -> int:
     if settings.launcher_fd is not None and settings.control is not None:
         shutil.rmtree(os.path.dirname(settings.control), ignore_errors=True)  # made for us alone
     return status
+
+
+def _proxies(given: Sequence[WorkloadProxy], *, is_off: bool) -> dict[str, Any]:
+    """The run's own proxy (the usual one, where only others' are given), and those of other workloads."""
+    own = [each.listen for each in given if each.workload is None]
+    if len(own) > 1:
+        raise click.BadParameter(f"{own[1]}: one proxy is for all; write ADDR:PORT=NS/NAME", param_hint="--proxy")
+    usual = own[0] if own else Settings().proxy
+    return {
+        "proxy": None if is_off else usual,
+        "workload_proxies": tuple(each for each in given if each.workload is not None),
+    }
 
 
 def _is_default(option: str) -> bool:

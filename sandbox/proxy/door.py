@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -51,3 +52,29 @@ class WorkloadNames:
         if isinstance(answer, Answer):
             return answer.addresses[0] if answer.addresses else NoAnswer("the name has no address")
         return answer
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Whose connection it is: how that workload resolves names, and its way in."""
+
+    names: WorkloadNames
+    enter: Enter
+
+
+class CallerFinder(Protocol):
+    """Tells workloads apart, where several use one door."""
+
+    async def of(self, workload: str | None, address: str) -> Caller | str:
+        """By the name that was said, else by the address that the connection comes from; a text says what is wrong."""
+        ...
+
+
+class OneCaller:
+    """Whoever comes, it is the same workload."""
+
+    def __init__(self, names: WorkloadNames, enter: Enter) -> None:
+        self._caller = Caller(names, enter)
+
+    async def of(self, workload: str | None, address: str) -> Caller:
+        """That one."""
+        return self._caller

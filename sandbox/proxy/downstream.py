@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sandbox.proxy.stream_relay import StreamEnd
 
 
-Redirect = Callable[[bytes, "ServerProtocol"], bool]
-"""Bytes of the next request and who has read them → True: the connection has gone elsewhere."""
+Redirect = Callable[[bytes, "ServerProtocol"], bytes]
+"""Bytes of the next request and who has read them → what to read; nothing: the connection has gone elsewhere."""
 
 
 class ServerProtocol(Protocol):

@@ -156,9 +156,9 @@ class Http1ServerConnection(asyncio.Protocol):
         self._is_processing = True
         redirect = self.connection.redirect
         while self._state == HEAD and self._buffer:
-            if redirect is not None and redirect(self._buffer, self):
-                break
-            if not self._read_head():
+            if redirect is not None:
+                self._buffer = redirect(self._buffer, self)
+            if not self._buffer or not self._read_head():
                 break
         self._is_processing = False
         if self.stream is not None:

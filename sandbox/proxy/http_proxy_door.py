@@ -6,6 +6,8 @@ Of CONNECT exactly the head is consumed. Of other requests nothing is: Envoy's m
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import logging
 import re
 import socket
@@ -14,7 +16,7 @@ from typing import Final
 import msgspec
 
 from sandbox.proxy.dns_hosts import split_authority
-from sandbox.proxy.door import Enter, Origin, WorkloadNames
+from sandbox.proxy.door import Caller, CallerFinder, Origin
 from sandbox.proxy.downstream import ServerProtocol
 from sandbox.proxy.peek import MAXIMUM_BYTES, Peek
 from sandbox.proxy.resolver import NoAnswer
@@ -29,29 +31,35 @@ HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([^ \r\n]+) HTTP/1\.[01]\r?\n")
 ABSOLUTE: Final = re.compile(rb"(?i:http)://([^/?#]*)")
 HOST: Final = re.compile(rb"\n[Hh][Oo][Ss][Tt]:[ \t]*([^\r\n]*?)[ \t]*\r?\n")
+BASIC: Final = re.compile(rb"\n(?i:proxy-authorization:[ \t]*basic)[ \t]+([A-Za-z0-9+/=]+)[ \t]*\r?\n")
+CREDENTIALS: Final = re.compile(rb"(\n)(?i:proxy-authorization):[^\r\n]*\r?\n")
 HTTP_PORT: Final = 80
 BAD_REQUEST: Final = b"400 Bad Request"
+UNKNOWN_USER: Final = b"407 Proxy Authentication Required"
 BAD_GATEWAY: Final = b"502 Bad Gateway"
 
 
 class HttpProxyDoor:
     """Takes the connections of one port."""
 
-    def __init__(self, names: WorkloadNames, enter: Enter) -> None:
-        self._names = names
-        self._enter = enter
+    def __init__(self, callers: CallerFinder, workload: str | None = None) -> None:
+        """``workload``: whose port this is; without it credentials say, or the address."""
+        self._callers = callers
+        self._workload = workload
 
     def accept(self, sock: socket.socket, remote: tuple[str, int]) -> None:
         """Waits for the request's head."""
-        _Visit(self._names, self._enter, sock, remote).start()
+        _Visit(self._callers, self._workload, sock, remote).start()
 
 
 class _Visit:
     """One connection until it enters, or is refused."""
 
-    def __init__(self, names: WorkloadNames, enter: Enter, sock: socket.socket, remote: tuple[str, int]) -> None:
-        self._names = names
-        self._enter = enter
+    def __init__(
+        self, callers: CallerFinder, workload: str | None, sock: socket.socket, remote: tuple[str, int]
+    ) -> None:
+        self._callers = callers
+        self._workload = workload
         self._socket = sock
         self._remote = remote
         self._loop = asyncio.get_running_loop()
@@ -88,7 +96,11 @@ class _Visit:
         if isinstance(request, str):
             await self._refuse(refusal(BAD_REQUEST, request))
             return
-        address = await self._names.look_up(request.host, request.port)
+        caller = await self._callers.of(self._workload or user_of(self._head), self._remote[0])
+        if isinstance(caller, str):
+            await self._refuse(refusal(UNKNOWN_USER, caller))
+            return
+        address = await caller.names.look_up(request.host, request.port)
         if isinstance(address, NoAnswer):
             await self._refuse(refusal(BAD_GATEWAY, f"{request.host} does not resolve: {address.reason}"))
             return
@@ -102,8 +114,8 @@ class _Visit:
                 self._socket.close()
                 return
         else:
-            redirect = Redirector(self._names, self._enter, self._socket, self._remote, request).ask
-        self._enter(self._socket, Origin(self._remote, (address, request.port), DOOR, redirect))
+            redirect = Redirector(caller, self._socket, self._remote, request).ask
+        caller.enter(self._socket, Origin(self._remote, (address, request.port), DOOR, redirect))
 
     async def _refuse(self, answer: bytes) -> None:
         """An answer of the door itself: the mesh has not seen this request."""
@@ -137,6 +149,18 @@ def read_request(head: bytes) -> ProxyRequest | str:
     return ProxyRequest(host, port, is_connect)
 
 
+def user_of(head: bytes) -> str | None:
+    """The user of ``Proxy-Authorization: Basic`` (RFC 7617); the password is nobody's business."""
+    given = BASIC.search(head)
+    if given is None:
+        return None
+    try:
+        user = base64.b64decode(given[1], validate=True).partition(b":")[0]
+    except binascii.Error:
+        return None
+    return user.decode("utf-8", "replace") or None
+
+
 def _authority(target: bytes, head: bytes) -> bytes:
     absolute = ABSOLUTE.match(target)
     if absolute is not None:
@@ -155,21 +179,22 @@ def refusal(status: bytes, reason: str) -> bytes:
 class Redirector:
     """Looks at each further request of a connection: one for another host enters anew, on the same transport."""
 
-    def __init__(
-        self, names: WorkloadNames, enter: Enter, sock: socket.socket, remote: tuple[str, int], request: ProxyRequest
-    ) -> None:
-        self._names = names
-        self._enter = enter
+    def __init__(self, caller: Caller, sock: socket.socket, remote: tuple[str, int], request: ProxyRequest) -> None:
+        self._caller = caller
         self._socket = sock
         self._remote = remote
         self._request = request
 
-    def ask(self, data: bytes, protocol: ServerProtocol) -> bool:
-        """True where the connection has been taken away from ``protocol``."""
+    def ask(self, data: bytes, protocol: ServerProtocol) -> bytes:
+        """What ``protocol`` is to read, without our credentials; nothing where the connection has been taken away."""
         end = HEAD_END.search(data)
-        request = read_request(data[: end.end()]) if end is not None else ""
+        if end is None:
+            return data
+        head = data[: end.end()]
+        request = read_request(head)
         if isinstance(request, str) or request == self._request or request.is_connect:
-            return False  # what cannot be read, or belongs here, is the connection manager's to answer
+            # What cannot be read, or belongs here, is the connection manager's to answer.
+            return CREDENTIALS.sub(b"\\1", data, count=1) if CREDENTIALS.search(head) else data
         transport, read = protocol.let_go()
         stream = StreamEnd()
         transport.pause_reading()
@@ -177,15 +202,15 @@ class Redirector:
         stream.transport = transport
         stream.early = read
         detach(self._redirect(stream, request), "proxy door")
-        return True
+        return b""
 
     async def _redirect(self, stream: StreamEnd, request: ProxyRequest) -> None:
-        address = await self._names.look_up(request.host, request.port)
+        address = await self._caller.names.look_up(request.host, request.port)
         if stream.transport is None or stream.is_lost:
             return
         if isinstance(address, NoAnswer):
             stream.transport.write(refusal(BAD_GATEWAY, f"{request.host} does not resolve: {address.reason}"))
             stream.close()
             return
-        redirect = Redirector(self._names, self._enter, self._socket, self._remote, request).ask
-        self._enter(self._socket, Origin(self._remote, (address, request.port), DOOR, redirect, stream))
+        redirect = Redirector(self._caller, self._socket, self._remote, request).ask
+        self._caller.enter(self._socket, Origin(self._remote, (address, request.port), DOOR, redirect, stream))

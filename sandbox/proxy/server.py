@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.errors import ListenError
 from sandbox.plan.base import SocketAddress
-from sandbox.proxy.door import Origin
+from sandbox.proxy.door import Enter, Origin
 from sandbox.proxy.listener import ConnectionHandler, discard
 from sandbox.proxy.original_dst import original_destination, plain_address
 from sandbox.settings import HostPort
@@ -124,6 +124,8 @@ class Server:
     def __init__(self, *, allow_remote: bool = False) -> None:
         self.handler = ConnectionHandler()
         self.snapshot: Snapshot | None = None
+        self.takes_other: Callable[[socket.socket, tuple[str, int], tuple[str, int]], bool] | None = None
+        """Takes redirected connections of workloads other than the run's own."""
         self._allow_remote = allow_remote
         self._doors: dict[str, ListeningSocket] = {}
         self._plan_ports: dict[HostPort, ListeningSocket] = {}
@@ -152,13 +154,21 @@ class Server:
             return
         local = plain_address(sock.getsockname())
         destination = original_destination(sock) or local
+        if self.takes_other is not None and self.takes_other(sock, remote, destination):
+            return
         connection = self.handler.admit(sock, remote, destination, "capture")
         listener = snapshot.virtual_outbound if destination == local else snapshot.find(*destination)
         self.handler.dispatch(connection, listener, snapshot.node)
 
     def enter(self, sock: socket.socket, origin: Origin) -> None:
         """A connection whose destination is known: treated as if it had been captured on its way there."""
-        snapshot = self.snapshot
+        self._enter(sock, origin, self.snapshot)
+
+    def entrance(self, snapshot: Callable[[], Snapshot | None]) -> Enter:
+        """The same for the workload that this snapshot serves."""
+        return lambda sock, origin: self._enter(sock, origin, snapshot())
+
+    def _enter(self, sock: socket.socket, origin: Origin, snapshot: Snapshot | None) -> None:
         destination = origin.destination
         if snapshot is None:
             sock.close()

@@ -1,4 +1,4 @@
-"""The SOCKS5 door (RFC 1928): CONNECT without authentication; names are looked up as the workload would."""
+"""The SOCKS5 door (RFC 1928): CONNECT; a user's name is the workload's, and names are looked up as it would."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import socket
 from typing import Final
 
-from sandbox.proxy.door import Enter, Origin, WorkloadNames
+from sandbox.proxy.door import Caller, CallerFinder, Origin, WorkloadNames
 from sandbox.proxy.resolver import NoAnswer
 from sandbox.proxy.tasks import detach
 
@@ -16,6 +16,8 @@ log = logging.getLogger("sandbox.proxy")
 DOOR: Final = "socks"
 VERSION: Final = 5
 NO_AUTHENTICATION: Final = 0
+USER_AND_PASSWORD: Final = 2
+SUBNEGOTIATION: Final = 1
 NONE_ACCEPTABLE: Final = 0xFF
 CONNECT: Final = 1
 IPV4: Final = 1
@@ -30,35 +32,52 @@ class _Ended(Exception):
 class Socks5Door:
     """Takes the connections of one port."""
 
-    def __init__(self, names: WorkloadNames, enter: Enter) -> None:
-        self._names = names
-        self._enter = enter
+    def __init__(self, callers: CallerFinder) -> None:
+        self._callers = callers
 
     def accept(self, sock: socket.socket, remote: tuple[str, int]) -> None:
         """Speaks SOCKS, then hands over."""
         detach(self._visit(sock, remote), "socks door")
 
     async def _visit(self, sock: socket.socket, remote: tuple[str, int]) -> None:
+        caller: Caller | None = None
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
-                destination = await self._handshake(sock)
+                caller = await self._authenticate(sock, remote[0])
+                destination = await self._handshake(sock, caller.names)
         except (TimeoutError, OSError, _Ended) as error:
             log.debug("socks client %s: %s", remote, error)
             destination = None
-        if destination is None:
+        if destination is None or caller is None:
             sock.close()
         else:
-            self._enter(sock, Origin(remote, destination, DOOR))
+            caller.enter(sock, Origin(remote, destination, DOOR))
 
-    async def _handshake(self, sock: socket.socket) -> tuple[str, int] | None:
+    async def _authenticate(self, sock: socket.socket, address: str) -> Caller:
+        """Whoever gives a user name is that workload; no password is asked for."""
         loop = asyncio.get_running_loop()
         version, count = await _read(sock, 2)
         if version != VERSION:
             raise _Ended("not SOCKS5")
-        if NO_AUTHENTICATION not in await _read(sock, count):
+        methods = await _read(sock, count)
+        name: str | None = None
+        if USER_AND_PASSWORD in methods:
+            await loop.sock_sendall(sock, bytes((VERSION, USER_AND_PASSWORD)))
+            name = await _read_user(sock)
+        elif NO_AUTHENTICATION in methods:
+            await loop.sock_sendall(sock, bytes((VERSION, NO_AUTHENTICATION)))
+        else:
             await loop.sock_sendall(sock, bytes((VERSION, NONE_ACCEPTABLE)))
-            return None
-        await loop.sock_sendall(sock, bytes((VERSION, NO_AUTHENTICATION)))
+            raise _Ended("no method in common")
+        caller = await self._callers.of(name, address)
+        if name is not None:
+            await loop.sock_sendall(sock, bytes((SUBNEGOTIATION, isinstance(caller, str))))
+        if isinstance(caller, str):
+            raise _Ended(caller)
+        return caller
+
+    async def _handshake(self, sock: socket.socket, names: WorkloadNames) -> tuple[str, int] | None:
+        loop = asyncio.get_running_loop()
         _, command, _, kind = await _read(sock, 4)
         name = await _read_name(sock, kind)
         port = int.from_bytes(await _read(sock, 2), "big")
@@ -66,7 +85,7 @@ class Socks5Door:
             code = ADDRESS_NOT_SUPPORTED if name is None else COMMAND_NOT_SUPPORTED
             await loop.sock_sendall(sock, _reply(code))
             return None
-        address = await self._names.look_up(name, port)
+        address = await names.look_up(name, port)
         if isinstance(address, NoAnswer):
             await loop.sock_sendall(sock, _reply(HOST_UNREACHABLE))
             return None
@@ -84,6 +103,15 @@ async def _read(sock: socket.socket, size: int) -> bytes:
             raise _Ended("closed")
         data += part
     return data
+
+
+async def _read_user(sock: socket.socket) -> str:
+    """The user's name (RFC 1929)."""
+    _, length = await _read(sock, 2)
+    name = (await _read(sock, length)).decode("utf-8", "replace")
+    (length,) = await _read(sock, 1)
+    await _read(sock, length)
+    return name
 
 
 async def _read_name(sock: socket.socket, kind: int) -> str | None:

@@ -43,6 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loading": EVERYTHING,
     "stand_in_gateways": EVERYTHING,
     "given_endpoints": EVERYTHING,
+    "callers": EVERYTHING,
+    "doors": EVERYTHING,
     "gateway_plans": EVERYTHING,
     "kubernetes_text": {"frozen_dataclass"},
     "workload_identities": EVERYTHING,

@@ -12,7 +12,7 @@ from sandbox.plan.cluster import Cluster
 from sandbox.plan.http_connection_manager import Http1ProtocolOptions, HttpConnectionManager
 from sandbox.plan.listener import Filter, FilterChain, Listener
 from sandbox.plan.route import Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost
-from sandbox.proxy.door import WorkloadNames
+from sandbox.proxy.door import OneCaller, WorkloadNames
 from sandbox.proxy.http_proxy_door import HttpProxyDoor
 from sandbox.proxy.map_door import MapDoor
 from sandbox.proxy.resolver import Resolver
@@ -38,7 +38,7 @@ def virtual_outbound(terminal: Extension) -> Listener:
 
 
 @contextlib.asynccontextmanager
-async def doors(upstream: Upstream, terminal: Extension | None = None) -> AsyncIterator[tuple[World, WorkloadNames]]:
+async def doors(upstream: Upstream, terminal: Extension | None = None) -> AsyncIterator[tuple[World, OneCaller]]:
     """A sandbox in which ``known.example`` is the upstream."""
     override = ResolveOverride("known.example", 80, "127.80.0.1", None)
     elsewhere = ResolveOverride("moved.example", 80, "127.80.0.2", upstream.port)
@@ -50,7 +50,7 @@ async def doors(upstream: Upstream, terminal: Extension | None = None) -> AsyncI
         static_cluster("x"),
         surroundings=around,
     ) as world:
-        yield world, WorkloadNames(lambda: around.resolver, lambda _name: None)
+        yield world, OneCaller(WorkloadNames(lambda: around.resolver, lambda _name: None), world.server.enter)
 
 
 async def opened(world: World, door: HttpProxyDoor | Socks5Door | MapDoor) -> Client:
@@ -61,8 +61,8 @@ async def opened(world: World, door: HttpProxyDoor | Socks5Door | MapDoor) -> Cl
 def test_connect_is_answered_and_then_a_tunnel() -> None:
     async def test() -> None:
         upstream = Upstream()
-        async with doors(upstream) as (world, names):
-            client = await opened(world, HttpProxyDoor(names, world.server.enter))
+        async with doors(upstream) as (world, callers):
+            client = await opened(world, HttpProxyDoor(callers))
             await client.send(f"CONNECT 127.0.0.1:{upstream.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode() + b"early")
             assert await client.receive(39) == b"HTTP/1.1 200 Connection established\r\n\r\n"
             server = await upstream.accept()
@@ -80,8 +80,8 @@ def test_an_absolute_request_reaches_its_host_untouched() -> None:
     async def test() -> None:
         upstream = Upstream()
         request = f"GET http://here:{upstream.port}/x HTTP/1.1\r\nHost: other\r\n\r\n".encode()
-        async with doors(upstream) as (world, names):
-            client = await opened(world, HttpProxyDoor(names, world.server.enter))
+        async with doors(upstream) as (world, callers):
+            client = await opened(world, HttpProxyDoor(callers))
             await client.send(request[:20])
             await client.send(request[20:])
             server = await upstream.accept()
@@ -102,8 +102,8 @@ REFUSED = {
 @pytest.mark.parametrize(("request_bytes", "status"), REFUSED.values(), ids=REFUSED.keys())
 def test_the_http_door_says_why_it_refuses(request_bytes: bytes, status: bytes) -> None:
     async def test() -> None:
-        async with doors(Upstream()) as (world, names):
-            client = await opened(world, HttpProxyDoor(names, world.server.enter))
+        async with doors(Upstream()) as (world, callers):
+            client = await opened(world, HttpProxyDoor(callers))
             await client.send(request_bytes)
             answer = await client.receive(10_000)
         assert answer.startswith(b"HTTP/1.1 " + status)
@@ -117,8 +117,8 @@ def test_socks_by_name_and_by_address() -> None:
         upstream = Upstream()
         port = upstream.port.to_bytes(2, "big")
         for target in (b"\x03\x04here", b"\x01\x7f\x00\x00\x01"):
-            async with doors(upstream) as (world, names):
-                client = await opened(world, Socks5Door(names, world.server.enter))
+            async with doors(upstream) as (world, callers):
+                client = await opened(world, Socks5Door(callers))
                 await client.send(b"\x05\x01\x00")
                 assert await client.receive(2) == b"\x05\x00"
                 await client.send(b"\x05\x01\x00" + target + port + b"first")
@@ -142,8 +142,8 @@ def test_socks_by_name_and_by_address() -> None:
 )
 def test_socks_refuses_with_a_code(request_bytes: bytes, code: int) -> None:
     async def test() -> None:
-        async with doors(Upstream()) as (world, names):
-            client = await opened(world, Socks5Door(names, world.server.enter))
+        async with doors(Upstream()) as (world, callers):
+            client = await opened(world, Socks5Door(callers))
             await client.send(b"\x05\x01\x00" + request_bytes)
             answer = await client.receive(12)
         assert answer[:4] == bytes((5, 0, 5, code))
@@ -154,8 +154,8 @@ def test_socks_refuses_with_a_code(request_bytes: bytes, code: int) -> None:
 def test_a_map_leads_to_its_target_even_where_an_override_moves_the_port() -> None:
     async def test() -> None:
         upstream = Upstream()
-        async with doors(upstream) as (world, names):
-            client = await opened(world, MapDoor(HostPort("here", upstream.port), names, world.server.enter))
+        async with doors(upstream) as (world, callers):
+            client = await opened(world, MapDoor(HostPort("here", upstream.port), callers))
             await client.send(b"hi")
             server = await upstream.accept()
             assert await server.receive(2) == b"hi"
@@ -183,8 +183,8 @@ def test_the_next_request_of_a_connection_may_be_for_another_host() -> None:
             ),
         )
         upstreams = (Upstream(), Upstream())
-        async with doors(upstreams[0], manager) as (world, names):
-            client = await opened(world, HttpProxyDoor(names, world.server.enter))
+        async with doors(upstreams[0], manager) as (world, callers):
+            client = await opened(world, HttpProxyDoor(callers))
             for upstream in (*upstreams, upstreams[0]):
                 await client.send(f"GET http://here:{upstream.port}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode())
                 server = await upstream.accept()
