@@ -147,6 +147,7 @@ def report_refusals(plan: NodePlan, push: PushContext) -> None:
     """Reports what Envoy would not take of the plan, where a running mesh would keep the old resource."""
     from sandbox.access_log.refusals import refused_access_logs, refused_header_values
     from sandbox.match.refusals import refused_patterns
+    from sandbox.metrics.label_rules import refused_expressions
     from sandbox.plan.acceptance import refusals
     from sandbox.proxy.secret_check import SecretCheck
 
@@ -157,6 +158,9 @@ def report_refusals(plan: NodePlan, push: PushContext) -> None:
         problems.report("SBX0551", f"Envoy refuses the access log: {' '.join(words.split())}", origin_of(log.because))
     for route, header, words in refused_header_values(plan.route_configurations.values()):
         problems.report("SBX0554", f"Envoy refuses the value of the header {header}: {words}", origin_of(route.because))
+    for metric, label, words in refused_expressions(plan.stats):
+        message = f"the label {label} of a metric is left out, for its expression is none: {' '.join(words.split())}"
+        problems.report("SBX0533", message, origin_of(metric.because))
     for route, pattern, words in refused_patterns(plan.route_configurations.values()):
         problems.report("SBX0552", f"RE2 refuses the regular expression {pattern!r}: {words}", origin_of(route.because))
     for unusable in SecretCheck(secrets_of(push.configuration), plan.workload.partition("/")[0]).unusable(plan):

@@ -93,11 +93,17 @@ def _changed_labels(
 
 
 def refused_expressions(configs: Sequence[StatsConfig]) -> Iterator[tuple[MetricConfig, str, str]]:
-    """The labels whose expression cannot be compiled, with the reason: Istio's proxy leaves them out in silence."""
-    for config in configs:
-        for metric in config.metrics:
-            for label, expression in metric.dimensions.items():
-                try:
-                    compile_text(expression)
-                except FormatRefused as refusal:
-                    yield metric, label, str(refusal)
+    """The labels whose expression cannot be compiled, with the reason: Istio's proxy leaves them out in silence.
+
+    One that several metrics have is told once.
+    """
+    told: set[tuple[str, str]] = set()
+    for metric in (metric for config in configs for metric in config.metrics):
+        for label, expression in metric.dimensions.items():
+            if (label, expression) in told:
+                continue
+            try:
+                compile_text(expression)
+            except FormatRefused as refusal:
+                told.add((label, expression))
+                yield metric, label, str(refusal)
