@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,10 +50,12 @@ def config() -> None:
         "dump -f my-mesh/ --workload shop/frontend > dump.json",
         "dump -f my-mesh/ --node gateway --workload istio-system/istio-egressgateway",
         "dump -f my-mesh/ --node all | jq '.[\"istio-system/istio-egressgateway\"]'",
+        "dump -f my-mesh/ --because | grep -A9 because",
     ),
 )
 @workload_options
-def dump(**options: Any) -> int:
+@click.option("--because", is_flag=True, help="Add to every object the lines of YAML and the defaults behind it.")
+def dump(because: bool, **options: Any) -> int:
     """Print an Envoy config dump, as localhost:15000/config_dump?include_eds would (istioctl reads it).
 
     Of several nodes each has its own, under NAMESPACE/NAME.
@@ -61,7 +64,7 @@ def dump(**options: Any) -> int:
     # Imported here, as in all subcommands: --help needs neither compiler nor codec.
     from sandbox.envoy_config.config_dump import config_dump
 
-    click.echo(json.dumps(_each(nodes, config_dump), indent=1))
+    click.echo(json.dumps(_each(nodes, partial(config_dump, because=because)), indent=1))
     return nodes[0].exit_status
 
 

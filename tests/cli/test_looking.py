@@ -45,6 +45,14 @@ def test_a_config_dump_has_all_sections() -> None:
     ]
 
 
+def test_a_config_dump_says_why() -> None:
+    _, clusters, *_ = json.loads(run("config", "dump", "--because", *QUICKSTART).stdout)["configs"]
+
+    found = {entry["cluster"]["name"]: entry["cluster"]["because"] for entry in clusters["dynamic_active_clusters"]}
+    origins = {reason["what"]: reason["origin"] for reason in found["outbound|443||httpbin.org"]}
+    assert origins["port"].endswith("hosts.yaml:14")
+
+
 @pytest.mark.parametrize(
     ("what", "heading"),
     [
