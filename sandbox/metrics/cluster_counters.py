@@ -68,18 +68,17 @@ class ClusterMeter:
         counters = self._known.get(id(cluster))
         if counters is None:
             counters = self._known[id(cluster)] = self._counters_of(cluster.name)
-        if info.upstream_host is None and (info.response_code_details or "").startswith(_NOT_ROUTED):
+        address = info.upstream_host
+        if address is None:
+            if not (info.response_code_details or "").startswith(_NOT_ROUTED):
+                counters.codes[code] += 1
             return
         counters.codes[code] += 1
         if info.upstream_request_attempt_count > 1:
             counters.retries += info.upstream_request_attempt_count - 1
-        if info.upstream_host is not None:
-            _count_at_host(counters.hosts[info.upstream_host], code, info)
-
-
-def _count_at_host(host: HostCounters, code: int, info: StreamInfo) -> None:
-    if code < _FIRST_SERVER_ERROR:
-        host.successes += 1
-        return
-    host.errors += 1
-    host.timeouts += "UT" in info.response_flags
+        host = counters.hosts[address]
+        if code < _FIRST_SERVER_ERROR:
+            host.successes += 1
+        else:
+            host.errors += 1
+            host.timeouts += "UT" in info.response_flags

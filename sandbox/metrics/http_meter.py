@@ -5,11 +5,12 @@ Source: Envoy contrib/istio/filters/http/istio_stats/source/istio_stats.cc (``Is
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from sandbox.access_log.grpc_status import CAMEL_NAMES, grpc_status, is_grpc
 from sandbox.metrics.destination import Service, peer_labels, presents_identity, service_of, workload_of
-from sandbox.metrics.instruments import Counter, Histogram
+from sandbox.metrics.instruments import LIMITS, Counter, Histogram
 from sandbox.metrics.label_rules import LabelRules
 
 if TYPE_CHECKING:
@@ -43,9 +44,14 @@ class HttpSeries:
     def count(self, milliseconds: int, received: int, sent: int) -> None:
         """One request more."""
         self._requests.value += 1
-        self._duration.observe(milliseconds)
-        self._received.observe(received)
-        self._sent.observe(sent)
+        # Histogram.observe, three times: 0.53 µs, as calls 0.91 µs.
+        duration, requests, responses = self._duration, self._received, self._sent
+        duration.counts[bisect_right(LIMITS, milliseconds)] += 1
+        duration.total += milliseconds
+        requests.counts[bisect_right(LIMITS, received)] += 1
+        requests.total += received
+        responses.counts[bisect_right(LIMITS, sent)] += 1
+        responses.total += sent
 
 
 class Target:
@@ -67,39 +73,54 @@ class HttpMeter:
         self._node = node
         self._metrics = metrics
         self._rules = LabelRules(config)
-        self._has_expressions = bool(self._rules.expressions)
+        self._knows_common = not self._rules.expressions
         self._falls_back = not config.disable_host_header_fallback
         self._targets: dict[tuple[int, int], Target] = {}
+        self._common: dict[tuple[int, int, int, int | None], HttpSeries] = {}
+        """The series of requests that went as most do: no flags, no gRPC, no TLS, no host but the configuration's."""
 
-    # hot: per request
+    # hot: per request; 0.9 µs, without the short way 1.3 µs
     def record(self, info: StreamInfo) -> None:
         """The request has ended."""
+        series = None
+        is_common = self._knows_common and info.method != b"POST" and info.upstream_tls_version is None
+        if is_common and not info.response_flags:
+            # What ids stand for lives as long as this meter: the plan's routes, clusters and endpoints. Endpoints of
+            # which the plan says nothing have empty metadata, of which one is as good as another.
+            short = (id(info.route), id(info.cluster), id(info.upstream_host_metadata), info.response_code)
+            series = self._common.get(short)
+            if series is None:
+                target, series = self._series_of(info)
+                if not target.needs_host and not self._metrics.is_full:
+                    self._common[short] = series
+        else:
+            _, series = self._series_of(info)
+        end = info.end
+        milliseconds = int((end - info.start) * 1000) if end is not None else 0
+        series.count(milliseconds, info.wire_bytes_received, info.wire_bytes_sent)
+
+    def _series_of(self, info: StreamInfo) -> tuple[Target, HttpSeries]:
         target = self._targets.get((id(info.route), id(info.cluster)))
         if target is None:
             target = self._new_target(info)
-        metadata, flags = info.upstream_host_metadata, info.response_flags
-        grpc = self._grpc_status(info) if info.method == b"POST" else None
-        values = self._rules.values_of(info) if self._has_expressions else ()
+        metadata = info.upstream_host_metadata
         key: SeriesKey = (
             info.response_code,
             workload_of(metadata) if metadata else "",
-            tuple(flags) if flags else (),
+            tuple(info.response_flags),
             info.upstream_peer_uri_san if info.upstream_tls_version is not None else _PLAIN,
             self._metrics.host(info.authority) if target.needs_host and info.authority is not None else "",
-            grpc,
-            values,
+            self._grpc_status(info) if info.method == b"POST" else None,
+            self._rules.values_of(info),
         )
         series = target.series.get(key)
         if series is None:
             series = self._new_series(target, key)
             if not self._metrics.is_full:
                 target.series[key] = series
-        end = info.end
-        milliseconds = int((end - info.start) * 1000) if end is not None else 0
-        series.count(milliseconds, info.wire_bytes_received, info.wire_bytes_sent)
+        return target, series
 
     def _new_target(self, info: StreamInfo) -> Target:
-        # Plan objects live as long as this meter, so that their ids are their own.
         target = self._targets[(id(info.route), id(info.cluster))] = Target(
             service_of(info.route, info.cluster),
             presents_identity=presents_identity(info.cluster),

@@ -10,7 +10,7 @@ BOUNDS: Final = (
     300_000.0, 600_000.0, 1_800_000.0, 3_600_000.0,
 )  # fmt: skip
 """The upper bounds of Envoy's buckets (``ConstSupportedBuckets``), the same for times and sizes."""
-_LIMITS: Final = (
+LIMITS: Final = (
     0.51, 1.1, 5.1, 11.0, 26.0, 51.0, 110.0, 260.0, 510.0, 1100.0, 2600.0, 5100.0, 11_000.0, 31_000.0, 61_000.0,
     310_000.0, 610_000.0, 1_900_000.0, 3_700_000.0,
 )  # fmt: skip
@@ -37,5 +37,5 @@ class Histogram:
 
     def observe(self, value: int) -> None:
         """Takes in one value."""
-        self.counts[bisect_right(_LIMITS, value)] += 1
+        self.counts[bisect_right(LIMITS, value)] += 1
         self.total += value

@@ -6,7 +6,7 @@ Source: Envoy contrib/istio/filters/http/istio_stats/source/istio_stats.cc (``Co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sandbox.access_log.cel import compile_text
 from sandbox.access_log.command import FormatRefused
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
     from sandbox.plan.metrics import MetricConfig, StatsConfig
 
+_OF_FILTERS: Final = "Not able to parse filter expression: "
+"""What a refusal begins with where an access log's filter is meant."""
 Expression = Callable[["StreamInfo"], str | None]
 
 
@@ -106,4 +108,4 @@ def refused_expressions(configs: Sequence[StatsConfig]) -> Iterator[tuple[Metric
                 compile_text(expression)
             except FormatRefused as refusal:
                 told.add((label, expression))
-                yield metric, label, str(refusal)
+                yield metric, label, str(refusal).removeprefix(_OF_FILTERS)
