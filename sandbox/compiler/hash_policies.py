@@ -8,6 +8,7 @@ from sandbox.istio.destination import Destination
 from sandbox.istio.destination_rule import DestinationRule
 from sandbox.istio.load_balancing import ConsistentHashLB, HTTPCookie, LoadBalancerSettings
 from sandbox.istio.traffic_policy import PortTrafficPolicy, TrafficPolicy
+from sandbox.plan.because import Because
 from sandbox.plan.route import (
     CookieAttribute,
     HashPolicy,
@@ -71,6 +72,11 @@ def translate_hash(consistent_hash: ConsistentHashLB | None) -> HashPolicy | Non
     if consistent_hash.http_query_parameter_name is not None:
         return HashPolicy(query_parameter=HashPolicyQueryParameter(name=consistent_hash.http_query_parameter_name))
     return None
+
+
+def because_of_hashes(hashes: Iterable[ConsistentHashLB | None]) -> tuple[Because, ...]:
+    """The lines of DestinationRules that choose a key."""
+    return tuple(Because("hash policy", found.origin) for found in hashes if found is not None)
 
 
 def _cookie(cookie: HTTPCookie) -> HashPolicyCookie:

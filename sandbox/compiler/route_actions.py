@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sandbox.compiler.hash_policies import hash_for_destination, translate_hash
+from sandbox.compiler.hash_policies import because_of_hashes, hash_for_destination, translate_hash
 from sandbox.compiler.header_operations import TranslatedHeaders, translate_headers
 from sandbox.compiler.names import outbound_cluster
 from sandbox.compiler.percentages import fractional, whole
@@ -109,7 +109,7 @@ def forward(rule: HTTPRoute, context: RouteContext) -> Forwarding:
     )
     if rule.rewrite is not None:
         action = _rewrite(action, rule.rewrite, context)
-    because = _because_forwarding(rule, action)
+    because = _because_forwarding(rule, action, because_of_hashes(hashes))
     if len(rule.route) != 1:
         weighted = tuple(_weighted(item, context) for item in rule.route if item.weight)
         return Forwarding(replace(action, weighted_clusters=WeightedCluster(clusters=weighted)), headers, because)
@@ -120,12 +120,16 @@ def forward(rule: HTTPRoute, context: RouteContext) -> Forwarding:
     return Forwarding(action, _joined(headers, own), because)
 
 
-def _because_forwarding(rule: HTTPRoute, action: RouteAction) -> tuple[Because, ...]:
+def _because_forwarding(rule: HTTPRoute, action: RouteAction, hashes: tuple[Because, ...]) -> tuple[Because, ...]:
     reasons = [Because("destination", item.origin) for item in rule.route]
     if rule.timeout is not None:
         reasons.append(Because("timeout", rule.origin_of("timeout")))
     if rule.rewrite is not None:
         reasons.append(Because("rewrite", rule.rewrite.origin))
+    if rule.mirror is not None:
+        reasons.append(Because("mirror", rule.mirror.origin))
+    reasons.extend(Because("mirror", mirror.origin) for mirror in rule.mirrors)
+    reasons.extend(dict.fromkeys(hashes))
     if action.retry_policy is not None:
         reasons.extend(action.retry_policy.because)
     elif rule.retries is not None:

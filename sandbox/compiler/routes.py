@@ -12,7 +12,7 @@ from sandbox.compiler import route_actions
 from sandbox.compiler.cors import CORS_FILTER, translate_cors_policy
 from sandbox.compiler.delegates import DelegatedRule
 from sandbox.compiler.faults import FAULT_FILTER, translate_fault
-from sandbox.compiler.hash_policies import hash_for_service, translate_hash
+from sandbox.compiler.hash_policies import because_of_hashes, hash_for_service, translate_hash
 from sandbox.compiler.header_operations import TranslatedHeaders, translate_headers
 from sandbox.compiler.names import outbound_cluster, parse_subset_key
 from sandbox.compiler.retries import RetryDefaults, retry_defaults
@@ -143,6 +143,8 @@ def _because(rule: HTTPRoute, match: HTTPMatchRequest | None) -> Iterator[Becaus
         yield Because("fault", rule.fault.origin)
     if rule.headers is not None:
         yield Because("headers", rule.headers.origin)
+    if rule.cors_policy is not None:
+        yield Because("CORS policy", rule.cors_policy.origin)
 
 
 def _operation(
@@ -197,6 +199,7 @@ def build_default_route(
     """The route of a service that no VirtualService routes."""
     policy = translate_hash(consistent_hash)
     line = port.origin or service.origin
+    because = (_DEFAULT_BECAUSE,) if line is None else (Because("service port", line), _DEFAULT_BECAUSE)
     return Route(
         name=DEFAULT_ROUTE,
         match=MATCH_ALL,
@@ -208,5 +211,5 @@ def build_default_route(
             hash_policy=() if policy is None else (policy,),
         ),
         decorator=Decorator(operation=f"{service.host}:{port.number}/*"),
-        because=(_DEFAULT_BECAUSE,) if line is None else (Because("service port", line), _DEFAULT_BECAUSE),
+        because=because if policy is None else (*because, *because_of_hashes((consistent_hash,))),
     )

@@ -307,6 +307,27 @@ def test_routes_say_which_lines_made_them() -> None:
     assert timeout.path == "spec.http[0].timeout"
 
 
+def test_routes_say_which_lines_they_have_their_features_of() -> None:
+    http = """
+- corsPolicy: {allowOrigins: [{exact: a}]}
+  mirror: {host: b.example.com}
+  fault: {abort: {httpStatus: 500}}
+  route: [{destination: {host: a.example.com, port: {number: 80}}}]
+"""
+    (route,) = told(ENTRY, HASH_RULE, rules(http)).routes_of("80", "a.example.com:80")
+    paths = {reason.what: reason.origin.path for reason in route.because if isinstance(reason.origin, Origin)}
+    assert paths["CORS policy"] == "spec.http[0].corsPolicy"
+    assert paths["mirror"] == "spec.http[0].mirror"
+    assert paths["fault"] == "spec.http[0].fault"
+    assert paths["hash policy"] == "spec.trafficPolicy.portLevelSettings[0].loadBalancer.consistentHash"
+
+
+def test_a_default_route_says_which_line_hashes() -> None:
+    (route,) = told(ENTRY, HASH_RULE).routes_of("80", "a.example.com:80")
+    paths = {reason.what: reason.origin.path for reason in route.because if isinstance(reason.origin, Origin)}
+    assert paths["hash policy"] == "spec.trafficPolicy.portLevelSettings[0].loadBalancer.consistentHash"
+
+
 @pytest.mark.parametrize(
     ("destination", "code"),
     [("{host: nobody.example.com}", "SBX0524"), ("{host: a.example.com, subset: v9}", "SBX0525")],
