@@ -70,7 +70,7 @@ def _header_source(headers: str, name: str) -> str:
         if lower == "x-envoy-original-path":
             return "(t if (t := info.original_path) is not None else request.get(b'x-envoy-original-path'))"
     if headers == "response" and lower == ":status":
-        return "(None if info.response_code is None else b'%d' % info.response_code)"
+        return "(None if (t := info.response_code) is None or (t < 200 and t != 101) else b'%d' % t)"
     return f"{headers}.get({lower.encode()!r})"
 
 

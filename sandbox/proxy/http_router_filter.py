@@ -11,6 +11,7 @@ from sandbox.proxy.http_balancing import balancing_context
 from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_dynamic_forward_proxy import resolve_then
 from sandbox.proxy.http_mirrors import send_mirrors
+from sandbox.proxy.http_request_body import RequestBody
 from sandbox.proxy.http_request_timeouts import RequestTimeouts
 from sandbox.proxy.http_response_headers import strip_refused_upgrade, upstream_response_headers
 from sandbox.proxy.http_retrier import Retrier
@@ -32,15 +33,12 @@ if TYPE_CHECKING:
     from sandbox.proxy.http_upstream import Http1ClientConnection
     from sandbox.wire.http_message import Header, ResponseHead
 
-BUFFER_LIMIT = 1024 * 1024
-
 
 class RouterFilter:
     """Sends a request to its cluster, again where the retry policy says so, and the response back to the stream."""
 
     __slots__ = (
         "_body",
-        "_body_size",
         "_cluster",
         "_completed_at",
         "_connection",
@@ -48,8 +46,6 @@ class RouterFilter:
         "_has_informed",
         "_host",
         "_is_done",
-        "_is_paused",
-        "_keeps_body",
         "_pool",
         "_retry",
         "_set_cookies",
@@ -64,17 +60,14 @@ class RouterFilter:
         self.route = route
         self._cluster: ClusterRuntime
         self._completed_at: float | None = None
-        self._body: list[bytes] = []
-        self._body_size = 0
+        self._body: RequestBody | None = None
         self._connection: Http1ClientConnection | Http2ClientStream | None = None
         self._pool: HttpConnectionPool | Http2ConnectionPool | None = None
         self._has_informed = False
         self._host: Host | None = None
         self._context: LoadBalancerContext
         self._is_done = False
-        self._is_paused = False
         self._retry: Retrier | None = None
-        self._keeps_body = route.retry is not None or bool(route.mirrors)
         self._set_cookies: list[bytes]
         self._timeouts: RequestTimeouts | None = None
         self._tried: list[Host] = []
@@ -91,6 +84,7 @@ class RouterFilter:
             stream.local_reply(503, b"", "cluster_not_found")
             return
         self._cluster = target.cluster
+        stream.info.upstream_request_attempt_count = 1
         if route.timeout > 0 or route.per_try_timeout > 0 or (stream.is_grpc and route.max_grpc_timeout is not None):
             self._timeouts = RequestTimeouts(self, route)
             self._timeouts.set_headers(0.0)
@@ -108,27 +102,13 @@ class RouterFilter:
         """Payload of the request."""
         if self._is_done:
             return
-        connection = self._connection
-        if connection is not None:
-            connection.send_data(data)
-            if not self._keeps_body:
-                return
-        self._body.append(data)
-        self._body_size += len(data)
-        if self._body_size > BUFFER_LIMIT:
-            self._too_big_to_keep()
-
-    def _too_big_to_keep(self) -> None:
-        """More than the retry buffer holds: no retries, no mirrors; without an upstream yet, the client waits."""
-        self._keeps_body = False
-        if self._retry is not None:
+        body = self._body
+        if body is None:
+            keeps = self.route.retry is not None or bool(self.route.mirrors)
+            is_held = self.stream.is_upgrade and not self.stream.response_started
+            self._body = body = RequestBody(self.stream.codec, keeps=keeps, is_held=is_held)
+        if not body.take(data, self._connection) and self._retry is not None:
             self._retry.give_up()
-        if self._connection is not None:
-            self._body.clear()
-            self._body_size = 0
-        elif not self._is_paused:
-            self._is_paused = True
-            self.stream.codec.pause_request(True)
 
     def request_trailers(self, headers: list[Header]) -> None:
         """Fields after the payload; the end follows."""
@@ -155,14 +135,15 @@ class RouterFilter:
         self._completed_at = time.monotonic()
         if self._timeouts is not None:
             self._timeouts.request_completed(has_connection=self._connection is not None)
-        if self.route.mirrors and self._keeps_body:
-            send_mirrors(self.stream, self.route, b"".join(self._body))
+        if self.route.mirrors:
+            payload = self._body.kept if self._body is not None else b""
+            if payload is not None:
+                send_mirrors(self.stream, self.route, payload)
 
     # --- one try ---
 
     def _try(self) -> None:
         stream = self.stream
-        stream.info.upstream_request_attempt_count += 1
         cluster = self._cluster
         if cluster.plan.cluster_type is not None:
             detach(resolve_then(stream, cluster, self._try_host), "dynamic forward proxy")
@@ -199,9 +180,6 @@ class RouterFilter:
         self._pool = None
         upstream_send.note_connect_times(self.stream.info, connection)
         self._send(connection)
-        if self._is_paused and not self._is_done:
-            self._is_paused = False
-            self.stream.codec.pause_request(False)
 
     def on_pool_failure(self, host: Host, failure: UpstreamFailure) -> None:
         """See PoolUser."""
@@ -216,16 +194,12 @@ class RouterFilter:
         upstream_send.note_upstream(stream.info, connection)
         is_end = not stream.head.is_chunked and not stream.head.content_length
         stream.info.upstream_header_bytes_sent = upstream_send.send_head(self, connection, is_end=is_end)
-        if self._body_size:
-            for data in self._body:
-                connection.send_data(data)
-            if not self._keeps_body:
-                self._body.clear()
-                self._body_size = 0
+        if self._body is not None:
+            self._body.send(connection)
         if stream.is_request_complete:
             upstream_send.end_request(connection, stream.info.request_trailers)
         if self._timeouts is not None:
-            self._timeouts.try_started(is_request_complete=stream.is_request_complete)
+            self._timeouts.try_started(is_request_complete=stream.is_request_complete or stream.is_upgrade)
         if not stream.is_decoding:
             connection.flush()
         connection.read_early_bytes()
@@ -234,7 +208,11 @@ class RouterFilter:
 
     def on_upstream_informational(self, head: ResponseHead) -> None:
         """See UpstreamCallbacks."""
+        if self._has_informed:
+            return  # the client gets one, and from then on nothing is tried again
         self._has_informed = True
+        if self._retry is not None:
+            self._retry.give_up()
         self.stream.send_informational(head)
 
     def on_upstream_head(self, head: ResponseHead, is_end: bool) -> None:
@@ -267,6 +245,9 @@ class RouterFilter:
         stream.send_head(head.status, headers, is_end=is_end, is_upgraded=is_upgraded, names=names)
         if is_upgraded:
             stream.codec.enter_tunnel()
+            if self._body is not None:
+                self._body.release(connection)
+                connection.flush()
         if is_end and not stream.is_ended:
             self.on_upstream_end()
 
@@ -343,8 +324,9 @@ class RouterFilter:
             return
         info = self.stream.info
         info.upstream_transport_failure_reason = None
+        info.upstream_request_attempt_count += 1
         if self.route.attempt_count:
-            set_header(self.stream.headers, b"x-envoy-attempt-count", b"%d" % (info.upstream_request_attempt_count + 1))
+            set_header(self.stream.headers, b"x-envoy-attempt-count", b"%d" % info.upstream_request_attempt_count)
         if self._timeouts is not None:
             elapsed = time.monotonic() - self._completed_at if self._completed_at is not None else 0.0
             self._timeouts.set_headers(elapsed)
@@ -360,7 +342,7 @@ class RouterFilter:
 
     def on_per_try_timeout(self) -> None:
         """This try took too long."""
-        if self._is_done or self.stream.response_started:
+        if self._is_done or self.stream.response_started or self._has_informed:
             return
         self._cluster_failed()
         self._drop_connection()

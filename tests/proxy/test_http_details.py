@@ -15,11 +15,13 @@ from sandbox.plan.base import (
     RuntimeFractionalPercent,
     StringMatcher,
 )
+from sandbox.plan.http_connection_manager import UpgradeConfig
 from sandbox.plan.route import (
     ClusterWeight,
     CorsPolicy,
     DirectResponseAction,
     RedirectAction,
+    RetryPolicy,
     Route,
     RouteAction,
     RouteMatch,
@@ -158,5 +160,93 @@ def test_a_1xx_head_is_passed_on_without_what_tells_of_a_body() -> None:
             client.close()
             info = await world.ended.get()
             assert (info.response_code, info.response_flags) == (103, ["DC"])
+
+    run(test)
+
+
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+WEBSOCKET = ("Connection: Upgrade", "Upgrade: websocket")
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+
+def retrying(per_try: float = 0, retries: int = 2) -> Route:
+    return route(
+        retry_policy=RetryPolicy(
+            retry_on="5xx",
+            num_retries=retries,
+            per_try_timeout=timedelta(seconds=per_try),
+        )
+    )
+
+
+def test_one_1xx_head_is_passed_on_and_then_nothing_is_tried_again() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((http_listener(retrying()),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(get("/"))
+            server = await upstream.accept()
+            await read_head(server)
+            await server.send(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + BUSY)
+            assert await read_head(client) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            assert (await read_head(client)).startswith(b"HTTP/1.1 503 ")
+            info = await world.ended.get()
+            assert (info.response_flags, info.upstream_request_attempt_count) == ([], 1)
+
+    run(test)
+
+
+@pytest.mark.parametrize("framing", ["X-None: 1", "Content-Length: 5", "Transfer-Encoding: chunked"])
+def test_the_payload_of_an_upgrade_waits_until_the_upstream_agrees(framing: str) -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        listener = http_listener(retrying(), upgrade_configs=(UpgradeConfig(upgrade_type="websocket"),))
+        async with serving((listener,), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(get("/", *WEBSOCKET, framing, body="early"))
+            first = await upstream.accept()
+            await read_head(first)
+            await first.send(BUSY)
+            second = await upstream.accept()
+            assert (await read_head(second)).endswith(b"x-envoy-attempt-count: 2\r\n\r\n")
+            await second.send(SWITCHING)
+            assert (await read_head(client)).startswith(b"HTTP/1.1 101 ")
+            assert await second.receive(5) == b"early"
+            client.close()
+            info = await world.ended.get()
+            assert (info.bytes_received, info.response_flags) == (5, ["DC"])
+
+    run(test)
+
+
+def test_each_try_of_an_upgrade_has_its_time() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        listener = http_listener(
+            retrying(per_try=0.01, retries=1), upgrade_configs=(UpgradeConfig(upgrade_type="websocket"),)
+        )
+        async with serving((listener,), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(get("/", *WEBSOCKET))
+            assert (await read_head(client)).startswith(b"HTTP/1.1 504 ")
+            info = await world.ended.get()
+            assert info.response_code_details == "upstream_per_try_timeout"
+            assert (info.response_flags, info.upstream_request_attempt_count) == (["URX", "UT"], 2)
+            assert await client.ending() == "fin"
+
+    run(test)
+
+
+def test_the_first_attempt_is_counted_before_headers_are_added() -> None:
+    async def test() -> None:
+        counting = replace(route(), request_headers_to_add=(option("x-attempt", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),))
+        upstream = Upstream()
+        async with serving((http_listener(counting),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(get("/"))
+            server = await upstream.accept()
+            assert (await read_head(server)).endswith(b"x-attempt: 1\r\n\r\n")
+            await server.send(OK)
+            await read_message(client)
 
     run(test)
