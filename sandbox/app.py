@@ -104,17 +104,16 @@ class Sandbox:
 
     @property
     def nodes(self) -> dict[str, Snapshot]:
-        """What serves each node of this process, by ``namespace/pod``: its own first, gateways, captured workloads."""
+        """What serves each node of this process, by ``namespace/pod``: its own first, gateways, other workloads."""
         own = self.snapshot
         if own is None:
             return {}
-        gateways = self.gateways.snapshots if self.gateways is not None else {}
-        captured = self._captured.snapshots if self._captured is not None else {}
-        return (
-            {own.plan.workload: own}
-            | gateways
-            | {name: each for name, each in captured.items() if name != own.plan.workload}
-        )
+        owners = (self.gateways, self._callers, self._captured)
+        beside = [owner.snapshots for owner in owners if owner is not None]
+        found = {own.plan.workload: own}
+        for name, each in ((name, each) for snapshots in beside for name, each in snapshots.items()):
+            found.setdefault(name, each)
+        return found
 
     @property
     def metrics(self) -> MetricsRegistry:
@@ -334,10 +333,6 @@ class Sandbox:
 
         captured = CapturedWorkloads(self.settings, self.server, self._surroundings, loaded, self._identities)
         names = [(each.host, each.address) for each in overrides]
-        aliases = external_names(loaded.configuration, loaded.proxy.namespace)
-        names += [
-            (alias, at) for alias, target in aliases.items() for name, at in dict(names).items() if name == target
-        ]
         try:
             captured.start(path, names, self._stopped.set if self.settings.launcher_fd is not None else None)
         except OSError as error:

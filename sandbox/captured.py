@@ -17,7 +17,7 @@ from sandbox.compiler.capture import CaptureInputs, build_capture_settings, capt
 from sandbox.dns.upstream import UpstreamResolvers, UpstreamServer
 from sandbox.errors import ConfigError
 from sandbox.explain.capture import step_of
-from sandbox.loading import Loaded, load_workload
+from sandbox.loading import Loaded, cluster_names, load_workload
 from sandbox.match.capture_rules import Packet, build_rules, decide
 from sandbox.match.name_lookup import NameLookup
 from sandbox.plan.acceptance import in_force
@@ -29,6 +29,7 @@ from sandbox.yaml_source.problems import Problems
 
 if TYPE_CHECKING:
     from sandbox.dns.server import DnsServer
+    from sandbox.match.cluster_names import ClusterNames
     from sandbox.proxy.server import Server
     from sandbox.settings import Settings
     from sandbox.workload_identities import WorkloadIdentities
@@ -81,6 +82,7 @@ class CapturedWorkload:
         self._settings = settings
         self._rules = {version: build_rules(settings, version) for version in (4, 6)}
         self.lookup = self._owner.lookup_of(loaded)
+        self._cluster = self._owner.cluster_names_of(loaded)
 
     def take(self, sock: socket.socket, remote: tuple[str, int], destination: tuple[str, int]) -> None:
         """To the proxy, or past it where the workload's capture settings say so."""
@@ -100,9 +102,12 @@ class CapturedWorkload:
     def new_dns_server(self) -> DnsServer:
         """Answers from the name table of whatever plan then holds."""
         # Imported here: the DNS library is a tenth of the time to start, and most runs never capture a program.
+        from sandbox.dns.cluster import ClusterServer
         from sandbox.dns.server import DnsServer
 
-        return DnsServer(lambda: self.lookup, self._owner.upstream, random.Random())
+        randomness = random.Random()
+        cluster = ClusterServer(lambda: self._cluster, self._owner.upstream, randomness.shuffle)
+        return DnsServer(lambda: self.lookup, cluster, randomness)
 
     async def close(self) -> None:
         """One program less; with the last one the workload is forgotten."""
@@ -217,6 +222,11 @@ class CapturedWorkloads:
             domain=loaded.proxy.dns_domain,
             search_domain=self._search,
         )
+
+    def cluster_names_of(self, loaded: Loaded) -> ClusterNames:
+        """What the cluster's DNS server would tell the program of names that the mesh leaves to it."""
+        given = {name: (self.stand_ins.stand_in(address),) for name, address in self._overrides}
+        return cluster_names(loaded, search_domain=self._search, given=given)
 
     def _settings_for(self, identity: WorkloadIdentity) -> Settings:
         settings = self._settings

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import random
 
+from sandbox.dns.cluster import ClusterServer
 from sandbox.dns.server import DnsServer
 from sandbox.dns.upstream import UpstreamResolvers, UpstreamServer
 from sandbox.errors import ListenError
-from sandbox.loading import Loaded
+from sandbox.loading import Loaded, cluster_names
+from sandbox.match.cluster_names import ClusterNames
 from sandbox.match.name_lookup import NameLookup
 from sandbox.proxy.system_names import read_system_names
 from sandbox.settings import Settings
@@ -23,9 +25,11 @@ class DnsProxy:
     def __init__(self, settings: Settings) -> None:
         names = read_system_names()
         given = [UpstreamServer(each.host, each.port) for each in settings.dns_servers]
-        self._upstream = UpstreamResolvers(given or [UpstreamServer(host, port) for host, port in names.servers])
+        beyond = UpstreamResolvers(given or [UpstreamServer(host, port) for host, port in names.servers])
+        self._upstream = ClusterServer(lambda: self._cluster, beyond, random.Random().shuffle)
         self._search = names.search[0] if names.search else None
         self._lookup: NameLookup | None = None
+        self._cluster: ClusterNames | None = None
         self._servers: list[DnsServer] = []
 
     def take(self, loaded: Loaded) -> None:
@@ -36,6 +40,7 @@ class DnsProxy:
             domain=loaded.proxy.dns_domain,
             search_domain=self._search,
         )
+        self._cluster = cluster_names(loaded, search_domain=self._search)
 
     async def start(self) -> None:
         """Binds 15053; ``ListenError`` where it is taken. A machine without IPv6 gets the IPv4 half."""

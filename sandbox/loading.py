@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sandbox.compiler.push_context import PushContext
     from sandbox.istio.load import Configuration
     from sandbox.istio.load_cache import LoadCache
+    from sandbox.match.cluster_names import ClusterNames
     from sandbox.plan import NodePlan
     from sandbox.plan.because import Because
     from sandbox.settings import Settings
@@ -300,6 +301,26 @@ def external_names(configuration: Configuration, namespace: str) -> Mapping[str,
         if service.metadata.namespace == namespace:
             found[short] = target
     return found
+
+
+def cluster_names(
+    loaded: Loaded, *, search_domain: str | None, given: Mapping[str, tuple[str, ...]] | None = None
+) -> ClusterNames:
+    """What the cluster's DNS server tells our workload; ``given`` are addresses that need no question outside."""
+    from sandbox.compiler.name_tables import build_cluster_names
+    from sandbox.match.cluster_names import ClusterNames
+    from sandbox.match.name_lookup import NameLookup
+
+    proxy = loaded.proxy
+    services = NameLookup(
+        build_cluster_names(loaded.push, proxy),
+        namespace=proxy.namespace,
+        domain=proxy.dns_domain,
+        search_domain=search_domain,
+    )
+    return ClusterNames(
+        services=services, external=external_names(loaded.configuration, proxy.namespace), given=given or {}
+    )
 
 
 def secrets_of(configuration: Configuration) -> Mapping[str, Mapping[str, bytes]]:

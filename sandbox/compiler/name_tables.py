@@ -5,7 +5,7 @@ Source: Istio pkg/dns/server/name_table.go; section 10.4 of the semantics.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,15 +24,23 @@ if TYPE_CHECKING:
 
 def build_name_table(push: PushContext, proxy: Proxy, scope: SidecarScope) -> NameTable:
     """Addresses by host: virtual ones, or those of the pods of headless services."""
+    return _table(push, proxy, (service for listener in scope.egress_listeners for service in listener.services))
+
+
+def build_cluster_names(push: PushContext, proxy: Proxy) -> NameTable:
+    """What the cluster's own DNS server knows: every Kubernetes Service, whoever may see it in the mesh."""
+    return _table(push, proxy, (service for service in push.services() if service.is_kubernetes))
+
+
+def _table(push: PushContext, proxy: Proxy, services: Iterable[Service]) -> NameTable:
     hosts: dict[str, NameEntry] = {}
-    for listener in scope.egress_listeners:
-        for service in listener.services:
-            addresses = service.all_addresses_for(proxy)
-            usable = [address for address in addresses if is_ip_address(address)]
-            if UNSPECIFIED_IP in addresses:
-                usable = _headless(push, proxy, service, hosts)
-            if usable:
-                _enter(hosts, service, tuple(usable))
+    for service in services:
+        addresses = service.all_addresses_for(proxy)
+        usable = [address for address in addresses if is_ip_address(address)]
+        if UNSPECIFIED_IP in addresses:
+            usable = _headless(push, proxy, service, hosts)
+        if usable:
+            _enter(hosts, service, tuple(usable))
     return NameTable(hosts=hosts)
 
 

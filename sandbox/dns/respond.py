@@ -72,7 +72,7 @@ def respond(query: dns.message.Message, lookup: NameLookup | None, shuffle: Shuf
 def _known(
     query: dns.message.Message, answer: Answer, record_type: dns.rdatatype.RdataType, shuffle: Shuffle
 ) -> dns.message.Message:
-    reply = _reply(query)
+    reply = reply_to(query)
     reply.flags |= dns.flags.AA
     addresses = list(answer.addresses)
     shuffle(addresses)
@@ -88,12 +88,12 @@ def _known(
 
 def fail(query: dns.message.Message) -> dns.message.Message:
     """SERVFAIL: no table yet, no question, or no upstream that answers."""
-    reply = _reply(query)
+    reply = reply_to(query)
     reply.set_rcode(dns.rcode.SERVFAIL)
     return reply
 
 
-def _reply(query: dns.message.Message) -> dns.message.Message:
+def reply_to(query: dns.message.Message) -> dns.message.Message:
     """QR, the question's identity, opcode, RD and CD; the question as asked, its case too (0x20)."""
     reply = dns.message.Message(id=query.id)
     reply.flags = dns.flags.QR | (query.flags & (dns.flags.RD | dns.flags.CD))

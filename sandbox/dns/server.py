@@ -11,7 +11,7 @@ from typing import cast
 import dns.message
 
 from sandbox.dns.respond import MAXIMUM_BYTES, Unanswerable, encode, fail, parse_question, respond, udp_size
-from sandbox.dns.upstream import UpstreamResolvers
+from sandbox.dns.upstream import Upstream
 from sandbox.match.name_lookup import Forward, NameLookup
 from sandbox.proxy.tasks import spawn
 
@@ -24,9 +24,7 @@ MAXIMUM_PENDING = 4096
 class DnsServer:
     """Answers from the current table; ``lookup`` is asked for it at every question, so a reload needs no restart."""
 
-    def __init__(
-        self, lookup: Callable[[], NameLookup | None], upstream: UpstreamResolvers, randomness: random.Random
-    ) -> None:
+    def __init__(self, lookup: Callable[[], NameLookup | None], upstream: Upstream, randomness: random.Random) -> None:
         self._lookup = lookup
         self._upstream = upstream
         self._shuffle = randomness.shuffle

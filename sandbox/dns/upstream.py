@@ -7,10 +7,17 @@ import errno
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 FORWARD_SECONDS = 5.0
 """How long one upstream may take (``DNS_FORWARD_TIMEOUT`` of Istio's agent)."""
+
+
+class Upstream(Protocol):
+    """Whoever answers what the mesh does not."""
+
+    async def ask(self, query: bytes, *, over_tcp: bool, size_limit: int) -> bytes | None:
+        """The reply, or ``None`` when nobody answers; over UDP one larger than ``size_limit`` is no answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.capture.running_sandbox import ROOT, SECONDS, RunningSandbox, running_sandbox, wait_until
+from tests.capture.running_sandbox import MESH, ROOT, SECONDS, RunningSandbox, running_sandbox, wait_until
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.slow]
 
@@ -281,3 +281,20 @@ def test_one_name_has_another_address_and_route_for_each_workload_at_the_same_mo
     assert payments == again == ["203.0.113.10 200"] * 3
     assert shop == [f"{shop[0].split()[0]} 418"] * 3
     assert shop[0].startswith("240.240.")
+
+
+def test_services_are_known_as_by_the_clusters_dns_server(tmp_path: Path) -> None:
+    external = """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: outside, namespace: default}
+spec: {type: ExternalName, externalName: httpbin.org, ports: [{name: http, port: 80}]}
+"""
+    script = "import socket; print(*(socket.gethostbyname(n) for n in ('frontend.default', 'httpbin.org')))"
+    with running_sandbox(tmp_path / "run", mesh=MESH + external) as sandbox:
+        frontend, httpbin = sandbox.run(sys.executable, "-c", script).stdout.split()
+        outside = sandbox.run(sys.executable, "-c", script.replace("frontend", "outside")).stdout.split()
+
+    assert frontend == "10.96.0.80"
+    assert outside == [httpbin, httpbin]
