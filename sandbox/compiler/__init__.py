@@ -18,7 +18,7 @@ from sandbox.compiler.node_metadata import node_metadata, stats_matcher
 from sandbox.compiler.outbound_policy import is_allow_any_dynamic_dns
 from sandbox.compiler.proxy import Proxy
 from sandbox.compiler.push_context import PushContext
-from sandbox.compiler.shared_plans import facts_of, shared
+from sandbox.compiler.shared_plans import cluster_facts_of, facts_of, shared
 from sandbox.compiler.sidecar_routes import build_sidecar_routes
 from sandbox.compiler.sidecar_scope import SidecarScope
 from sandbox.compiler.special_clusters import allow_any_dynamic_dns_cluster, black_hole_cluster, passthrough_cluster
@@ -38,14 +38,21 @@ def compile_node(push: PushContext, proxy: Proxy) -> NodePlan:
 
 def _compile_sidecar(push: PushContext, proxy: Proxy) -> NodePlan:
     scope = push.sidecar_scope(proxy)
-    listeners, routes = shared(push, proxy, scope, _listeners_and_routes)
+    facts = facts_of(push, proxy, scope)
+    listeners, routes = shared(scope, "listeners", facts, lambda: _listeners_and_routes(push, proxy, scope, facts))
+    clusters = shared(
+        scope,
+        "clusters",
+        (*facts, *cluster_facts_of(push, proxy, scope)),
+        lambda: _sidecar_clusters(push, proxy, scope),
+    )
     return NodePlan(
         node_type=proxy.node_type,
         workload=proxy.workload,
         listeners=listeners,
         route_configurations=routes,
-        clusters=_sidecar_clusters(push, proxy, scope),
-        name_table=build_name_table(push, proxy, scope),
+        clusters=clusters,
+        name_table=shared(scope, "names", facts, lambda: build_name_table(push, proxy, scope)),
         runtime=proxy.metadata.proxy_config.runtime_values,
         node_metadata=node_metadata(push, proxy),
         stats=build_stats(push, proxy),
@@ -54,9 +61,9 @@ def _compile_sidecar(push: PushContext, proxy: Proxy) -> NodePlan:
 
 
 def _listeners_and_routes(
-    push: PushContext, proxy: Proxy, scope: SidecarScope
+    push: PushContext, proxy: Proxy, scope: SidecarScope, facts: tuple[object, ...]
 ) -> tuple[tuple[Listener, ...], Mapping[str, RouteConfiguration]]:
-    parts = push.plan_parts(scope, facts_of(push, proxy, scope))
+    parts = push.plan_parts(scope, facts)
     listeners = build_sidecar_listeners(push, proxy, scope, parts)
     return listeners, build_sidecar_routes(push, proxy, scope, listeners, parts)
 

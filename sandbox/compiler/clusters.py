@@ -31,7 +31,12 @@ from sandbox.compiler.load_balancing import (
     apply_locality_config,
 )
 from sandbox.compiler.locality_priorities import LocalityGroup, apply_locality
-from sandbox.compiler.locality_settings import EffectiveSettings, effective_settings, splits_by_labels
+from sandbox.compiler.locality_settings import (
+    EffectiveSettings,
+    compares_labels,
+    effective_settings,
+    splits_by_labels,
+)
 from sandbox.compiler.outlier_detections import apply_outlier_detection
 from sandbox.compiler.protocols import Protocol
 from sandbox.compiler.provenance import weightiest
@@ -134,16 +139,8 @@ class ClusterBuilder:
         """The proxy's node, and its labels where failover priorities compare them with those of endpoints."""
         if service.node_local:
             return self._proxy.node_name, frozenset(self._proxy.labels.items())
-        policies: list[TrafficPolicy | None] = [None]
-        if rule is not None:
-            policies += [rule.spec.traffic_policy, *(subset.traffic_policy for subset in rule.spec.subsets)]
-        for policy in policies:
-            balancers = [policy.load_balancer if policy is not None else None]
-            balancers += [own.load_balancer for own in policy.port_level_settings] if policy is not None else []
-            for balancer in balancers:
-                settings = effective_settings(self._push.mesh, balancer, service)
-                if settings is not None and settings.labels:
-                    return frozenset(self._proxy.labels.items())
+        if compares_labels(self._push.mesh, service, rule.spec if rule is not None else None):
+            return frozenset(self._proxy.labels.items())
         return None
 
     def _of_service(self, service: Service, rule: ConsolidatedRule | None) -> Iterator[Cluster]:

@@ -10,6 +10,7 @@ from typing import Final
 from sandbox.compiler.label_selectors import HOSTNAME_LABEL, NETWORK_LABEL, REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL
 from sandbox.compiler.services import Service, TrafficDistribution
 from sandbox.frozen_dataclass import dataclass
+from sandbox.istio.destination_rule import DestinationRule
 from sandbox.istio.load_balancing import (
     LoadBalancerSettings,
     LocalityLoadBalancerSetting,
@@ -78,6 +79,19 @@ def splits_by_labels(settings: EffectiveSettings, *, ejecting: bool) -> bool:
     if settings is None or not settings.labels:
         return False
     return isinstance(settings, ZoneAwareSettings) or ejecting or settings.force
+
+
+def compares_labels(mesh: MeshConfig, service: Service, rule: DestinationRule | None) -> bool:
+    """Whether any cluster of a service compares labels of the proxy with those of endpoints."""
+    balancers: list[LoadBalancerSettings | None] = [None]
+    if rule is not None:
+        for policy in (rule.traffic_policy, *(subset.traffic_policy for subset in rule.subsets)):
+            if policy is not None:
+                balancers += [policy.load_balancer, *(own.load_balancer for own in policy.port_level_settings)]
+    return any(
+        settings is not None and bool(settings.labels)
+        for settings in (effective_settings(mesh, balancer, service) for balancer in balancers)
+    )
 
 
 def _unless_disabled(setting: LocalityLoadBalancerSetting) -> LocalitySettings | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sandbox.compiler import compile_node, find_proxy
 from sandbox.compiler.push_context import PushContext
 from sandbox.istio.load import load_texts
 from sandbox.plan import NodePlan
 
+from .nodes import manifest
 from .sidecars import service_entry, virtual_service
 
 
@@ -73,3 +76,68 @@ def test_beside_headless_services_each_sidecar_skips_itself() -> None:
     one, two, _ = plans(HEADLESS)
     assert "10.0.0.1_9001" in [listener.name for listener in two.listeners]
     assert "10.0.0.1_9001" not in [listener.name for listener in one.listeners]
+
+
+def test_clusters_and_names_are_made_once_for_all_who_are_told_the_same() -> None:
+    one, two, three = plans(ENTRY, service_entry("b.example.com", "443/TLS", resolution="NONE"))
+
+    assert one.clusters is two.clusters is three.clusters
+    assert one.name_table is two.name_table is three.name_table
+
+
+def test_headless_services_of_others_make_no_difference() -> None:
+    one, two, three = plans(HEADLESS)
+
+    assert one.listeners is not two.listeners
+    assert two.listeners is three.listeners
+
+
+def test_selectors_keep_apart_only_whom_they_select() -> None:
+    rule = manifest(
+        "DestinationRule",
+        "for-v2",
+        "host: a.example.com\nworkloadSelector: {matchLabels: {version: v2}}\n"
+        "trafficPolicy: {loadBalancer: {simple: RANDOM}}",
+    )
+    foreign = manifest(
+        "DestinationRule", "for-nobody", "host: a.example.com\nworkloadSelector: {matchLabels: {app: none}}"
+    )
+    one, two, three = plans(ENTRY, rule, foreign)
+
+    assert one.clusters is two.clusters
+    assert [plan.clusters["outbound|80||a.example.com"].lb_policy for plan in (two, three)] == [
+        "LEAST_REQUEST",
+        "RANDOM",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "shared"),
+    [
+        ("loadBalancer: {simple: RANDOM}", True),
+        ("outlierDetection: {}\nloadBalancer: {localityLbSetting: {failoverPriority: [version]}}", False),
+    ],
+)
+def test_labels_that_are_compared_with_those_of_endpoints_keep_clusters_apart(rule: str, shared: bool) -> None:
+    policy = "".join(f"  {line}\n" for line in rule.splitlines())
+    one, _, three = plans(ENTRY, manifest("DestinationRule", "r", f"host: a.example.com\ntrafficPolicy:\n{policy}"))
+
+    assert (one.clusters is three.clusters) is shared
+
+
+def test_sidecars_elsewhere_have_clusters_of_their_own() -> None:
+    configuration = load_texts(
+        [
+            ("one.yaml", PODS[0].replace("version: v1", "istio-locality: eu.west")),
+            ("two.yaml", PODS[1]),
+            ("entry.yaml", ENTRY),
+        ]
+    )
+    push = PushContext(configuration)
+    one, two = (find_proxy(configuration, f"default/{name}") for name in ("one", "two"))
+    assert one is not None
+    assert two is not None
+    first, second = compile_node(push, one), compile_node(push, two)
+
+    assert first.clusters is not second.clusters
+    assert first.listeners is second.listeners
