@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sandbox.plan.cluster import Cluster
     from sandbox.plan.listener import FilterChain, Listener
     from sandbox.plan.route import Route, RouteConfiguration, VirtualHost
+    from sandbox.wire.grpc_frames import GrpcMessages
 
 Header = tuple[bytes, bytes]
 """Name in lower case, and value."""
@@ -45,6 +46,7 @@ class StreamInfo:
         "first_downstream_tx",
         "first_upstream_rx",
         "first_upstream_tx",
+        "grpc_messages",
         "is_http",
         "last_downstream_rx",
         "last_downstream_tx",
@@ -150,6 +152,8 @@ class StreamInfo:
         """Short flags (``UF``, ``URX``), each once, in the order in which they were set; so they are logged."""
         self.response_headers: list[Header] = []
         self.response_trailers: list[Header] = []
+        self.grpc_messages: GrpcMessages | None = None
+        """Of gRPC calls: the messages both ways."""
         self.response_headers_bytes = 0
         """Bytes of the response's head as sent to the client (``%DOWNSTREAM_HEADER_BYTES_SENT%``)."""
         # --- upstream ---

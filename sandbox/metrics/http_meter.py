@@ -94,7 +94,9 @@ class HttpMeter:
                 if not target.needs_host and not self._metrics.is_full:
                     self._common[short] = series
         else:
-            _, series = self._series_of(info)
+            target, series = self._series_of(info)
+            if info.grpc_messages is not None:
+                self._count_messages(target, info)
         end = info.end
         milliseconds = int((end - info.start) * 1000) if end is not None else 0
         series.count(milliseconds, info.wire_bytes_received, info.wire_bytes_sent)
@@ -103,8 +105,17 @@ class HttpMeter:
         target = self._targets.get((id(info.route), id(info.cluster)))
         if target is None:
             target = self._new_target(info)
+        key = self._key(target, info)
+        series = target.series.get(key)
+        if series is None:
+            series = self._new_series(target, key)
+            if not self._metrics.is_full:
+                target.series[key] = series
+        return target, series
+
+    def _key(self, target: Target, info: StreamInfo) -> SeriesKey:
         metadata = info.upstream_host_metadata
-        key: SeriesKey = (
+        return (
             info.response_code,
             workload_of(metadata) if metadata else "",
             tuple(info.response_flags),
@@ -113,12 +124,15 @@ class HttpMeter:
             self._grpc_status(info) if info.method == b"POST" else None,
             self._rules.values_of(info),
         )
-        series = target.series.get(key)
-        if series is None:
-            series = self._new_series(target, key)
-            if not self._metrics.is_full:
-                target.series[key] = series
-        return target, series
+
+    def _count_messages(self, target: Target, info: StreamInfo) -> None:
+        """The filter tells them before it knows protocol and status, so that these are no labels of theirs."""
+        messages = info.grpc_messages
+        if messages is None or self._grpc_status(info) is None:
+            return
+        peers, values = self._peer_labels(target, self._key(target, info)), self._rules.values_of(info)
+        self._counter("request_messages_total", peers, values).value += messages.request.count
+        self._counter("response_messages_total", peers, values).value += messages.response.count
 
     def _new_target(self, info: StreamInfo) -> Target:
         target = self._targets[(id(info.route), id(info.cluster))] = Target(
@@ -136,16 +150,9 @@ class HttpMeter:
         return "" if status is None else str(status if 0 <= status < len(CAMEL_NAMES) else -1)
 
     def _new_series(self, target: Target, key: SeriesKey) -> HttpSeries:
-        code, workload, flags, principal, host, grpc, values = key
+        code, _, flags, _, _, grpc, values = key
         labels: Labels = (
-            *peer_labels(
-                self._node,
-                target.service,
-                host=host,
-                workload=workload,
-                peer_principal="" if principal is _PLAIN else principal or "",
-                shows_identity=target.presents_identity and principal is not _PLAIN,
-            ),
+            *self._peer_labels(target, key),
             ("request_protocol", "http" if grpc is None else "grpc"),
             ("response_code", str(code or 0)),
             ("grpc_response_status", grpc or ""),
@@ -157,6 +164,17 @@ class HttpMeter:
             self._histogram("request_duration_milliseconds", labels, values),
             self._histogram("request_bytes", labels, values),
             self._histogram("response_bytes", labels, values),
+        )
+
+    def _peer_labels(self, target: Target, key: SeriesKey) -> Labels:
+        _, workload, _, principal, host, _, _ = key
+        return peer_labels(
+            self._node,
+            target.service,
+            host=host,
+            workload=workload,
+            peer_principal="" if principal is _PLAIN else principal or "",
+            shows_identity=target.presents_identity and principal is not _PLAIN,
         )
 
     def _counter(self, name: str, labels: Labels, values: tuple[str, ...]) -> Counter:

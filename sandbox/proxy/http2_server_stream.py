@@ -76,9 +76,9 @@ class Http2ServerStream:
         self.count_bytes()
 
     def count_bytes(self) -> None:
-        """Takes over what the frames of the stream amount to so far, where an access log asks."""
+        """Takes over what the frames of the stream amount to so far, where a log or a metric asks."""
         counted = self.codec_stream
-        if self.manager.counts_wire:
+        if self.manager.counts_downstream_wire:
             info = self.stream.info
             info.request_headers_bytes = counted.header_bytes_received
             info.response_headers_bytes = counted.header_bytes_sent

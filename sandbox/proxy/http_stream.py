@@ -14,6 +14,7 @@ from sandbox.proxy.http_route_changes import decorate
 from sandbox.proxy.http_router_filter import RouterFilter
 from sandbox.proxy.http_stream_setup import normalize_path, read_connection_options
 from sandbox.proxy.http_timeouts import StreamTimers
+from sandbox.wire.grpc_frames import GrpcMessages
 
 if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
@@ -129,6 +130,7 @@ class HttpStream:
         content_type = head.index.get(b"content-type")
         if content_type is not None:
             self.is_grpc = is_grpc_content(content_type)
+            info.grpc_messages = GrpcMessages() if self.is_grpc else None
         if route is not None:
             self._use_route(route)
             decorate(self, route)
@@ -226,6 +228,8 @@ class HttpStream:
         if self.is_ended:
             return
         self.info.bytes_received += len(data)
+        if self.info.grpc_messages is not None:
+            self.info.grpc_messages.request.feed(data)
         if self.timers is not None:
             self.timers.touch()
         if self.waiting is not None:
@@ -352,6 +356,8 @@ class HttpStream:
     def send_data(self, data: bytes) -> None:
         """Payload of the response."""
         self.info.bytes_sent += len(data)
+        if self.info.grpc_messages is not None:
+            self.info.grpc_messages.response.feed(data)
         if self.timers is not None:
             self.timers.touch()
         self.codec.write_data(data)

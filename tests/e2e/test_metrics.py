@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -327,5 +328,23 @@ def test_the_example_tells_blocked_from_broken_by_metric(certificates: Path) -> 
         assert len(shown) == 2
         for name, labels, value in shown:
             assert counted(samples, name, **labels) == value
+
+    asyncio.run(test())
+
+
+def test_a_workload_that_calls_beside_the_runs_own_is_a_node_too(certificates: Path) -> None:
+    async def test() -> None:
+        async with mesh(certificates, CONFIGS / "quickstart") as one:
+            proxy = f"http://{one.sandbox.addresses['proxy']}"
+            user = base64.b64encode(b"shop/frontend:x").decode()
+            async with ClientSession() as session:
+                await session.get(
+                    "http://httpbin.org/status/204", proxy=proxy, proxy_headers={"Proxy-Authorization": f"Basic {user}"}
+                )
+            own = await one.samples()
+            shop = await one.labels("istio_requests_total", "/stats/prometheus?node=shop/frontend")
+
+        assert counted(own, "istio_requests_total") == 0
+        assert (shop["source_workload"], shop["source_workload_namespace"]) == ("frontend", "shop")
 
     asyncio.run(test())

@@ -13,9 +13,10 @@ from sandbox.metrics.node_metrics import MOST_HOSTS, MOST_SERIES, NodeMetrics
 from sandbox.metrics.tcp_meter import TcpMeter
 from sandbox.plan.base import Metadata
 from sandbox.plan.cluster import Cluster
-from sandbox.plan.metrics import STANDARD_LABELS, MetricConfig, NodeMetadata, StatsConfig
+from sandbox.plan.metrics import PEER_LABELS, STANDARD_LABELS, MetricConfig, NodeMetadata, StatsConfig
 from sandbox.plan.route import Route
 from sandbox.plan.tls import CommonTlsContext, SdsSecretConfig, TransportSocket, UpstreamTlsContext
+from sandbox.wire.grpc_frames import GrpcMessages
 
 NODE = NodeMetadata(
     workload_name="frontend",
@@ -190,6 +191,21 @@ def test_grpc(facts: dict[str, object], protocol: str, status: str) -> None:
     labels = labels_of(request(cluster=EXTERNAL, method=b"POST", request_headers=headers, **facts))
 
     assert (labels["request_protocol"], labels["grpc_response_status"]) == (protocol, status)
+
+
+def test_grpc_messages_are_counted_without_protocol_and_status() -> None:
+    metrics = NodeMetrics("shop/frontend-1")
+    info = request(cluster=EXTERNAL, method=b"POST", request_headers=[(b"content-type", b"application/grpc")])
+    info.grpc_messages = GrpcMessages()
+    info.grpc_messages.request.feed(b"\0\0\0\0\0" * 2)
+    info.grpc_messages.response.feed(b"\0\0\0\0\0" * 3)
+
+    HttpMeter(StatsConfig(), NODE, metrics).record(info)
+
+    ((labels, sent),) = metrics.counters["istio_request_messages_total"].items()
+    (received,) = metrics.counters["istio_response_messages_total"].values()
+    assert (sent.value, received.value) == (2, 3)
+    assert tuple(name for name, _ in labels) == PEER_LABELS
 
 
 def test_flags_and_the_code_of_a_request_without_an_answer() -> None:
