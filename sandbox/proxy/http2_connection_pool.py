@@ -43,6 +43,8 @@ class Http2ConnectionPool:
         idle = common.idle_timeout if common is not None else None
         self.idle_timeout = DEFAULT_IDLE_TIMEOUT if idle is None else idle.total_seconds()
         self.max_requests = (common.max_requests_per_connection or 0) if common is not None else 0
+        duration = common.max_connection_duration if common is not None else None
+        self.max_connection_duration = 0.0 if duration is None else duration.total_seconds()
         self._ready: list[Http2ClientConnection] = []
         self._pending: deque[PoolUser] = deque()
         self._is_connecting = False

@@ -44,7 +44,11 @@ class Http2ClientConnection(asyncio.Protocol):
         self.pool = pool
         self.upstream: Upstream | None = None
         self.transport: asyncio.Transport | None = None
-        self.codec = Http2Codec(is_client=True, settings=settings_of(pool.http2_options))
+        settings = settings_of(pool.http2_options)
+        self.codec = Http2Codec(is_client=True, settings=settings)
+        self._concurrent_streams = settings.concurrent_streams
+        self._active = 0
+        """Requests that were given a place, and are not done."""
         self.streams: dict[int, Http2ClientStream] = {}
         self.is_closed = False
         self.takes_requests = True
@@ -58,6 +62,13 @@ class Http2ClientConnection(asyncio.Protocol):
         """The connection stands (TLS included)."""
         self.upstream = upstream
         self.transport = upstream.transport
+        if self.pool.max_connection_duration > 0:
+            asyncio.get_running_loop().call_later(self.pool.max_connection_duration, self._too_old)
+
+    def _too_old(self) -> None:
+        if not self.is_closed:
+            self.stop_taking()
+            self.close()
 
     def end_if_gone(self) -> None:
         """The upstream may have left between connecting and the first request."""
@@ -66,12 +77,13 @@ class Http2ClientConnection(asyncio.Protocol):
 
     @property
     def is_full(self) -> bool:
-        """As many requests as the upstream lets run at once."""
-        return len(self.streams) >= self.codec.peer_concurrent_streams
+        """As many requests as the upstream, and the configuration, let run at once."""
+        return self._active >= min(self.codec.peer_concurrent_streams, self._concurrent_streams)
 
     def new_stream(self) -> Http2ClientStream:
         """A place for one request."""
         self._number += 1
+        self._active += 1
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
@@ -91,6 +103,7 @@ class Http2ClientConnection(asyncio.Protocol):
     def finished(self, stream: Http2ClientStream) -> None:
         """A request is done."""
         self.streams.pop(stream.stream_id, None)
+        self._active -= 1
         self.pool.release(self)
         if self.streams or self.is_closed:
             return
