@@ -339,7 +339,7 @@ def test_a_workload_that_calls_beside_the_runs_own_is_a_node_too(certificates: P
             user = base64.b64encode(b"shop/frontend:x").decode()
             async with ClientSession() as session:
                 await session.get(
-                    "http://httpbin.org/status/204", proxy=proxy, proxy_headers={"Proxy-Authorization": f"Basic {user}"}
+                    "http://httpbin.org/status/204", proxy=proxy, headers={"Proxy-Authorization": f"Basic {user}"}
                 )
             own = await one.samples()
             shop = await one.labels("istio_requests_total", "/stats/prometheus?node=shop/frontend")
