@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import world
+from bench.compiling import compile_rows
 from bench.execs import exec_lines
 from bench.peers import Peer, envoy_binary, start_egress, start_envoy
 from bench.processes import Process, load
@@ -174,6 +175,8 @@ def main() -> None:
         if not chosen.no_growth:
             rows = list(growth(work, work, upstream, output, chosen.rounds))
             print("\n" + table(("GROWTH", "10,000", "10", "RATIO", "TARGET", "MET"), rows, gap=2))
+            rows = list(compile_rows(work / "compile"))
+            print("\n" + table(("COMPILER (CPU time on one core)", "EGRESS", "TARGET", "MET"), rows, gap=2))
     version, help_text = command_milliseconds("version"), command_milliseconds("--help")
     print(f"\negress version: {version:.0f} ms; egress --help: {help_text:.0f} ms")
     for line in exec_lines():
