@@ -75,7 +75,7 @@ class RequestFacts:
 
     def values(self, name: bytes) -> list[bytes]:
         """All values of a header, one for each time it was sent; pseudo headers by their name."""
-        pseudo = _PSEUDO.get(name)
+        pseudo = PSEUDO_HEADERS.get(name)
         if pseudo is None:
             return [value for key, value in self.headers if key == name]
         value: bytes | None = getattr(self, pseudo)
@@ -83,7 +83,7 @@ class RequestFacts:
 
     def header(self, name: bytes) -> bytes | None:
         """The values of a header joined with ``,``; pseudo headers by their name; ``None`` where it is missing."""
-        pseudo = _PSEUDO.get(name)
+        pseudo = PSEUDO_HEADERS.get(name)
         if pseudo is not None:
             value: bytes | None = getattr(self, pseudo)
             return value
@@ -93,13 +93,15 @@ class RequestFacts:
         return found[0] if len(found) == 1 else b",".join(found)
 
 
-_PSEUDO: Final = {
+PSEUDO_HEADERS: Final = {
     b":method": "method",
     b":path": "path",
     b":authority": "authority",
     b"host": "authority",
     b":scheme": "scheme",
 }
+
+"""Pseudo headers, and ``host``, which is one of them under another name: the attribute that has the value."""
 
 
 def _parse_query(path: bytes) -> dict[bytes, bytes]:

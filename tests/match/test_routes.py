@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from sandbox.match import regex
 from sandbox.match.facts import RequestFacts
 from sandbox.match.reference import choose_route, choose_virtual_host
-from sandbox.match.regex import RegexRefused, compile_rewrite, refusal
+from sandbox.match.regex import RegexRefused, compile_full_matches, compile_rewrite, refusal
 from sandbox.match.route_table import RouteTable
 from sandbox.match.virtual_host_table import VirtualHostTable
 from sandbox.plan.base import HeaderMatcher, RegexMatcher, StringMatcher
@@ -229,3 +230,29 @@ def test_regex_rewrite(pattern: str, substitution: str, path: bytes, rewritten: 
 def test_a_rewrite_to_a_group_that_is_not_there_is_refused() -> None:
     with pytest.raises(RegexRefused):
         compile_rewrite(RegexMatchAndSubstitute(pattern=RegexMatcher(regex="a"), substitution=r"\1"))
+
+
+PATTERNS = ("/a", "/a.*", "/b/[0-9]+", "/(a|b)/1", ".*")
+
+
+@pytest.mark.parametrize(
+    ("text", "matching"),
+    [
+        pytest.param(b"/a", [0, 1, 4], id="the whole text"),
+        pytest.param(b"/b/1", [2, 3, 4], id="several"),
+        pytest.param(b"/b/1x", [4], id="not a part of it"),
+        pytest.param(b"\n", [], id="none"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 20, 10_000], ids=["each by itself", "in some sets", "in one set"])
+def test_patterns_are_matched_all_at_once(
+    text: bytes, matching: list[int], size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regex, "MAXIMUM_SET_SIZE", size)
+
+    assert sorted(compile_full_matches(PATTERNS)(text)) == matching
+
+
+def test_a_pattern_of_many_that_re2_refuses_is_refused() -> None:
+    with pytest.raises(RegexRefused):
+        compile_full_matches(["/a", "(", "/b"])

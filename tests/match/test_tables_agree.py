@@ -161,7 +161,12 @@ REQUESTS = st.builds(
 )
 
 
+MANY_ROUTES = st.lists(ROUTE_MATCHES, min_size=13, max_size=40).map(
+    lambda matches: VirtualHost(routes=tuple(Route(name=str(index), match=m) for index, m in enumerate(matches)))
+)
+
+
 @many
-@given(VIRTUAL_HOSTS, REQUESTS)
+@given(VIRTUAL_HOSTS | MANY_ROUTES, REQUESTS)
 def test_route_table_agrees_with_the_plain_order(virtual_host: VirtualHost, facts: RequestFacts) -> None:
     assert RouteTable(virtual_host).find(facts) is reference.choose_route(virtual_host, facts).chosen
