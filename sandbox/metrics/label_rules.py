@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from sandbox.access_log.cel import compile_text
 from sandbox.access_log.command import FormatRefused
 from sandbox.metrics.node_metrics import UNKNOWN, Labels
 from sandbox.plan.metrics import STANDARD_LABELS, STANDARD_METRICS
@@ -55,7 +54,7 @@ class LabelRules:
     def _number_of(self, expression: str) -> int | None:
         if expression not in self._numbers:
             try:
-                compiled = compile_text(expression)
+                compiled = _compiled(expression)
             except FormatRefused:
                 return None
             self._numbers[expression] = len(self._expressions)
@@ -94,6 +93,12 @@ def _changed_labels(
             yield label, values[number]
 
 
+def _compiled(expression: str) -> Expression:
+    from sandbox.access_log.cel import compile_text  # most meshes have no expressions, and start without the parser
+
+    return compile_text(expression)
+
+
 def refused_expressions(configs: Sequence[StatsConfig]) -> Iterator[tuple[MetricConfig, str, str]]:
     """The labels whose expression cannot be compiled, with the reason: Istio's proxy leaves them out in silence.
 
@@ -105,7 +110,7 @@ def refused_expressions(configs: Sequence[StatsConfig]) -> Iterator[tuple[Metric
             if (label, expression) in told:
                 continue
             try:
-                compile_text(expression)
+                _compiled(expression)
             except FormatRefused as refusal:
                 told.add((label, expression))
                 yield metric, label, str(refusal).removeprefix(_OF_FILTERS)
