@@ -213,10 +213,9 @@ class ClusterRuntime:
             self.outlier.watch(self.source.hosts)
         self.picker.set_hosts(self.source.hosts)
 
-    def _health_changed(self) -> None:
-        for host in self.source.hosts:
-            if not host.healthy:
-                close_idle_pools(host)
+    def _health_changed(self, ejected: Host | None) -> None:
+        if ejected is not None:
+            close_idle_pools(ejected)
         self.picker.set_hosts(self.source.hosts)
 
 
@@ -246,10 +245,16 @@ def _keepalive(plan: Cluster) -> tuple[SocketOption, ...]:
 class ClusterManager:
     """All clusters of one snapshot; a runtime is made when it is first asked for, or when it has names to resolve."""
 
-    def __init__(self, plans: Mapping[str, Cluster], environment: ClusterEnvironment) -> None:
+    def __init__(
+        self, plans: Mapping[str, Cluster], environment: ClusterEnvironment, previous: ClusterManager | None = None
+    ) -> None:
+        """Clusters of the snapshot before (``previous``) that are planned as they were go on as they are."""
         self.plans = plans
         self._environment = environment
         self._running: dict[str, ClusterRuntime] = {}
+        for running in previous.running.values() if previous is not None else ():
+            if _goes_on(running, plans.get(running.name)):
+                self._running[running.name] = running
         for plan in plans.values():
             if plan.type in ("STRICT_DNS", "LOGICAL_DNS"):
                 self.get(plan.name)
@@ -279,10 +284,19 @@ class ClusterManager:
             if not cluster.is_ready:
                 await asyncio.wait([cluster.source.ready], timeout=left)
 
-    def close(self) -> None:
-        """Stops timers and look-ups of all clusters."""
+    def close(self, successor: ClusterManager | None = None) -> None:
+        """Stops timers and look-ups of all clusters but those that go on in the next snapshot."""
+        going_on = successor.running if successor is not None else {}
         for cluster in self._running.values():
-            cluster.close()
+            if going_on.get(cluster.name) is not cluster:
+                cluster.close()
+
+
+def _goes_on(running: ClusterRuntime, plan: Cluster | None) -> bool:
+    """Whether hosts, breakers, ejections and turns stay, as in Envoy; keys and certificates are read anew."""
+    if plan is None or plan.transport_socket is not None or plan.transport_socket_matches:
+        return False
+    return running.plan is plan or running.plan == plan
 
 
 def hash_of_ip(ip: str) -> int:

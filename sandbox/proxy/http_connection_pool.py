@@ -41,6 +41,7 @@ class HttpConnectionPool:
 
     __slots__ = (
         "_connecting",
+        "_generation",
         "_idle",
         "_pending",
         "_reaper",
@@ -59,6 +60,8 @@ class HttpConnectionPool:
         self.host = host
         self.options = options
         self._idle: list[Http1ClientConnection] = []
+        self._generation = 0
+        """Grows when the pool is drained: older connections are closed after their response."""
         self._pending: deque[PoolUser] = deque()
         self._connecting = 0
         self._reaper: asyncio.TimerHandle | None = None
@@ -124,6 +127,7 @@ class HttpConnectionPool:
         self.cluster.report_connect_success(self.host)
         connection = result.protocol
         assert isinstance(connection, Http1ClientConnection)
+        connection.generation = self._generation
         connection.connected(result)
         self._offer(connection)
         if connection.is_closed:
@@ -166,7 +170,8 @@ class HttpConnectionPool:
         if connection.is_closed:
             self._connect_if_needed()
             return
-        if not connection.is_reusable or (self.max_requests and connection.requests >= self.max_requests):
+        is_used_up = self.max_requests and connection.requests >= self.max_requests
+        if is_used_up or not connection.is_reusable or connection.generation != self._generation:
             connection.close()
             return
         self._offer(connection)
@@ -181,7 +186,8 @@ class HttpConnectionPool:
         self._connect_if_needed()
 
     def close_idle(self) -> None:
-        """Closes what nobody uses: the host was ejected, or the configuration that made the pool is gone."""
+        """Drains it, for the host was ejected or is gone: what nobody uses is closed, the rest after its response."""
+        self._generation += 1
         for connection in list(self._idle):
             connection.close()
 

@@ -222,7 +222,7 @@ class RouterFilter:
         assert connection is not None
         now = info.first_upstream_rx = time.monotonic()
         if self._cluster.outlier is not None:
-            upstream_send.report_status(self._cluster, connection, head.status)
+            self._cluster.report_response(connection.host, head.status)
         upstream_send.count_wire(stream, connection)
         if is_end:
             self._connection = None

@@ -68,6 +68,7 @@ class Http1ClientConnection(asyncio.Protocol):
         "_is_tunnel",
         "_is_upgrade",
         "_must_close",
+        "generation",
         "idle_since",
         "is_closed",
         "pool",
@@ -85,6 +86,7 @@ class Http1ClientConnection(asyncio.Protocol):
         self.upstream: Upstream | None = None
         self.user: UpstreamCallbacks | None = None
         self.is_closed = False
+        self.generation = 0
         self.requests = 0
         self.idle_since = 0.0
         self.wire_bytes_received = 0

@@ -11,7 +11,6 @@ from sandbox.wire.http2_head import request_fields
 
 if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
-    from sandbox.proxy.cluster_manager import ClusterRuntime
     from sandbox.proxy.http_router_filter import RouterFilter
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.proxy.http_upstream import Http1ClientConnection
@@ -41,14 +40,6 @@ def note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2Cli
         info.upstream_tls_cipher = upstream.tls.cipher
         info.upstream_peer_uri_san = upstream.tls.first_peer_uri
     info.first_upstream_tx = time.monotonic()
-
-
-def report_status(cluster: ClusterRuntime, connection: Http1ClientConnection | Http2ClientStream, status: int) -> None:
-    """Tells the outlier detection of a response; a host that is ejected for it keeps no connections."""
-    cluster.report_response(connection.host, status)
-    if not connection.host.healthy:
-        connection.close_after_response()
-        connection.pool.close_idle()
 
 
 def send_head(

@@ -35,14 +35,14 @@ class HostOutlierState:
 
 
 class OutlierDetector:
-    """The detector of one cluster; ``on_change`` is called when a host's ``healthy`` changes."""
+    """The detector of one cluster; ``on_change`` gets a host that is ejected, or ``None`` when some are back."""
 
     def __init__(
         self,
         cluster: Cluster,
         loop: asyncio.AbstractEventLoop,
         draws: random.Random,
-        on_change: Callable[[], None],
+        on_change: Callable[[Host | None], None],
     ) -> None:
         plan = cluster.outlier_detection
         if plan is None:
@@ -130,15 +130,15 @@ class OutlierDetector:
         if enforcing < 100 and self._random.randrange(100) >= enforcing:
             return
         state.ejected_at = self._loop.time()
-        state.ejections += 1
+        if state.ejections * self._base < self._max_time + self._base:
+            state.ejections += 1
         host.healthy = False
-        self._on_change()
+        self._on_change(host)
 
     def _may_eject(self) -> bool:
-        """One host may always go; more only below the maximum."""
-        total = len(self._hosts)
+        """Whether one more still is within the maximum: a small cluster may lose no host at all."""
         ejected = sum(1 for host in self._hosts if host.outlier is not None and host.outlier.ejected_at is not None)
-        return ejected == 0 or 100.0 * ejected / total < self._max_percent
+        return 100.0 * (ejected + 1) / len(self._hosts) <= self._max_percent
 
     def _sweep(self) -> None:
         now = self._loop.time()
@@ -155,7 +155,7 @@ class OutlierDetector:
                 host.healthy = True
                 changed = True
         if changed:
-            self._on_change()
+            self._on_change(None)
         self._timer = self._loop.call_later(self._interval, self._sweep)
 
 
