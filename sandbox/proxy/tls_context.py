@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sandbox.proxy.certificates import PeerCertificate, read_certificate
 from sandbox.proxy.downstream import TlsFacts
 from sandbox.proxy.peer_verification import PeerRules
+from sandbox.proxy.tls_failure import HANDSHAKE_FAILURE, LateRefusal
 from sandbox.proxy.transport_options import TransportOptions
 
 if TYPE_CHECKING:
@@ -31,7 +32,12 @@ class _Session(ssl.SSLObject):
     """A handshake that also asks our rules before it counts as done."""
 
     def do_handshake(self) -> None:
-        super().do_handshake()
+        try:
+            super().do_handshake()
+        except ssl.SSLError as error:
+            if error.reason == HANDSHAKE_FAILURE and self.cipher() is not None:
+                raise LateRefusal(*error.args) from None
+            raise
         context = self.context
         if isinstance(context, _Context) and context.rules is not None:
             context.rules.check(self.getpeercert(binary_form=True), context.verify_names)

@@ -14,6 +14,7 @@ VERIFY_FAILED: Final = 125
 SYSTEM_LIBRARY_RESET: Final = "33554536:system library:OPENSSL_internal:Connection reset by peer"
 
 ALERTS: Final = {
+    "SSLV3_ALERT_CLOSE_NOTIFY": 1000,
     "SSLV3_ALERT_UNEXPECTED_MESSAGE": 1010,
     "SSLV3_ALERT_BAD_RECORD_MAC": 1020,
     "TLSV1_ALERT_DECRYPTION_FAILED": 1021,
@@ -38,6 +39,7 @@ ALERTS: Final = {
     "TLSV1_ALERT_INAPPROPRIATE_FALLBACK": 1086,
     "TLSV1_ALERT_USER_CANCELLED": 1090,
     "TLSV1_ALERT_NO_RENEGOTIATION": 1100,
+    "unknown error": 1109,
     "TLSV1_ALERT_UNSUPPORTED_EXTENSION": 1110,
     "TLSV1_ALERT_CERTIFICATE_UNOBTAINABLE": 1111,
     "TLSV1_ALERT_UNRECOGNIZED_NAME": 1112,
@@ -50,12 +52,14 @@ ALERTS: Final = {
 """BoringSSL's reasons for alerts that the peer sent (1000 and the alert's number)."""
 REASONS: Final = {
     **ALERTS,
+    "BAD_ALERT": 102,
     "BAD_SIGNATURE": 114,
     "CCS_RECEIVED_EARLY": 124,
     "CERTIFICATE_VERIFY_FAILED": VERIFY_FAILED,
     "DECODE_ERROR": 137,
     "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": 139,
     "DH_P_TOO_LONG": 141,
+    "ENCRYPTED_LENGTH_TOO_LONG": 146,
     "EXCESSIVE_MESSAGE_SIZE": 150,
     "HANDSHAKE_FAILURE_ON_CLIENT_HELLO": 154,
     "UNEXPECTED_MESSAGE": 223,
@@ -74,10 +78,14 @@ OPENSSL_NAMES: Final = {
     "TLSV1_UNRECOGNIZED_NAME": "TLSV1_ALERT_UNRECOGNIZED_NAME",
     "TLSV1_UNSUPPORTED_EXTENSION": "TLSV1_ALERT_UNSUPPORTED_EXTENSION",
     "TLSV1_BAD_CERTIFICATE_STATUS_RESPONSE": "TLSV1_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE",
-    "PACKET_LENGTH_TOO_LONG": "WRONG_VERSION_NUMBER",
+    "TLSV13_ALERT_MISSING_EXTENSION": "unknown error",
+    "UNKNOWN_ERROR": "SSLV3_ALERT_CLOSE_NOTIFY",
+    "INVALID_ALERT": "BAD_ALERT",
+    "LENGTH_MISMATCH": "DECODE_ERROR",
+    "PACKET_LENGTH_TOO_LONG": "ENCRYPTED_LENGTH_TOO_LONG",
     "RECORD_LAYER_FAILURE": "WRONG_VERSION_NUMBER",
 }
-"""OpenSSL's reasons that BoringSSL calls otherwise."""
+"""OpenSSL's reasons that BoringSSL calls otherwise (a fatal close_notify is no alert that OpenSSL knows)."""
 VERIFY_MESSAGES: Final = {
     "self-signed certificate": "self signed certificate",
     "self-signed certificate in certificate chain": "self signed certificate in certificate chain",
@@ -90,6 +98,10 @@ class VerifyFailure(ssl.SSLError):
     def __init__(self, text: str) -> None:
         super().__init__(1, text)
         self.text = text
+
+
+class LateRefusal(ssl.SSLError):
+    """The alert handshake_failure after the server's hello: it is not the client's hello that was refused."""
 
 
 def failure_of_handshake(error: Exception) -> UpstreamFailure:
@@ -109,11 +121,13 @@ def _reason(error: Exception) -> str | None:
             return _frame(VERIFY_FAILED, "CERTIFICATE_VERIFY_FAILED", f":verify cert failed: {text}")
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return None
+        case LateRefusal():
+            return _frame(REASONS[HANDSHAKE_FAILURE], HANDSHAKE_FAILURE)
         case ssl.SSLError():
             name = error.reason or _reason_in(str(error)) or "UNKNOWN"
             name = OPENSSL_NAMES.get(name, name)
             if name == HANDSHAKE_FAILURE:  # BoringSSL puts a second error behind this alert
-                return _frame(REASONS[name], name, f":|{LIBRARY + 154}:{_PLACE}:HANDSHAKE_FAILURE_ON_CLIENT_HELLO")
+                return _frame(REASONS[name], name, f"|{LIBRARY + 154}:{_PLACE}:HANDSHAKE_FAILURE_ON_CLIENT_HELLO")
             return _frame(REASONS.get(name, 0), name)
         case ConnectionResetError() if not isinstance(error, ConnectionAbortedError) and error.errno is not None:
             return f"TLS_error:|{SYSTEM_LIBRARY_RESET}:TLS_error_end"
@@ -128,5 +142,8 @@ _PLACE: Final = "SSL routines:OPENSSL_internal"
 
 
 def _reason_in(text: str) -> str | None:
-    found = re.search(r"\[SSL: ([A-Z0-9_]+)\]", text)
-    return found[1] if found else None
+    """OpenSSL's words where Python knows no name for them: ``[SSL] tlsv1 alert no application protocol (_ssl.c:1)``."""
+    found = re.search(r"\[SSL(?:: ([A-Z0-9_]+))?\] ?([a-z0-9 ]*)", text)
+    if found is None:
+        return None
+    return found[1] or found[2].strip().upper().replace(" ", "_") or None
