@@ -15,6 +15,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from sandbox.dns.question import parse_question
 from sandbox.dns.respond import MAXIMUM_BYTES, Shuffle, encode, fail, reply_to, respond
 from sandbox.dns.upstream import Upstream
 from sandbox.match.cluster_names import ClusterNames
@@ -31,7 +32,7 @@ class ClusterServer:
 
     async def ask(self, query: bytes, *, over_tcp: bool, size_limit: int) -> bytes | None:
         """The reply to a well-formed question; ``None`` when no server answers."""
-        names, message = self._names(), dns.message.from_wire(query)
+        names, message = self._names(), parse_question(query)
         reply = Forward() if names is None else respond(message, names.services, self._shuffle)
         if not isinstance(reply, Forward):
             return encode(reply, size_limit)

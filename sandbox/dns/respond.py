@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import dns.exception
 import dns.flags
 import dns.message
 import dns.opcode
@@ -24,37 +23,6 @@ MAXIMUM_BYTES = 65535
 
 Shuffle = Callable[[list[str]], None]
 """Brings addresses into a random order, in place; given from outside because this module is pure."""
-
-
-class Unanswerable(Exception):
-    """The datagram is not a question: ``reply`` is what to send back, or ``None`` for silence."""
-
-    def __init__(self, reply: bytes | None) -> None:
-        super().__init__("not a question")
-        self.reply = reply
-
-
-def parse_question(wire: bytes) -> dns.message.Message:
-    """The query in ``wire``; ``Unanswerable`` with the reply that a bad one deserves.
-
-    Follows the default acceptance of the DNS library that Istio's agent uses: a reply is ignored, an operation other
-    than QUERY is not implemented, anything malformed is a format error.
-    """
-    if len(wire) < 12 or wire[2] & 0x80:
-        raise Unanswerable(None)
-    if (wire[2] >> 3) & 0x0F != dns.opcode.QUERY:
-        raise Unanswerable(_header_reply(wire, dns.rcode.NOTIMP))
-    if int.from_bytes(wire[4:6], "big") > 1:
-        raise Unanswerable(_header_reply(wire, dns.rcode.FORMERR))
-    try:
-        return dns.message.from_wire(wire)
-    except (dns.exception.DNSException, ValueError):
-        raise Unanswerable(_header_reply(wire, dns.rcode.FORMERR)) from None
-
-
-def _header_reply(wire: bytes, code: int) -> bytes:
-    """A reply of nothing but the header: the identity of the question, QR, its opcode and RD, and the code."""
-    return wire[:2] + bytes([0x80 | (wire[2] & 0x79), code]) + bytes(8)
 
 
 def respond(query: dns.message.Message, lookup: NameLookup | None, shuffle: Shuffle) -> dns.message.Message | Forward:
@@ -94,9 +62,10 @@ def fail(query: dns.message.Message) -> dns.message.Message:
 
 
 def reply_to(query: dns.message.Message) -> dns.message.Message:
-    """QR, the question's identity, opcode, RD and CD; the question as asked, its case too (0x20)."""
+    """QR, the question's identity and opcode, of a query RD and CD too; the question as asked, its case too (0x20)."""
     reply = dns.message.Message(id=query.id)
-    reply.flags = dns.flags.QR | (query.flags & (dns.flags.RD | dns.flags.CD))
+    kept = dns.flags.RD | dns.flags.CD if query.opcode() == dns.opcode.QUERY else 0
+    reply.flags = dns.flags.QR | dns.opcode.to_flags(query.opcode()) | (query.flags & kept)
     reply.question = list(query.question)
     return reply
 

@@ -10,13 +10,17 @@ from typing import cast
 
 import dns.message
 
-from sandbox.dns.respond import MAXIMUM_BYTES, Unanswerable, encode, fail, parse_question, respond, udp_size
+from sandbox.dns.question import Unanswerable, parse_question
+from sandbox.dns.respond import MAXIMUM_BYTES, encode, fail, respond, udp_size
 from sandbox.dns.upstream import Upstream
 from sandbox.match.name_lookup import Forward, NameLookup
 from sandbox.proxy.tasks import spawn
 
-IDLE_SECONDS = 8.0
-"""How long a TCP client may be silent between questions (the idle timeout of Istio's DNS library)."""
+FIRST_SECONDS, IDLE_SECONDS = 2.0, 8.0
+"""How long a TCP client may be silent before its first question, and between later ones; of Istio's DNS library too."""
+QUESTIONS_PER_CONNECTION = 128
+QUERY_BYTES = 512
+"""What is read of a datagram; the library reads no more either (its default buffer)."""
 MAXIMUM_PENDING = 4096
 """Forwarded questions under way at once; more are dropped, and the client asks again."""
 
@@ -62,6 +66,7 @@ class DnsServer:
 
     def receive(self, wire: bytes, send: Callable[[bytes], None]) -> None:
         """One datagram: answered at once from the table, or later by the upstream."""
+        wire = wire[:QUERY_BYTES]
         try:
             query = parse_question(wire)
         except Unanswerable as bad:
@@ -88,15 +93,14 @@ class DnsServer:
         assert task is not None
         self._clients[writer] = task
         try:
-            while True:
-                async with asyncio.timeout(IDLE_SECONDS):
+            for number in range(QUESTIONS_PER_CONNECTION):
+                async with asyncio.timeout(IDLE_SECONDS if number else FIRST_SECONDS):
                     length = int.from_bytes(await reader.readexactly(2), "big")
                     wire = await reader.readexactly(length)
                 reply = await self._answer_tcp(wire)
-                if reply is None:
-                    return
-                writer.write(len(reply).to_bytes(2, "big") + reply)
-                await writer.drain()
+                if reply is not None:
+                    writer.write(len(reply).to_bytes(2, "big") + reply)
+                    await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             return  # the client is gone, or silent for too long
         finally:

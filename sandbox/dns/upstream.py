@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -67,18 +67,27 @@ PORTS_TRIED = 4
 
 
 class UpstreamResolvers:
-    """Asks the given servers in order until one answers.
+    """Asks the given servers until one answers, for each question in another order.
 
     The reply is passed on as it came; the transport is the client's own: a question that came by TCP is asked by TCP.
     """
 
-    def __init__(self, servers: Sequence[UpstreamServer], timeout_seconds: float = FORWARD_SECONDS) -> None:
+    def __init__(
+        self,
+        servers: Sequence[UpstreamServer],
+        timeout_seconds: float = FORWARD_SECONDS,
+        *,
+        shuffle: Callable[[list[UpstreamServer]], None] = random.shuffle,
+    ) -> None:
         self._servers = tuple(servers)
         self._timeout = timeout_seconds
+        self._shuffle = shuffle
 
     async def ask(self, query: bytes, *, over_tcp: bool, size_limit: int) -> bytes | None:
         """The first reply, or ``None`` when no server answers; over UDP one larger than ``size_limit`` is no answer."""
-        for server in self._servers:
+        servers = list(self._servers)
+        self._shuffle(servers)
+        for server in servers:
             try:
                 async with asyncio.timeout(self._timeout):
                     reply = await (_ask_tcp(server, query) if over_tcp else _ask_udp(server, query))

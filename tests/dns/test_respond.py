@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dns.flags
 import dns.message
+import dns.opcode
 import dns.rcode
 import pytest
 
-from sandbox.dns.respond import Unanswerable, encode, parse_question, respond, udp_size
+from sandbox.dns.respond import encode, respond, udp_size
 from sandbox.match.name_lookup import Forward, NameLookup
 from sandbox.plan.name_table import NameEntry, NameTable
 
@@ -66,40 +67,27 @@ def test_before_a_table_is_there_the_server_fails() -> None:
 
 
 def test_no_question_is_a_server_failure() -> None:
-    query = parse_question(bytes.fromhex("1234") + b"\x01\x00" + bytes(8))
-
-    reply = respond(query, lookup_of(), keep_order)
+    reply = respond(dns.message.Message(id=0x1234), lookup_of(), keep_order)
 
     assert isinstance(reply, dns.message.Message)
     assert (reply.id, reply.rcode()) == (0x1234, dns.rcode.SERVFAIL)
 
 
-QUERY = dns.message.make_query("a.example", "A", id=7).to_wire()
+@pytest.mark.parametrize("kind", ["MX", "SRV", "PTR", "HTTPS", "ANY", "TXT", "SOA"])
+def test_other_types_are_forwarded_even_of_known_names(kind: str) -> None:
+    query = dns.message.make_query("api.example.com", kind)
+
+    assert respond(query, lookup_of(api_example_com=("10.0.0.1",)), keep_order) == Forward()
 
 
-@pytest.mark.parametrize(
-    ("wire", "reply"),
-    [
-        pytest.param(b"", None, id="nothing"),
-        pytest.param(QUERY[:11], None, id="shorter than a header"),
-        pytest.param(QUERY[:2] + b"\x81\x80" + QUERY[4:], None, id="a reply"),
-        pytest.param(QUERY[:2] + b"\x29\x00" + QUERY[4:], b"\x00\x07\xa9\x04" + bytes(8), id="an update"),
-        pytest.param(QUERY[:-3], b"\x00\x07\x81\x01" + bytes(8), id="cut short"),
-        pytest.param(QUERY[:5] + b"\x02" + QUERY[6:], b"\x00\x07\x81\x01" + bytes(8), id="two questions"),
-        pytest.param(QUERY + b"\x00", b"\x00\x07\x81\x01" + bytes(8), id="bytes after the end"),
-    ],
-)
-def test_what_is_no_question(wire: bytes, reply: bytes | None) -> None:
-    with pytest.raises(Unanswerable) as bad:
-        parse_question(wire)
+def test_notification_is_answered_in_kind() -> None:
+    query = dns.message.make_query("api.example.com", "A")
+    query.set_opcode(dns.opcode.NOTIFY)
 
-    assert bad.value.reply == reply
+    reply = respond(query, lookup_of(api_example_com=("10.0.0.1",)), keep_order)
 
-
-def test_every_cut_of_a_question_is_refused_without_harm() -> None:
-    for offset in range(len(QUERY)):
-        with pytest.raises(Unanswerable):
-            parse_question(QUERY[:offset])
+    assert isinstance(reply, dns.message.Message)
+    assert (reply.opcode(), reply.flags & dns.flags.RD) == (dns.opcode.NOTIFY, 0)
 
 
 def test_reply_that_does_not_fit_is_cut_and_says_so() -> None:
@@ -126,3 +114,15 @@ def test_edns_allows_a_larger_reply() -> None:
 
     assert not decoded.flags & dns.flags.TC
     assert len(decoded.answer[0]) == 100
+
+
+@pytest.mark.parametrize(
+    ("payload", "size"),
+    [(None, 512), (0, 512), (511, 512), (512, 512), (1232, 1232), (65535, 65535)],
+)
+def test_size_of_a_reply(payload: int | None, size: int) -> None:
+    query = dns.message.make_query("a.example", "A")
+    if payload is not None:
+        query.use_edns(0, payload=payload)
+
+    assert udp_size(query) == size

@@ -48,8 +48,13 @@ def refuse_name(wire: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def running(*servers: UpstreamServer, timeout_seconds: float = 5.0) -> AsyncIterator[int]:
-    server = DnsServer(lambda: LOOKUP, UpstreamResolvers(servers, timeout_seconds), random.Random(1))
+async def running(
+    *servers: UpstreamServer,
+    timeout_seconds: float = 5.0,
+    shuffle: Callable[[list[UpstreamServer]], None] = lambda _servers: None,
+) -> AsyncIterator[int]:
+    upstream = UpstreamResolvers(servers, timeout_seconds, shuffle=shuffle)
+    server = DnsServer(lambda: LOOKUP, upstream, random.Random(1))
     port = await server.start("127.0.0.1", 0)
     try:
         yield port
@@ -108,6 +113,16 @@ def test_second_upstream_is_asked_when_the_first_is_silent() -> None:
     assert (reply.rcode(), asked) == (dns.rcode.NXDOMAIN, 1)
 
 
+def test_servers_are_asked_in_another_order_for_each_question() -> None:
+    async def scenario() -> tuple[int, int]:
+        async with resolver(refuse_name) as (one, first), resolver(refuse_name) as (other, second):
+            async with running(first, second, shuffle=list.reverse) as port:
+                await ASK["udp"](dns.message.make_query("other.example", "A"), "127.0.0.1", port=port, timeout=5)
+            return one.asked, other.asked
+
+    assert asyncio.run(scenario()) == (0, 1)
+
+
 @pytest.mark.parametrize("network", ["udp", "tcp"])
 def test_no_upstream_that_answers_is_a_server_failure(network: str) -> None:
     async def scenario() -> dns.message.Message:
@@ -146,3 +161,66 @@ def test_malformed_datagram_is_a_format_error_and_the_server_lives_on() -> None:
 
     assert malformed[:4] == b"\x12\x34\x81\x01"
     assert later.rcode() == dns.rcode.NOERROR
+
+
+def test_questions_on_one_connection_are_answered_in_order_and_silence_does_not_end_it() -> None:
+    known, reply_of_mine = dns.message.make_query("known.example", "A", id=1), bytearray(b"\0\2\x81\0") + bytes(8)
+    bad = b"\0\3\1\0" + bytes(8)
+
+    async def scenario() -> list[bytes]:
+        async with running() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for wire in (known.to_wire(), bytes(reply_of_mine), bad, known.to_wire()):
+                writer.write(len(wire).to_bytes(2, "big") + wire)
+            replies = [await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big")) for _ in range(3)]
+            writer.close()
+            return replies
+
+    first, second, third = asyncio.run(scenario())
+
+    assert first == third
+    assert second == b"\0\3\x81\1" + bytes(8)
+
+
+def test_connection_ends_after_128_questions() -> None:
+    wire = dns.message.make_query("known.example", "A").to_wire()
+
+    async def scenario() -> int:
+        async with running() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write((len(wire).to_bytes(2, "big") + wire) * 130)
+            answered = 0
+            while length := await reader.read(2):
+                await reader.readexactly(int.from_bytes(length, "big"))
+                answered += 1
+            writer.close()
+            return answered
+
+    assert asyncio.run(scenario()) == 128
+
+
+def test_truncated_reply_of_the_upstream_is_passed_on_and_the_client_asks_again_by_tcp() -> None:
+    def truncated(wire: bytes) -> bytes:
+        reply = dns.message.make_response(dns.message.from_wire(wire))
+        reply.flags |= dns.flags.TC
+        return reply.to_wire()
+
+    async def scenario() -> tuple[dns.message.Message, dns.message.Message]:
+        query = dns.message.make_query("other.example", "A")
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+            reply = refuse_name(asked)
+            writer.write(len(reply).to_bytes(2, "big") + reply)
+            writer.close()
+
+        async with resolver(truncated) as (_, upstream):
+            tcp = await asyncio.start_server(serve, "127.0.0.1", upstream.port)
+            async with tcp, running(upstream) as port:
+                by_udp = await ASK["udp"](query, "127.0.0.1", port=port, timeout=5)
+                return by_udp, await ASK["tcp"](query, "127.0.0.1", port=port, timeout=5)
+
+    by_udp, by_tcp = asyncio.run(scenario())
+
+    assert by_udp.flags & dns.flags.TC
+    assert by_tcp.rcode() == dns.rcode.NXDOMAIN
