@@ -360,6 +360,17 @@ def test_the_mesh_configuration_has_a_verdict_of_its_own(text: str, word: str) -
         ("DestinationRule", "{host: a, trafficPolicy: {loadBalancer: {warmupDurationSecs: 0s}}}", "warmupDurationSecs"),
         ("Telemetry", "{metrics: [{reportingInterval: 0s}]}", "reportingInterval"),
         ("WorkloadEntry", "{address: vm.corp, network: " + "n" * 2049 + "}", "network"),
+        (
+            "RequestAuthentication",
+            "{jwtRules: [{issuer: a, jwksUri: 'http://a', spaceDelimitedClaims: [b, '']}]}",
+            "spaceDelimitedClaims",
+        ),
+        ("Telemetry", "{selector: {matchLabels: {app: " + "a" * 64 + "}}}", "matchLabels"),
+        (
+            "Telemetry",
+            "{targetRefs: [" + "{kind: Gateway, group: gateway.networking.k8s.io, name: a}," * 17 + "]}",
+            "targetRefs",
+        ),
     ],
 )
 def test_what_only_the_schema_refuses_does_not_change_the_verdict(kind: str, spec: str, path: str) -> None:

@@ -57,6 +57,10 @@ class _Bounds(NamedTuple):
     least: float
     most: float
 
+    def hold(self, value: float) -> bool:
+        """Whether a value lies between the ends."""
+        return self.least <= value <= self.most
+
 
 _NUMBERS: Final[Mapping[str, _Bounds]] = {
     "OutlierDetection.outlier_detection_http_error_codes": _Bounds(100, 599),
@@ -67,7 +71,10 @@ _NUMBERS: Final[Mapping[str, _Bounds]] = {
 }
 _SIZES: Final[Mapping[str, _Bounds]] = {
     "AuthorizationPolicy.rules": _Bounds(0, 512),
+    "AuthorizationPolicy.targetRefs": _Bounds(0, 16),
+    "JWTRule.space_delimited_claims": _Bounds(0, 64),
     "RequestAuthentication.jwt_rules": _Bounds(0, 4096),
+    "RequestAuthentication.targetRefs": _Bounds(0, 16),
     "Rule.from_": _Bounds(0, 512),
     "ServerTLSSettings.credential_names": _Bounds(1, 2),
     "ServerTLSSettings.tls_certificates": _Bounds(1, 2),
@@ -77,19 +84,49 @@ _SIZES: Final[Mapping[str, _Bounds]] = {
     "ServiceEntry.ports": _Bounds(0, 256),
     "Source.not_service_accounts": _Bounds(0, 16),
     "Source.service_accounts": _Bounds(0, 16),
+    "Telemetry.targetRefs": _Bounds(0, 16),
     "TrafficPolicy.port_level_settings": _Bounds(0, 4096),
     "WorkloadEntry.labels": _Bounds(0, 256),
+    "WasmPlugin.targetRefs": _Bounds(0, 16),
     "WorkloadEntry.ports": _Bounds(0, 128),
+    "WorkloadSelector.labels": _Bounds(0, 256),
+    "WorkloadSelector.match_labels": _Bounds(0, 4096),
 }
+_NOT_EMPTY: Final = _Bounds(1, 2**31)
 _LENGTHS: Final[Mapping[str, _Bounds]] = {
-    "JWTRule.issuer": _Bounds(1, 2**31),
+    "ClaimToHeader.claim": _NOT_EMPTY,
+    "ClaimToHeader.header": _NOT_EMPTY,
+    "EnvVar.name": _Bounds(1, 256),
+    "EnvVar.value": _Bounds(0, 2048),
+    "EnvironmentTag.name": _NOT_EMPTY,
+    "FormatterTag.value": _NOT_EMPTY,
+    "JWTHeader.name": _NOT_EMPTY,
+    "JWTRule.audiences": _NOT_EMPTY,
+    "JWTRule.from_cookies": _NOT_EMPTY,
+    "JWTRule.from_params": _NOT_EMPTY,
+    "JWTRule.issuer": _NOT_EMPTY,
     "JWTRule.jwks_uri": _Bounds(1, 2048),
-    "MetricSelector.custom_metric": _Bounds(1, 2**31),
+    "JWTRule.space_delimited_claims": _NOT_EMPTY,
+    "LiteralTag.value": _NOT_EMPTY,
+    "MetricSelector.custom_metric": _NOT_EMPTY,
+    "PolicyTargetReference.group": _Bounds(0, 253),
+    "PolicyTargetReference.kind": _Bounds(1, 63),
+    "PolicyTargetReference.name": _Bounds(1, 253),
+    "ProviderRef.name": _NOT_EMPTY,
+    "RequestHeaderTag.name": _NOT_EMPTY,
+    "Source.not_service_accounts": _Bounds(0, 320),
+    "Source.service_accounts": _Bounds(0, 320),
+    "WasmPlugin.image_pull_secret": _Bounds(1, 253),
+    "WasmPlugin.plugin_name": _Bounds(1, 256),
+    "WasmPlugin.url": _NOT_EMPTY,
     "WorkloadEntry.address": _Bounds(0, 256),
     "WorkloadEntry.locality": _Bounds(0, 2048),
     "WorkloadEntry.network": _Bounds(0, 2048),
     "WorkloadEntry.service_account": _Bounds(0, 253),
+    "WorkloadSelector.labels": _Bounds(0, 63),
+    "WorkloadSelector.match_labels": _Bounds(0, 63),
 }
+"""Of a text, or of each in a list or mapping."""
 _ONE_OF: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "AuthorizationPolicy": (("selector", "targetRef", "targetRefs"),),
     "JWTRule": (("jwks_uri", "jwks"),),
@@ -174,15 +211,21 @@ def _fault(field: str, value: object) -> str | None:
     if field in _NUMBERS:
         bounds = _NUMBERS[field]
         numbers = value if isinstance(value, tuple) else (value,)
-        outside = [number for number in numbers if not bounds.least <= number <= bounds.most]
+        outside = [number for number in numbers if not bounds.hold(number)]
         return f"must be {_range(bounds)}, not {outside[0]}" if outside else None
-    if field in _SIZES and isinstance(value, tuple | Mapping):
-        bounds = _SIZES[field]
-        return None if bounds.least <= len(value) <= bounds.most else f"must have {_range(bounds)} items"
-    if field in _LENGTHS and isinstance(value, str):
-        bounds = _LENGTHS[field]
-        return None if bounds.least <= len(value) <= bounds.most else f"must have {_range(bounds)} characters"
+    if field in _SIZES and isinstance(value, tuple | Mapping) and not _SIZES[field].hold(len(value)):
+        return f"must have {_range(_SIZES[field])} items"
+    if field in _LENGTHS and not all(_LENGTHS[field].hold(len(text)) for text in _texts(value)):
+        return f"must have {_range(_LENGTHS[field])} characters"
     return None
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple | Mapping):
+        items = value.values() if isinstance(value, Mapping) else value
+        yield from (item for item in items if isinstance(item, str))
 
 
 def _range(bounds: _Bounds) -> str:
