@@ -43,3 +43,9 @@ class UpstreamFailure(msgspec.Struct, frozen=True):
         """For ``response_code_details``: ``remote_connection_failure|delayed_connect_error:_Connection_refused``."""
         reason = self.kind.value.replace(" ", "_")
         return reason if self.transport_failure_reason is None else f"{reason}|{self.transport_failure_reason}"
+
+
+PENDING_OVERFLOW = UpstreamFailure(FailureKind.OVERFLOW, "UO")
+"""Too many requests wait already."""
+REQUESTS_OVERFLOW = UpstreamFailure(FailureKind.OVERFLOW, "UO")
+"""There is a connection, and so a host, but too many requests run already."""

@@ -6,7 +6,7 @@ import contextlib
 from collections import deque
 from typing import TYPE_CHECKING
 
-from sandbox.proxy.failure import FailureKind, UpstreamFailure
+from sandbox.proxy.failure import PENDING_OVERFLOW, REQUESTS_OVERFLOW, FailureKind, UpstreamFailure
 from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http2_upstream import Http2ClientConnection
 from sandbox.proxy.tasks import detach
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sandbox.proxy.http_connection_pool import PoolUser
     from sandbox.proxy.upstream import TransportOptions
 
-OVERFLOW = UpstreamFailure(FailureKind.OVERFLOW, "UO")
 DEFAULT_IDLE_TIMEOUT = 3600.0
 
 
@@ -55,10 +54,10 @@ class Http2ConnectionPool:
         connection = self._usable()
         if connection is not None:
             if resources.requests.is_full:
-                return OVERFLOW
+                return REQUESTS_OVERFLOW
             return self._attach(connection)
         if resources.pending_requests.is_full:
-            return OVERFLOW
+            return PENDING_OVERFLOW
         resources.pending_requests.active += 1
         self._pending.append(user)
         self._connect_if_needed()
@@ -118,7 +117,7 @@ class Http2ConnectionPool:
             user = self._pending.popleft()
             resources.pending_requests.active -= 1
             if resources.requests.is_full:
-                user.on_pool_failure(self.host, OVERFLOW)
+                user.on_pool_failure(self.host, REQUESTS_OVERFLOW)
                 continue
             user.on_pool_ready(self._attach(connection))
 

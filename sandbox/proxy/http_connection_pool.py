@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from sandbox.plan.cluster import HttpProtocolOptions
-from sandbox.proxy.failure import FailureKind, UpstreamFailure
+from sandbox.proxy.failure import PENDING_OVERFLOW, REQUESTS_OVERFLOW, FailureKind, UpstreamFailure
 from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http2_connection_pool import Http2ConnectionPool
 from sandbox.proxy.http_upstream import Http1ClientConnection
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sandbox.proxy.http_upstream import UpstreamCallbacks
     from sandbox.proxy.upstream import TransportOptions
 
-OVERFLOW = UpstreamFailure(FailureKind.OVERFLOW, "UO")
 DEFAULT_IDLE_TIMEOUT = 3600.0
 
 
@@ -81,12 +80,12 @@ class HttpConnectionPool:
         if self._idle:
             requests = resources.requests
             if requests.active >= requests.maximum:
-                return OVERFLOW
+                return REQUESTS_OVERFLOW
             connection = self._idle.pop()
             self._attach(connection)
             return connection
         if resources.pending_requests.is_full:
-            return OVERFLOW
+            return PENDING_OVERFLOW
         resources.pending_requests.active += 1
         self._pending.append(user)
         self._connect_if_needed()
@@ -150,7 +149,7 @@ class HttpConnectionPool:
             user = self._pending.popleft()
             resources.pending_requests.active -= 1
             if resources.requests.is_full:
-                user.on_pool_failure(self.host, OVERFLOW)
+                user.on_pool_failure(self.host, REQUESTS_OVERFLOW)
                 continue
             self._attach(connection)
             user.on_pool_ready(connection)
@@ -248,4 +247,4 @@ def _keeps_case(http: HttpProtocolOptions | None) -> bool:
     return False
 
 
-__all__ = ["OVERFLOW", "HttpConnectionPool", "PoolUser", "UpstreamCallbacks", "pool_of", "speaks_http2"]
+__all__ = ["HttpConnectionPool", "PoolUser", "UpstreamCallbacks", "pool_of", "speaks_http2"]

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.proxy import http_upstream_send as upstream_send
-from sandbox.proxy.failure import UpstreamFailure
+from sandbox.proxy.failure import REQUESTS_OVERFLOW, UpstreamFailure
 from sandbox.proxy.http_balancing import balancing_context
 from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_dynamic_forward_proxy import resolve_then
@@ -169,7 +169,7 @@ class RouterFilter:
             stream.info.upstream_host, stream.info.upstream_host_name = host.address, host.hostname
             stream.info.upstream_host_metadata = host.metadata
         elif isinstance(connection, UpstreamFailure):
-            if is_http2:
+            if connection is REQUESTS_OVERFLOW:  # a connection was there, and so the host is known
                 stream.info.upstream_host = host.address
             self._failed(Reset.OVERFLOW, connection)
         else:

@@ -185,7 +185,6 @@ class TcpSession:
         self.info.upstream_host, self.info.upstream_host_name = host.address, host.hostname or host.address
         self.info.upstream_host_metadata = host.metadata
         if isinstance(outcome, UpstreamFailure):
-            self.info.upstream_local_address = outcome.local_address
             self._connect_failed(cluster, host, outcome)
             return
         cluster.report_connect_success(host, is_final=True)
