@@ -125,10 +125,21 @@ def query_parameter(command: Command, _environment: LogEnvironment) -> Operator:
     return Operator(source=source, names={"_query_parameter": values.query_parameter})
 
 
+def unique_id(_command: Command, environment: LogEnvironment) -> Operator:
+    """A new identifier for each line."""
+    return Operator(source="_new_id()", is_always_there=True, names={"_new_id": environment.new_id})
+
+
+def stream_id(_command: Command, environment: LogEnvironment) -> Operator:
+    """``x-request-id`` of a request, an identifier of its own for a connection."""
+    names = {"_new_id": environment.new_id, "_request_id": values.request_id}
+    return Operator(source="(_request_id(info) if info.is_http else _new_id())", names=names)
+
+
 def server_name(command: Command, _environment: LogEnvironment) -> Operator:
-    """``REQUESTED_SERVER_NAME(X)``: the SNI, or the host first or second."""
-    option = command.argument.partition(":")[0] or "SNI_ONLY"
-    if option == "SNI_ONLY":
+    """``REQUESTED_SERVER_NAME(X:Y)``: the SNI, or the host first or second; Y is ORIG, HOST, or either."""
+    option, _, which = command.argument.partition(":")
+    if option in ("", "SNI_ONLY"):
         source = "(_server_name(info) if info.requested_server_name is not None else None)"
         return Operator(source=source, names={"_server_name": values.server_name})
     if option not in ("SNI_FIRST", "HOST_FIRST"):
@@ -137,4 +148,4 @@ def server_name(command: Command, _environment: LogEnvironment) -> Operator:
         )
     name = "_sni_first" if option == "SNI_FIRST" else "_host_first"
     function = values.server_name_first if option == "SNI_FIRST" else values.host_first
-    return Operator(source=f"{name}(info)", names={name: function})
+    return Operator(source=f"{name}(info, {which!r})", names={name: function})

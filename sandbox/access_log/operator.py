@@ -28,10 +28,11 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEnvironment:
-    """What operators may say of the machine: ``%HOSTNAME%`` and ``%ENVIRONMENT(X)%``."""
+    """What operators may say of the machine: ``%HOSTNAME%``, ``%ENVIRONMENT(X)%``, and identifiers drawn by it."""
 
     hostname: str = "-"
     variables: Mapping[str, str] = field(default_factory=dict)
+    new_id: Callable[[], str] = lambda: "00000000-0000-4000-8000-000000000000"
 
 
 Builder = Callable[[Command, LogEnvironment], Operator]

@@ -87,7 +87,7 @@ def response_trailers_size(info: StreamInfo) -> int:
     return _size(info.response_trailers)
 
 
-def stream_id(info: StreamInfo) -> str | None:
+def request_id(info: StreamInfo) -> str | None:
     """``x-request-id`` of an HTTP request."""
     return next((text(value) for name, value in info.request_headers if name == b"x-request-id"), None)
 
@@ -122,18 +122,26 @@ def server_name(info: StreamInfo) -> str | None:
     return None if not name else _INVALID_IN_HOST.sub("_", name)
 
 
-def _host(info: StreamInfo) -> str | None:
-    return text(info.authority) or None
+def _host(info: StreamInfo, which: str) -> str | None:
+    """The request's host: as the client named it (ORIG), as it is now (HOST), or the first of both there is."""
+    if info.route_configuration is None:
+        return None  # refused before filters saw its headers
+    original = None
+    if which != "HOST":
+        original = next((value for name, value in info.request_headers if name == b"x-envoy-original-host"), None)
+    return text(original if original is not None or which == "ORIG" else info.authority)
 
 
-def server_name_first(info: StreamInfo) -> str | None:
+def server_name_first(info: StreamInfo, which: str) -> str | None:
     """The SNI, else the request's host."""
-    return server_name(info) or _host(info)
+    name = server_name(info)
+    return name if name is not None else _host(info, which)
 
 
-def host_first(info: StreamInfo) -> str | None:
+def host_first(info: StreamInfo, which: str) -> str | None:
     """The request's host, else the SNI."""
-    return _host(info) or server_name(info)
+    host = _host(info, which)
+    return host if host is not None else server_name(info)
 
 
 def alternative_cluster_name(info: StreamInfo) -> str | None:
@@ -152,16 +160,39 @@ def upstream_host_name_without_port(info: StreamInfo) -> str | None:
     return None if name is None else re.sub(r":[0-9]+$", "", name)
 
 
-def hosts_attempted(info: StreamInfo) -> str | None:
-    """All hosts that were tried."""
-    tried = info.upstream_hosts_attempted or ([info.upstream_host] if info.upstream_host is not None else [])
-    return ",".join(tried) or None
+def host_of_last_try_without_port(info: StreamInfo) -> str | None:
+    """The host that was reached, without its port."""
+    return address_without_port(upstream_remote(info), None)
 
 
-def hosts_attempted_without_port(info: StreamInfo) -> str | None:
-    """The same without ports."""
-    tried = info.upstream_hosts_attempted or ([info.upstream_host] if info.upstream_host is not None else [])
-    return ",".join(address_without_port(host, None) or "" for host in tried) or None
+def pool_ready_duration(info: StreamInfo) -> int | None:
+    """Milliseconds that the last try waited for a connection, or for the news that there is none."""
+    if info.upstream_wait_start is not None:
+        return span(info.upstream_wait_start, info.upstream_wait_end, 1_000)
+    if not info.is_http and info.upstream_connect_end is not None:
+        return span(info.upstream_connect_start, info.upstream_connect_end, 1_000)
+    return 0 if detected_close_type(info) is not None else None
+
+
+def detected_close_type(info: StreamInfo) -> str | None:
+    """Of the upstream connection: only seen where a host was asked for."""
+    if info.upstream_host is None and (info.is_http or info.upstream_cluster_name is None):
+        return None
+    return "Normal"
+
+
+_INITIALIZATION_FAILURES: Final = {"UF": 0, "UH": 1, "UO": 2, "NC": 3}
+"""``TcpProxy::UpstreamFailureReason``."""
+
+
+def local_close_reason(info: StreamInfo) -> str | None:
+    """Why Envoy closed a TCP client's connection before there was an upstream; spelled as Envoy does."""
+    if info.is_http:
+        return None
+    for flag in info.response_flags:
+        if flag in _INITIALIZATION_FAILURES:
+            return f"tcp_initializion_failure:{_INITIALIZATION_FAILURES[flag]}"
+    return None
 
 
 def filter_chain_name(info: StreamInfo) -> str | None:

@@ -77,11 +77,13 @@ _FUNCTIONS: Final[Mapping[str, tuple[Callable[..., object], Kind]]] = {
     "UPSTREAM_CLUSTER": (values.alternative_cluster_name, "text"),
     "UPSTREAM_HOST_NAME": (values.upstream_host_name, "text"),
     "UPSTREAM_HOST_NAME_WITHOUT_PORT": (values.upstream_host_name_without_port, "text"),
-    "UPSTREAM_HOSTS_ATTEMPTED": (values.hosts_attempted, "text"),
-    "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT": (values.hosts_attempted_without_port, "text"),
+    "UPSTREAM_HOSTS_ATTEMPTED": (values.upstream_remote, "text"),
+    "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT": (values.host_of_last_try_without_port, "text"),
+    "UPSTREAM_DETECTED_CLOSE_TYPE": (values.detected_close_type, "text"),
+    "UPSTREAM_CONNECTION_POOL_READY_DURATION": (values.pool_ready_duration, "number"),
+    "DOWNSTREAM_LOCAL_CLOSE_REASON": (values.local_close_reason, "text"),
     "FILTER_CHAIN_NAME": (values.filter_chain_name, "text"),
     "ACCESS_LOG_TYPE": (values.access_log_type, "text"),
-    "STREAM_ID": (values.stream_id, "text"),
     "QUERY_PARAMS": (values.query, "text"),
     "DOWNSTREAM_PEER_CERT": (values.peer_certificate_pem, "text"),
     "DOWNSTREAM_PEER_FINGERPRINT_256": (values.peer_fingerprint_256, "text"),
@@ -96,7 +98,6 @@ _DURATIONS: Final = {
     "REQUEST_TX_DURATION": ("info.start", "info.last_upstream_tx"),
     "RESPONSE_DURATION": ("info.start", "info.first_upstream_rx"),
     "RESPONSE_TX_DURATION": ("info.first_upstream_rx", "info.last_downstream_tx"),
-    "UPSTREAM_CONNECTION_POOL_READY_DURATION": ("info.start", "info.first_upstream_tx"),
 }
 
 _ADDRESSES: Final = {
@@ -121,7 +122,6 @@ _NEVER_THERE: Final = (
     "DOWNSTREAM_PEER_ISSUER", "DOWNSTREAM_PEER_SERIAL", "UPSTREAM_LOCAL_URI_SAN", "UPSTREAM_LOCAL_SUBJECT",
     "UPSTREAM_LOCAL_DNS_SAN", "UPSTREAM_LOCAL_IP_SAN", "UPSTREAM_PEER_URI_SAN", "UPSTREAM_PEER_DNS_SAN",
     "UPSTREAM_PEER_IP_SAN", "UPSTREAM_PEER_SUBJECT", "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_CERT",
-    "UPSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_LOCAL_CLOSE_REASON",
     "UPSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_HANDSHAKE_DURATION", "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID", "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
 )  # fmt: skip
@@ -166,7 +166,8 @@ _OPERATORS: Final[Mapping[str, Builder]] = {
     "CUSTOM_FLAGS": lambda _command, _environment: constant("", is_always_there=True),
     "DOWNSTREAM_DETECTED_CLOSE_TYPE": lambda _command, _environment: constant("Normal", is_always_there=True),
     "LOCAL_REPLY_BODY": lambda _command, _environment: constant("", is_always_there=True),
-    "UNIQUE_ID": function(values.stream_id, "text"),
+    "STREAM_ID": http_operators.stream_id,
+    "UNIQUE_ID": http_operators.unique_id,
     "START_TIME": stream_operators.time,
     "START_TIME_LOCAL": stream_operators.time,
     "EMIT_TIME": stream_operators.time,

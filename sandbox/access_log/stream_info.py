@@ -82,7 +82,6 @@ class StreamInfo:
         "upstream_host",
         "upstream_host_metadata",
         "upstream_host_name",
-        "upstream_hosts_attempted",
         "upstream_local_address",
         "upstream_peer_uri_san",
         "upstream_protocol",
@@ -90,6 +89,8 @@ class StreamInfo:
         "upstream_tls_cipher",
         "upstream_tls_version",
         "upstream_transport_failure_reason",
+        "upstream_wait_end",
+        "upstream_wait_start",
         "upstream_wire_bytes_received",
         "upstream_wire_bytes_sent",
         "virtual_host",
@@ -160,7 +161,6 @@ class StreamInfo:
         self.upstream_host: str | None = None
         self.upstream_host_name: str | None = None
         self.upstream_host_metadata: Mapping[str, Mapping[str, object]] | None = None
-        self.upstream_hosts_attempted: list[str] | None = None
         self.upstream_connection_id = 0
         self.upstream_local_address: str | None = None
         self.upstream_protocol: str | None = None
@@ -180,6 +180,9 @@ class StreamInfo:
         self.upstream_wire_bytes_sent = 0
         self.upstream_header_bytes_received = 0
         self.upstream_header_bytes_sent = 0
+        self.upstream_wait_start: float | None = None
+        """When the last try began to wait for a connection; ``None`` where one was there."""
+        self.upstream_wait_end: float | None = None
         self.upstream_connect_start: float | None = None
         self.upstream_connect_end: float | None = None
         self.upstream_handshake_end: float | None = None

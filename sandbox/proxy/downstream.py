@@ -70,6 +70,7 @@ class DownstreamConnection:
         "denial",
         "destination_ip",
         "destination_port",
+        "direct_local_address",
         "door",
         "filter_chain",
         "forward_authority",
@@ -108,6 +109,8 @@ class DownstreamConnection:
         """Where the client meant to go."""
         self.local_address = address_text(*destination)
         """The same as text: Envoy's downstream local address."""
+        self.direct_local_address: str | None = None
+        """Where a redirected connection arrived (``127.0.0.1:15001``); ``None``: where it meant to."""
         self.door = "capture"
         """``capture``, ``proxy`` (explicit HTTP proxy), ``socks``, ``map`` or ``listener`` (a port the plan binds)."""
         self.listener: Listener
@@ -144,6 +147,7 @@ class DownstreamConnection:
         info.connection_id = self.connection_id
         info.downstream_remote_address = info.downstream_direct_remote_address = self.remote_address
         info.downstream_local_address = self.local_address
+        info.downstream_direct_local_address = self.direct_local_address
         info.requested_server_name = self.requested_server_name
         info.listener = self.listener
         info.filter_chain = self.filter_chain

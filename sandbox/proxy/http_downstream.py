@@ -95,6 +95,8 @@ class Http1ServerConnection(asyncio.Protocol):
                 if not self._is_processing:
                     self._process()
             elif self._state == BODY:
+                if self.stream is not None:
+                    self.stream.info.wire_bytes_received += len(data)
                 self._read_body(data)
                 if self.stream is not None:
                     self.stream.flush_request()
@@ -133,6 +135,7 @@ class Http1ServerConnection(asyncio.Protocol):
             return
         if self.stream is None and self._buffer and self._head_since is not None:
             self.stream = HttpStream(self, *self._head_since)
+            self.stream.info.wire_bytes_received = len(self._buffer)
         self._state = CLOSING
         self._buffer = b""
         if self.stream is not None:
@@ -185,7 +188,7 @@ class Http1ServerConnection(asyncio.Protocol):
             self._state = WAIT
             stream.codec_error(head)
             return False
-        stream.info.wire_bytes_received = head.size
+        stream.info.wire_bytes_received = len(data)  # what follows the head is counted too, now and when it is read
         self._begin_request(stream, head, data[head.size :])
         return True
 
@@ -213,7 +216,6 @@ class Http1ServerConnection(asyncio.Protocol):
         assert stream is not None
         try:
             payload, rest = body.feed(data)
-            stream.info.wire_bytes_received += len(data) - len(rest)
         except BodyError as error:
             if error.payload:
                 stream.decode_data(error.payload)

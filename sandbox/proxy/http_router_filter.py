@@ -128,6 +128,7 @@ class RouterFilter:
             if self.stream.codec.is_http1 and self._connection.is_http2:
                 self._connection.flush()  # Envoy's HTTP/1 codec tells the end apart, so it has a frame of its own
             self._connection.end_request()
+            self.stream.info.last_upstream_tx = time.monotonic()
         if not self._is_done:
             self._request_completed()
 
@@ -166,6 +167,7 @@ class RouterFilter:
         connection = pool.acquire(self)
         if connection is None:
             self._pool = pool
+            stream.info.upstream_wait_start, stream.info.upstream_wait_end = time.monotonic(), None
             stream.info.upstream_host, stream.info.upstream_host_name = host.address, host.hostname
             stream.info.upstream_host_metadata = host.metadata
         elif isinstance(connection, UpstreamFailure):
@@ -178,7 +180,7 @@ class RouterFilter:
     def on_pool_ready(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         """See PoolUser."""
         self._pool = None
-        upstream_send.note_connect_times(self.stream.info, connection)
+        self.stream.info.upstream_wait_end = time.monotonic()
         self._send(connection)
 
     def on_pool_failure(self, host: Host, failure: UpstreamFailure) -> None:
@@ -186,6 +188,7 @@ class RouterFilter:
         self._pool = None
         if self._is_done:
             return
+        self.stream.info.upstream_wait_end = time.monotonic()
         self._failed(RESETS[failure.kind], failure)
 
     def _send(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
@@ -198,6 +201,7 @@ class RouterFilter:
             self._body.send(connection)
         if stream.is_request_complete:
             upstream_send.end_request(connection, stream.info.request_trailers)
+            stream.info.last_upstream_tx = stream.info.first_upstream_tx
         if self._timeouts is not None:
             self._timeouts.try_started(is_request_complete=stream.is_request_complete or stream.is_upgrade)
         if not stream.is_decoding:
@@ -323,7 +327,7 @@ class RouterFilter:
         if self._is_done:
             return
         info = self.stream.info
-        info.upstream_transport_failure_reason = None
+        info.upstream_transport_failure_reason = info.upstream_wait_start = None
         info.upstream_request_attempt_count += 1
         if self.route.attempt_count:
             set_header(self.stream.headers, b"x-envoy-attempt-count", b"%d" % info.upstream_request_attempt_count)

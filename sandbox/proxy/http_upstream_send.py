@@ -17,17 +17,8 @@ if TYPE_CHECKING:
     from sandbox.wire.http_message import Header
 
 
-def note_connect_times(info: StreamInfo, connection: Http1ClientConnection | Http2ClientStream) -> None:
-    """When the connection was made, if it was made for this request."""
-    upstream = connection.upstream
-    if upstream is not None and connection.requests == 1:
-        info.upstream_connect_start = upstream.connect_start
-        info.upstream_connect_end = upstream.connect_end
-        info.upstream_handshake_end = upstream.handshake_end
-
-
 def note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2ClientStream) -> None:
-    """The connection that a try goes to; it starts now."""
+    """The connection that a try goes to (and when it was made); it starts now."""
     upstream = connection.upstream
     assert upstream is not None
     info.upstream_host = upstream.host.address
@@ -39,7 +30,11 @@ def note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2Cli
         info.upstream_tls_version = upstream.tls.version
         info.upstream_tls_cipher = upstream.tls.cipher
         info.upstream_peer_uri_san = upstream.tls.first_peer_uri
+    info.upstream_connect_start = upstream.connect_start
+    info.upstream_connect_end = upstream.connect_end
+    info.upstream_handshake_end = upstream.handshake_end
     info.first_upstream_tx = time.monotonic()
+    info.last_upstream_tx = None
 
 
 def send_head(

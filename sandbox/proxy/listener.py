@@ -117,6 +117,8 @@ class ConnectionHandler:
             return
         connection.runtime = node
         connection.listener = listener.plan
+        if listener.plan.bind_to_port is False or listener.plan.use_original_dst:
+            connection.direct_local_address = node.capture_address(connection.destination_ip)
         if listener.inspectors:
             inspection = Inspection(connection, listener)
             if connection.stream is None:

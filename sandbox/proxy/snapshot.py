@@ -6,6 +6,7 @@ import asyncio
 import copy
 import os
 import random
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,9 @@ from sandbox.metrics.http_meter import HttpMeter
 from sandbox.metrics.node_metrics import MetricsRegistry
 from sandbox.metrics.tcp_meter import TcpMeter
 from sandbox.plan.access_log import FileAccessLog
+from sandbox.plan.base import SocketAddress
 from sandbox.proxy.cluster_manager import ClusterEnvironment, ClusterManager
+from sandbox.proxy.downstream import address_text
 from sandbox.proxy.filter_chain import filters_of_chain
 from sandbox.proxy.listener import ListenerRuntime, NetworkFilter
 
@@ -114,8 +117,15 @@ class NodeRuntime:
         self._cluster_meter = ClusterMeter(self.metrics.cluster)
         self.http_meters = tuple(HttpMeter(each, plan.node_metadata, self.metrics) for each in plan.stats)
         self.tcp_meters = tuple(TcpMeter(each, plan.node_metadata, self.metrics) for each in plan.stats)
+        self._capture_port = next((_port(each) for each in plan.listeners if each.use_original_dst), None)
         self._loggers: dict[tuple[int, ...], StreamLogger] = {}
         self._log_environment = log_environment(plan.workload)
+
+    def capture_address(self, destination_ip: str) -> str | None:
+        """Where a connection to this address arrives after its redirection, as Envoy prints it."""
+        if self._capture_port is None:
+            return None
+        return address_text("::1" if ":" in destination_ip else "127.0.0.1", self._capture_port)
 
     def http_logger(self, access_logs: Sequence[AccessLog]) -> StreamLogger:
         """The logger of a connection manager, which also counts requests."""
@@ -139,11 +149,15 @@ class NodeRuntime:
         return logger
 
 
+def _port(listener: Listener) -> int | None:
+    return listener.address.port_value if isinstance(listener.address, SocketAddress) else None
+
+
 def log_environment(workload: str) -> LogEnvironment:
     """What ``%HOSTNAME%`` and ``%ENVIRONMENT(X)%`` print: as in the workload's pod, else as in our own process."""
     namespace, _, name = workload.rpartition("/")
     in_pod = {"HOSTNAME": name, "POD_NAME": name, "POD_NAMESPACE": namespace}
-    return LogEnvironment(hostname=name, variables={**os.environ, **in_pod})
+    return LogEnvironment(hostname=name, variables={**os.environ, **in_pod}, new_id=lambda: str(uuid.uuid4()))
 
 
 class Snapshot:

@@ -228,12 +228,16 @@ class RequestHeadReader:
         return msgspec.structs.replace(known, headers=known.headers.copy())
 
 
+_REFUSED_WHILE_READING = (BAD_REQUEST, INVALID_CHARACTERS, HEADERS_TOO_LARGE)
+
+
 def head_sizes(data: bytes, head: RequestHead | Refusal) -> tuple[int, int]:
-    """Bytes of the header fields as Envoy counts them (three more than name and value), and of the whole head."""
-    size = len(data) if isinstance(head, Refusal) else head.size
+    """Bytes of the header fields as Envoy counts them (three more than name and value), and of all that was read."""
+    if isinstance(head, Refusal) and head in _REFUSED_WHILE_READING:
+        return 0, len(data)
     fields = 0
-    for line in data[:size].split(b"\n")[1:]:
+    for line in data[: len(data) if isinstance(head, Refusal) else head.size].split(b"\n")[1:]:
         name, colon, value = line.partition(b":")
         if colon:
             fields += len(name) + len(value.strip(b" \t\r")) + 3
-    return fields, size
+    return fields or 3, len(data)

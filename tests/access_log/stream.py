@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox.access_log.stream_info import StreamInfo
 from sandbox.plan.base import Metadata
 from sandbox.plan.listener import FilterChain
-from sandbox.plan.route import Route, VirtualHost
+from sandbox.plan.route import Route, RouteConfiguration, VirtualHost
 
 
 def http_stream() -> StreamInfo:
@@ -23,6 +23,7 @@ def http_stream() -> StreamInfo:
         (b"dup", b"b"),
         (b"x-empty", b""),
         (b"x-user-type", b"dev"),
+        (b"x-envoy-original-host", b"asked.example.com"),
         (b"x-request-id", b"5eef9ce6-67f4-4c53-b67d-0a3ccf51226f"),
     ]
     info.response_headers = [(b"content-type", b"text/plain"), (b"x-envoy-upstream-service-time", b"1")]
@@ -33,6 +34,8 @@ def http_stream() -> StreamInfo:
     info.upstream_local_address = "10.244.0.10:54384"
     metadata = Metadata(filter_metadata={"ns": {"k": "v", "n": 7, "o": {"z": [1, True, None], "a": 'x"y'}}})
     info.route = Route(name="default", metadata=metadata)
+    info.route_configuration = RouteConfiguration(name="80")
+    info.upstream_wait_start, info.upstream_wait_end = 100.0005, 100.002
     info.virtual_host = VirtualHost(name="svc.example.com:80")
     info.filter_chain = FilterChain(name="")
     return info

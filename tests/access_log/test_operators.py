@@ -69,7 +69,13 @@ HTTP = {
     "%DYNAMIC_METADATA(istio.mixer:status)%": b"null",
     "%FILTER_STATE(x:PLAIN)%": b"null",
     "%REQUESTED_SERVER_NAME%": b"null",
-    "%REQUESTED_SERVER_NAME(SNI_FIRST)%": b'"svc.example.com:81"',
+    "%REQUESTED_SERVER_NAME(SNI_FIRST)%": b'"asked.example.com"',
+    "%REQUESTED_SERVER_NAME(HOST_FIRST:ORIG)%": b'"asked.example.com"',
+    "%REQUESTED_SERVER_NAME(HOST_FIRST:HOST)%": b'"svc.example.com:81"',
+    "%UPSTREAM_DETECTED_CLOSE_TYPE%": b'"Normal"',
+    "%DOWNSTREAM_LOCAL_CLOSE_REASON%": b"null",
+    "%UPSTREAM_CONNECTION_POOL_READY_DURATION%": b"1",
+    "%UNIQUE_ID%": b'"00000000-0000-4000-8000-000000000000"',
     "%STREAM_ID%": b'"5eef9ce6-67f4-4c53-b67d-0a3ccf51226f"',
     "%ACCESS_LOG_TYPE%": b'"DownstreamEnd"',
     "%LOCAL_REPLY_BODY%": b'""',
@@ -89,6 +95,11 @@ TCP = {
     "%RESPONSE_FLAGS%": b'"UF,URX"',
     "%RESPONSE_FLAGS_LONG%": b'"UpstreamConnectionFailure,UpstreamRetryLimitExceeded"',
     "%PROTOCOL%": b"null",
+    "%DOWNSTREAM_LOCAL_CLOSE_REASON%": b'"tcp_initializion_failure:0"',
+    "%UPSTREAM_DETECTED_CLOSE_TYPE%": b'"Normal"',
+    "%UPSTREAM_CONNECTION_POOL_READY_DURATION%": b"0",
+    "%STREAM_ID%": b'"00000000-0000-4000-8000-000000000000"',
+    "%REQUESTED_SERVER_NAME(HOST_FIRST)%": b'"blocked.example.org"',
     "%REQUESTED_SERVER_NAME%": b'"blocked.example.org"',
     "%FILTER_CHAIN_NAME%": b'"PassthroughFilterChain"',
     "%ACCESS_LOG_TYPE%": b'"TcpConnectionEnd"',
@@ -157,3 +168,16 @@ def test_what_envoy_refuses_is_refused_in_its_words(text: str, message: str) -> 
 
 def test_empty_brackets_are_no_argument() -> None:
     assert compile_line(_json("%RESPONSE_CODE()%"), ENVIRONMENT)(http_stream()) == b'{"k":200}\n'
+
+
+def test_a_request_refused_by_the_codec_has_no_host() -> None:
+    info = http_stream()
+    info.route_configuration = None
+    assert compile_line(_json("%REQUESTED_SERVER_NAME(HOST_FIRST)%"), ENVIRONMENT)(info) == b'{"k":null}\n'
+
+
+def test_a_host_that_was_not_reached_was_not_attempted() -> None:
+    info = http_stream()
+    info.upstream_local_address = None
+    line = compile_line(_json("%UPSTREAM_HOSTS_ATTEMPTED%,%UPSTREAM_HOST%"), ENVIRONMENT)(info)
+    assert line == b'{"k":"-,203.0.113.10:80"}\n'
