@@ -294,7 +294,7 @@ class Sandbox:
 
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:
         secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
-        return Snapshot(self._plan_of(loaded), self._surroundings.with_secrets(secrets))
+        return Snapshot(self._plan_of(loaded), self._surroundings.with_secrets(secrets), self.server.snapshot)
 
     def _has_guests(self) -> bool:
         others = self._callers is not None and bool(self._callers.snapshots)

@@ -255,6 +255,7 @@ class ClusterManager:
         for running in previous.running.values() if previous is not None else ():
             if _goes_on(running, plans.get(running.name)):
                 self._running[running.name] = running
+        self._warmed = frozenset(self._running)
         for plan in plans.values():
             if plan.type in ("STRICT_DNS", "LOGICAL_DNS"):
                 self.get(plan.name)
@@ -275,13 +276,13 @@ class ClusterManager:
         return self._running
 
     async def warm(self, seconds: float) -> None:
-        """Waits until every cluster has its first answer, at most so long."""
+        """Waits until every new cluster has its first answer, at most so long."""
         deadline = self._environment.loop.time() + seconds
         for cluster in list(self._running.values()):
             left = deadline - self._environment.loop.time()
             if left <= 0:
                 return
-            if not cluster.is_ready:
+            if not cluster.is_ready and cluster.name not in self._warmed:
                 await asyncio.wait([cluster.source.ready], timeout=left)
 
     def close(self, successor: ClusterManager | None = None) -> None:

@@ -197,7 +197,7 @@ class Server:
         old, self.snapshot = self.snapshot, snapshot
         if old is not None:
             old.node.draining = True
-            old.close()
+            old.close(snapshot)
 
     def _acceptor(self, address: HostPort) -> OnAccept:
         """Takes connections for the listener that has this address in whatever snapshot then serves."""

@@ -100,7 +100,7 @@ class Surroundings:
 class NodeRuntime:
     """What the filters of one node share: plan, clusters, logs, draws. One per snapshot."""
 
-    def __init__(self, plan: NodePlan, surroundings: Surroundings) -> None:
+    def __init__(self, plan: NodePlan, surroundings: Surroundings, previous: ClusterManager | None = None) -> None:
         self.plan = plan
         self.surroundings = surroundings
         self.resolver = surroundings.resolver
@@ -113,7 +113,7 @@ class NodeRuntime:
         self.draining = False
         self.metrics = surroundings.metrics.node(plan.workload)
         environment = ClusterEnvironment(self.loop, self.resolver, self.random, self.secrets, self.metrics.cluster)
-        self.clusters = ClusterManager(plan.clusters, environment)
+        self.clusters = ClusterManager(plan.clusters, environment, previous)
         self._cluster_meter = ClusterMeter(self.metrics.cluster)
         self.http_meters = tuple(HttpMeter(each, plan.node_metadata, self.metrics) for each in plan.stats)
         self.tcp_meters = tuple(TcpMeter(each, plan.node_metadata, self.metrics) for each in plan.stats)
@@ -163,9 +163,12 @@ def log_environment(workload: str) -> LogEnvironment:
 class Snapshot:
     """A NodeRuntime and its listeners; a listener's tables are built when its first connection comes."""
 
-    def __init__(self, plan: NodePlan, surroundings: Surroundings) -> None:
+    def __init__(self, plan: NodePlan, surroundings: Surroundings, previous: Snapshot | None = None) -> None:
+        """``previous`` is the snapshot that this one will replace: clusters that are the same go on."""
         self.plan = plan
-        self.node = NodeRuntime(plan, surroundings)
+        self.node: NodeRuntime = NodeRuntime(
+            plan, surroundings, previous.node.clusters if previous is not None else None
+        )
         self._table = ListenerTable(plan.listeners)
         self._runtimes: dict[int, ListenerRuntime] = {}
         self._chains: dict[int, NetworkFilter] = {}
@@ -206,6 +209,6 @@ class Snapshot:
         """Listeners that have a port of their own."""
         return (listener for listener in self.plan.listeners if listener.bind_to_port is not False)
 
-    def close(self) -> None:
-        """Stops timers and look-ups; live connections are not concerned."""
-        self.node.clusters.close()
+    def close(self, successor: Snapshot | None = None) -> None:
+        """Stops timers and look-ups that the next snapshot does not go on with; live connections are not concerned."""
+        self.node.clusters.close(successor.node.clusters if successor is not None else None)

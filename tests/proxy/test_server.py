@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from sandbox.errors import ListenError
 from sandbox.plan import NodePlan
+from sandbox.plan.tls import TransportSocket
 from sandbox.proxy.server import bind
 from sandbox.proxy.snapshot import Snapshot
 from sandbox.settings import HostPort
@@ -67,6 +71,38 @@ def test_live_connections_keep_their_snapshot_and_new_ones_get_the_new() -> None
                 each.close()
             clusters = {(await world.ended.get()).upstream_cluster_name for _ in range(2)}
         assert clusters == {"old", "new"}
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("change", "goes_on"),
+    [
+        pytest.param({}, True, id="planned as it was"),
+        pytest.param({"connect_timeout": timedelta(seconds=3)}, False, id="another timeout"),
+        pytest.param({"transport_socket": TransportSocket(name="tls")}, False, id="keys may be new"),
+    ],
+)
+def test_a_cluster_goes_on_with_its_hosts_and_ejections_where_nothing_of_it_changed(
+    change: dict[str, Any], goes_on: bool
+) -> None:
+    async def test() -> None:
+        port, around = free_port(), surroundings_of()
+        before = plan(port, "x", 1)
+        after = replace(before, clusters={"x": replace(before.clusters["x"], **change)})
+        async with serving((), surroundings=around) as world:
+            old = Snapshot(before, around)
+            world.server.swap(old)
+            running = old.node.clusters.get("x")
+            assert running is not None
+            running.resources.requests.active = 5
+            new = Snapshot(after, around, old)
+            world.server.swap(new)
+
+            taken_over = new.node.clusters.get("x")
+            assert taken_over is not None
+            assert (taken_over is running) is goes_on
+            assert taken_over.resources.requests.active == (5 if goes_on else 0)
 
     run(test)
 
