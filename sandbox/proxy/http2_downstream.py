@@ -50,7 +50,7 @@ class Http2ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's transports do not inherit from asyncio's
-        self.connection.on_drain = self.drain
+        self.connection.on_drain, self.connection.on_abort = self.drain, self.transport.abort
         loop = asyncio.get_running_loop()
         self._idle_since = loop.time()
         if self.manager.idle_timeout > 0:

@@ -78,7 +78,7 @@ class Http1ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's transports do not inherit from asyncio's
-        self.connection.on_drain = self.drain
+        self.connection.on_drain, self.connection.on_abort = self.drain, self.transport.abort
         manager = self.manager
         loop = asyncio.get_running_loop()
         self._idle_since = loop.time()
@@ -148,7 +148,7 @@ class Http1ServerConnection(asyncio.Protocol):
                 timer.cancel()
         self._state = CLOSING
         data, self._buffer = self._buffer, b""
-        self.connection.on_drain = None
+        self.connection.on_drain = self.connection.on_abort = None
         self.connection.finished()
         return self.transport, data
 

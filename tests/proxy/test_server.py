@@ -16,6 +16,7 @@ from sandbox.proxy.server import bind
 from sandbox.proxy.snapshot import Snapshot
 from sandbox.settings import HostPort
 
+from .http_world import direct, get, http_listener, read_head
 from .proxy_world import Upstream, run, serving, static_cluster, surroundings_of, tcp_listener, to_cluster
 
 
@@ -144,6 +145,20 @@ def test_draining_ends_what_does_not_end_by_itself() -> None:
             await world.server.drain(0.05)
             assert await client.ending() == "fin"
             assert (await world.ended.get()).bytes_received == 1
+            assert not world.server.handler.live
+
+    run(test)
+
+
+def test_draining_does_not_wait_for_clients_that_were_told_to_close() -> None:
+    async def test() -> None:
+        listener = http_listener(direct(403), delayed_close_timeout=timedelta(hours=1))
+        async with serving((listener,)) as world:
+            client = await world.client()
+            await client.send(get("/", "Content-Length: 5", method="POST"))
+            assert b"connection: close" in await read_head(client)
+            await world.server.drain(0.0)
+            assert await client.ending() in ("fin", "rst")
             assert not world.server.handler.live
 
     run(test)
