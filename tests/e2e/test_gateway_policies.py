@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
+
+from tests.proxy.test_http_jwt import KEYS, bearer, token
 
 from .gateway_under_policy import Call, Ours, PolicyBench
 
@@ -170,6 +173,72 @@ ALLOWED_AND_NOT: dict[str, Row] = {
     "HTTP fields never allow bytes": (operation("methods: [GET]"), [Call(is_bytes=True)], [0]),
     "addresses allow bytes": (source("ipBlocks: [127.0.0.1]"), [Call(is_bytes=True)], [200]),
 }
+JWKS = json.dumps({"keys": [key for key in json.loads(KEYS)["keys"] if key["kty"] != "unknown"]})
+TOKENS = f"""\
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {{name: tokens, namespace: edge}}
+spec:
+  selector: {{matchLabels: {{istio: edge}}}}
+  jwtRules:
+  - issuer: one
+    jwks: '{JWKS}'
+---
+"""
+GOOD, TAMPERED = token(), token()[:-4] + "AAAA"
+OF_A_GROUP = token({"groups": ["admins", "all"]})
+ALLOWED_AND_NOT |= {
+    "requestPrincipals": (
+        TOKENS + source("requestPrincipals: [one/me]"),
+        [
+            Call(headers=bearer(GOOD)),
+            Call(),
+            Call(headers=bearer(token({"sub": "you"}))),
+            Call(headers=bearer(TAMPERED)),
+        ],
+        [200, 403, 403, 401],
+    ),
+    "any requestPrincipal": (
+        TOKENS + source("requestPrincipals: ['*']"),
+        [Call(headers=bearer(GOOD)), Call()],
+        [200, 403],
+    ),
+    "not requestPrincipals": (
+        TOKENS + source("notRequestPrincipals: [one/me]"),
+        [Call(headers=bearer(GOOD)), Call()],
+        [403, 200],
+    ),
+    "request.auth.principal": (
+        TOKENS + when("request.auth.principal", "values: [one/*]"),
+        [Call(headers=bearer(GOOD)), Call()],
+        [200, 403],
+    ),
+    "request.auth.audiences": (
+        TOKENS + when("request.auth.audiences", "values: [a]"),
+        [Call(headers=bearer(GOOD)), Call(headers=bearer(token({"aud": ["b"]}))), Call()],
+        [200, 403, 403],
+    ),
+    "request.auth.presenter": (
+        TOKENS + when("request.auth.presenter", "values: [app]"),
+        [Call(headers=bearer(token({"azp": "app"}))), Call(headers=bearer(GOOD))],
+        [200, 403],
+    ),
+    "request.auth.claims": (
+        TOKENS + when("request.auth.claims[groups]", "values: [admins]"),
+        [Call(headers=bearer(OF_A_GROUP)), Call(headers=bearer(GOOD)), Call()],
+        [200, 403, 403],
+    ),
+    "nested request.auth.claims": (
+        TOKENS + when("request.auth.claims[in][side]", "values: ['1']"),
+        [Call(headers=bearer(token({"in": {"side": ["1"]}}))), Call(headers=bearer(GOOD))],
+        [200, 403],
+    ),
+    "tokens alone forbid nothing but bad ones": (
+        TOKENS,
+        [Call(), Call(headers=bearer(GOOD)), Call(headers=bearer(TAMPERED))],
+        [200, 200, 401],
+    ),
+}
 DENIED_BY: dict[str, tuple[str, list[Call], list[str]]] = {
     "the policy is named": (policy("[{to: [{operation: {paths: [/a]}}]}]", "DENY"), [Call(path="/a")], [matched()]),
     "with its rule": (
@@ -234,6 +303,12 @@ def test_what_a_policy_allows(policies: str, calls: list[Call], expected: list[i
         if answer.status == 403:
             assert answer.body == ("" if call.method == "HEAD" else "RBAC: access denied")
             assert answer.line == answer.line | {"code": 403, "details": NONE, "flags": "-"}
+        elif answer.status == 401:
+            assert answer.body == "Jwt verification fails"
+            assert answer.line == answer.line | {
+                "details": "jwt_authn_access_denied{Jwt_verification_fails}",
+                "flags": "-",
+            }
 
 
 @pytest.mark.parametrize(("policies", "calls", "details"), DENIED_BY.values(), ids=list(DENIED_BY))
