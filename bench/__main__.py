@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,28 +42,38 @@ class Work:
 
 
 WORKS = (
-    Work("HTTP/1.1 keep-alive", "http", "http", 60_000, 32, 1.5),
+    Work("HTTP/1.1 keep-alive", "http", "http", 60_000, 32, 1.2),
+    Work("HTTP/1.1, behind 200 route matches", "http", "routes", 30_000, 32, 1.2),
+    Work("HTTP/1.1, TLS to the upstream", "http", "secure", 30_000, 32, None),
     Work("HTTP, new connection per request", "http-new", "http", 8_000, 16, None),
-    Work("TLS passthrough, new connections", "tls-new", "tls", 8_000, 16, None),
+    Work("TLS passthrough, new connections", "tls-new", "tls", 8_000, 16, 1.5),
     Work("TCP, new connections", "tcp-new", "echo", 8_000, 16, None),
-    Work("TCP, small messages", "tcp", "echo", 60_000, 16, 1.2),
-    Work("TCP, bulk, per GiB", "bulk", "source", 4 * GIB, 1, 0.8, GIB, "s"),
+    Work("TCP, small messages", "tcp", "echo", 60_000, 16, 1.0),
+    Work("TCP, bulk, per GiB", "bulk", "source", 4 * GIB, 1, 0.7, GIB, "s"),
 )
 
 
-def measured(peer: Peer, work: Work, rounds: int) -> float:
-    """CPU time per unit (the least of some rounds, after one to warm up); raises when a unit failed."""
-    host = world.HOSTS[work.host][0]
-    found = []
+def measured(peers: Sequence[Peer], work: Work, rounds: int) -> list[float]:
+    """CPU time per unit of each peer: the least of some rounds, after one to warm up; raises when a unit failed.
+
+    The peers take turns, so that an hour in which the machine is slow is slow for all of them.
+    """
+    found: list[list[float]] = [[] for _ in peers]
     for number in range(rounds + 1):
         units = work.units if number else max(work.units // 10, 1)
-        before = peer.process.cpu_seconds()
-        told = load(work.kind, peer.ports[work.host], units, work.parallel, host)
-        if told["failed"]:
-            raise RuntimeError(f"{peer.name}: {told['failed']:.0f} of {units} failed ({work.name})")
-        if number:
-            found.append((peer.process.cpu_seconds() - before) / units)
-    return min(found) * work.unit_scale
+        for peer, times in zip(peers, found, strict=True):
+            seconds = _cpu_seconds(peer, work, units)
+            if number:
+                times.append(seconds / units)
+    return [min(times) * work.unit_scale for times in found]
+
+
+def _cpu_seconds(peer: Peer, work: Work, units: int) -> float:
+    before = peer.process.cpu_seconds()
+    told = load(work.kind, peer.ports[work.host], units, work.parallel, world.HOSTS[work.host][0])
+    if told["failed"]:
+        raise RuntimeError(f"{peer.name}: {told['failed']:.0f} of {units} failed ({work.name})")
+    return peer.process.cpu_seconds() - before
 
 
 def row(name: str, ours: float, theirs: float | None, unit: str, target: float | None) -> tuple[str, ...]:
@@ -80,7 +90,7 @@ def _shown(value: float, unit: str) -> str:
 
 def compare(egress: Peer, envoy: Peer | None, rounds: int) -> Iterator[tuple[str, ...]]:
     """Start-up, memory, and every work."""
-    yield row("start to ready", egress.start_seconds * 1000, envoy and envoy.start_seconds * 1000, "ms", None)
+    yield row("start to ready", egress.start_seconds * 1000, envoy.start_seconds * 1000 if envoy else None, "ms", None)
     memory = [peer.process.resident_bytes() / 1e6 for peer in (egress, envoy) if peer]
     yield row("resident memory, idle", memory[0], memory[1] if envoy else None, "MB", None)
     # Before any other work: memory that was used once is used again, and would hide what a connection costs.
@@ -88,9 +98,8 @@ def compare(egress: Peer, envoy: Peer | None, rounds: int) -> Iterator[tuple[str
     yield row("memory per idle connection", idle[0], idle[1] if envoy else None, "kB", None)
     for work in WORKS:
         print(f"... {work.name}", file=sys.stderr)
-        yield row(
-            work.name, measured(egress, work, rounds), envoy and measured(envoy, work, rounds), work.unit, work.target
-        )
+        ours, *theirs = measured([peer for peer in (egress, envoy) if peer], work, rounds)
+        yield row(work.name, ours, theirs[0] if theirs else None, work.unit, work.target)
 
 
 def _idle_kilobytes(peer: Peer, connections: int) -> float:
@@ -106,18 +115,21 @@ def growth(
     directory: Path, work: Path, upstream: dict[str, int], output: object, rounds: int
 ) -> Iterator[tuple[str, ...]]:
     """10 against 10,000 ServiceEntries: CPU per request, start-up, compile time."""
-    found = []
-    for others in (10, 10_000):
-        place = directory / f"others-{others}"
-        world.write(place, upstream, others)
-        peer = start_egress(place, work / "egress.log", output)  # type: ignore[arg-type]  # an open file
-        with peer.process:
+    places = [directory / f"others-{others}" for others in (10, 10_000)]
+    with ExitStack() as stack:
+        peers = []
+        for others, place in zip((10, 10_000), places, strict=True):
             print(f"... {others} ServiceEntries", file=sys.stderr)
-            requests = measured(peer, WORKS[0], rounds)
-            found.append((requests, peer.start_seconds * 1000, _reload_milliseconds(peer, place, work / "output")))
-    yield "ServiceEntries: CPU per request", *_grown(found[1][0], found[0][0], "µs", 1.1)
-    yield "ServiceEntries: start to ready", *_grown(found[1][1], found[0][1], "ms", None)
-    yield "ServiceEntries: reload after one changed file", *_grown(found[1][2], found[0][2], "ms", None)
+            world.write(place, upstream, others)
+            peer = start_egress(place, work / "egress.log", output)  # type: ignore[arg-type]  # an open file
+            stack.enter_context(peer.process)
+            peers.append(peer)
+        requests = measured(peers, WORKS[0], rounds)
+        reloads = [_reload_milliseconds(*pair, work / "output") for pair in zip(peers, places, strict=True)]
+    starts = [peer.start_seconds * 1000 for peer in peers]
+    yield "ServiceEntries: CPU per request", *_grown(requests, "µs", 1.1)
+    yield "ServiceEntries: start to ready", *_grown(starts, "ms", None)
+    yield "ServiceEntries: reload after one changed file", *_grown(reloads, "ms", None)
 
 
 def _reload_milliseconds(peer: Peer, directory: Path, output: Path) -> float:
@@ -134,7 +146,8 @@ def _reload_milliseconds(peer: Peer, directory: Path, output: Path) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _grown(many: float, few: float, unit: str, target: float | None) -> tuple[str, ...]:
+def _grown(found: Sequence[float], unit: str, target: float | None) -> tuple[str, ...]:
+    few, many = found
     return row("", many, few, unit, target)[1:]
 
 

@@ -51,12 +51,13 @@ def envoy_binary() -> str | None:
 
 def start_envoy(binary: str, directory: Path, work: Path, output: IO[bytes]) -> Peer:
     """A real Envoy with our plan as its bootstrap, each listener bound to a port of its own."""
-    ports = {name: free_port() for name in HOSTS}
+    by_mesh_port = {port: free_port() for _, port, _ in HOSTS.values()}
+    ports = {name: by_mesh_port[port] for name, (_, port, _) in HOSTS.items()}
     exported = subprocess.run(
         [sys.executable, "-m", "sandbox", "export", "envoy", "-f", str(directory)], capture_output=True, check=True
     )
     bootstrap: dict[str, Any] = json.loads(exported.stdout)
-    _bind(bootstrap["static_resources"]["listeners"], ports)
+    _bind(bootstrap["static_resources"]["listeners"], by_mesh_port)
     _log_to(bootstrap, str(work / "envoy.log"))
     bootstrap.pop("admin", None)
     file = work / "envoy.json"
@@ -65,16 +66,15 @@ def start_envoy(binary: str, directory: Path, work: Path, output: IO[bytes]) -> 
     return Peer("envoy", Process(arguments, output), ports, ports["http"])
 
 
-def _bind(listeners: list[dict[str, Any]], ports: Mapping[str, int]) -> None:
+def _bind(listeners: list[dict[str, Any]], by_mesh_port: Mapping[int, int]) -> None:
     """A listener that the one on 15001 would hand redirected connections to gets a port of its own here."""
-    by_mesh_port = {port: name for name, (_, port, _) in HOSTS.items()}
     kept = []
     for listener in listeners:
         address = listener["address"]["socket_address"]
-        name = by_mesh_port.get(address.get("port_value"))
-        if name is None:
+        port = by_mesh_port.get(address.get("port_value"))
+        if port is None:
             continue
-        address.update(address="127.0.0.1", port_value=ports[name])
+        address.update(address="127.0.0.1", port_value=port)
         listener.pop("bind_to_port", None)
         listener.pop("use_original_dst", None)
         kept.append(listener)

@@ -1,12 +1,18 @@
-"""The servers behind both proxies: HTTP, a reply to any first bytes, an echo, a sink and a source."""
+"""The servers behind both proxies: HTTP (in TLS too), a reply to any first bytes, an echo and a source."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import sys
+import tempfile
+from pathlib import Path
 
 import uvloop
+
+from bench.world import HOSTS
+from sandbox.pki import Authority
 
 BODY = b'{"message": "hello from the upstream, 51 bytes..."}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY)
@@ -77,13 +83,24 @@ class Source(asyncio.Protocol):
             self.transport.write(piece)  # type: ignore[attr-defined]
 
 
+def _tls(host: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    with tempfile.TemporaryDirectory(prefix="egress-bench-") as directory:
+        certificate, key = Authority(Path(directory)).leaf("upstream", [host])
+        context.load_cert_chain(certificate, key)
+    return context
+
+
 async def serve() -> None:
     """Binds all, tells the ports on standard output, and serves until killed."""
     loop = asyncio.get_running_loop()
     ports = {}
-    for name, protocol in (("http", Http), ("tls", Greeter), ("echo", Echo), ("source", Source)):
-        server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=4096)
+    servers = (("http", Http), ("secure", Http), ("tls", Greeter), ("echo", Echo), ("source", Source))
+    for name, protocol in servers:
+        tls = _tls(HOSTS[name][0]) if name == "secure" else None
+        server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=4096, ssl=tls)
         ports[name] = server.sockets[0].getsockname()[1]
+    ports["routes"] = ports["http"]
     sys.stdout.write(json.dumps(ports) + "\n")
     sys.stdout.flush()
     await asyncio.Event().wait()
