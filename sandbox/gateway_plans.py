@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.explain.loops import Loop, find_loops
 from sandbox.explain.walk import Arrival
 from sandbox.plan.acceptance import in_force
+from sandbox.stand_in_gateways import gateway_pods
 
 if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
@@ -24,7 +25,7 @@ class GatewayPlans:
         self._push = push
         self._compiled: dict[tuple[str, str], NodePlan] = {}
         self._in_force: dict[tuple[str, str], NodePlan] = {}
-        pods = [self._proxy(pod) for pod in _gateway_pods(configuration)]
+        pods = [self._proxy(pod) for pod in gateway_pods(configuration)]
         self.proxies = [proxy for proxy in pods if proxy is not None]
         """One for each pod that a Gateway selects."""
         self._by_address = {address: proxy for proxy in self.proxies for address in proxy.ip_addresses}
@@ -82,10 +83,3 @@ class GatewayPlans:
         from sandbox.compiler import find_proxy
 
         return find_proxy(self._configuration, f"{pod.namespace}/{pod.name}", "router")
-
-
-def _gateway_pods(configuration: Configuration) -> Iterator[Any]:
-    selectors = [gateway.spec.selector for gateway in configuration.resources("Gateway") if gateway.spec.selector]
-    for pod in configuration.resources("Pod"):
-        if any(selector.items() <= pod.metadata.labels.items() for selector in selectors):
-            yield pod

@@ -183,6 +183,9 @@ def read_configuration(settings: Settings, cache: LoadCache | None = None) -> Co
     texts = read_texts(settings.files, unreadable)
     mesh_text = mesh[0] if mesh else None
     configuration = load_texts(texts, settings.namespace, mesh=mesh_text, cache=cache)
+    if settings.environment:
+        environment = {**configuration.pilot_env, **settings.environment}
+        configuration = dataclasses.replace(configuration, pilot_env=environment)
     if settings.endpoints:
         configuration, text, told = given_endpoints(configuration, settings.endpoints)
         configuration = _with_text(configuration, ENDPOINTS_FILE, text)
@@ -193,10 +196,6 @@ def read_configuration(settings: Settings, cache: LoadCache | None = None) -> Co
         for sentence in sentences:
             configuration.problems.report("SBX0701", sentence, None)
     configuration.problems.extend(unreadable)
-    if settings.environment:
-        configuration = dataclasses.replace(
-            configuration, pilot_env={**configuration.pilot_env, **settings.environment}
-        )
     return configuration
 
 

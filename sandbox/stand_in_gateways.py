@@ -35,13 +35,31 @@ class StandIn:
 
 def gateway_workloads(configuration: Configuration) -> list[str]:
     """``namespace/pod`` of every pod that a Gateway selects, replicas each; none that runs elsewhere."""
-    selectors = [gateway.spec.selector for gateway in configuration.resources("Gateway") if gateway.spec.selector]
+    pods = gateway_pods(configuration)
+    return [f"{pod.namespace}/{pod.name}" for pod in pods if ELSEWHERE not in pod.metadata.annotations]
+
+
+def gateway_pods(configuration: Configuration) -> list[Any]:
+    """Every pod that a Gateway selects."""
+    gateways, is_scoped = configuration.resources("Gateway"), is_scoped_to_namespace(configuration)
     return [
-        f"{pod.metadata.namespace}/{pod.metadata.name}"
+        pod
         for pod in configuration.resources("Pod")
-        if any(selector.items() <= pod.metadata.labels.items() for selector in selectors)
-        and ELSEWHERE not in pod.metadata.annotations
+        if any(_selects(gateway, pod, is_scoped=is_scoped) for gateway in gateways)
     ]
+
+
+def is_scoped_to_namespace(configuration: Configuration) -> bool:
+    """Whether Gateways are for pods of their own namespace alone (``PILOT_SCOPE_GATEWAY_TO_NAMESPACE``)."""
+    from sandbox.compiler.features import features_of  # the compiler is half of the program
+
+    return features_of(configuration.pilot_env).scope_gateway_to_namespace
+
+
+def _selects(gateway: Any, pod: Any, *, is_scoped: bool) -> bool:
+    selector = gateway.spec.selector
+    is_near = not is_scoped or gateway.namespace == pod.namespace
+    return bool(selector) and is_near and selector.items() <= pod.metadata.labels.items()
 
 
 def stand_ins(configuration: Configuration) -> tuple[str, list[str]]:
@@ -119,9 +137,10 @@ def missing_gateways(configuration: Configuration) -> list[StandIn]:
 
 def _stand_in(configuration: Configuration, selector: Mapping[str, str], gateways: tuple[str, ...]) -> StandIn | None:
     """Described by a Deployment, by a Service, or by nothing; None where endpoints say that it runs elsewhere."""
-    template = _template_of(configuration, selector)
+    scope = gateways[0].partition("/")[0] if is_scoped_to_namespace(configuration) else None
+    template = _template_of(configuration, selector, scope)
     labels = dict(template.spec.pod_template.metadata.labels) if template is not None else dict(selector)
-    service = _service_of(configuration, labels)
+    service = _service_of(configuration, labels, scope)
     if service is not None and _has_endpoints(configuration, service):
         return None
     if service is not None:
@@ -146,29 +165,33 @@ def _stand_in(configuration: Configuration, selector: Mapping[str, str], gateway
 def _selectors_without_pods(configuration: Configuration) -> list[tuple[Mapping[str, str], tuple[str, ...]]]:
     """Each selector that no pod has, with the Gateways that have it."""
     found: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    pods = [pod.metadata.labels for pod in configuration.resources("Pod")]
+    pods, is_scoped = configuration.resources("Pod"), is_scoped_to_namespace(configuration)
     for gateway in configuration.resources("Gateway"):
         selector = gateway.spec.selector
-        if selector and not any(selector.items() <= labels.items() for labels in pods):
+        if selector and not any(_selects(gateway, pod, is_scoped=is_scoped) for pod in pods):
             key = tuple(sorted(selector.items()))
             found.setdefault(key, []).append(f"{gateway.metadata.namespace}/{gateway.metadata.name}")
     return [(dict(key), tuple(names)) for key, names in found.items()]
 
 
-def _template_of(configuration: Configuration, selector: Mapping[str, str]) -> Any:
+def _template_of(configuration: Configuration, selector: Mapping[str, str], namespace: str | None) -> Any:
     """A Deployment (StatefulSet ...) whose pods are such."""
     for kind in WORKLOAD_KINDS:
         for resource in configuration.resources(kind):
             template = resource.spec.pod_template
+            if namespace not in (None, resource.namespace):
+                continue
             if template is not None and selector.items() <= template.metadata.labels.items():
                 return resource
     return None
 
 
-def _service_of(configuration: Configuration, labels: Mapping[str, str]) -> Any:
+def _service_of(configuration: Configuration, labels: Mapping[str, str], namespace: str | None) -> Any:
     """A Service that selects such pods, or asks for more labels: it says which ports there are."""
     for service in configuration.resources("Service"):
         selector = service.spec.selector
+        if namespace not in (None, service.namespace):
+            continue
         if selector and (selector.items() <= labels.items() or labels.items() <= selector.items()):
             return service
     return None
@@ -194,6 +217,8 @@ def _usual_place(
     for namespace, host in called:
         if host == name:
             return namespace, host
+    if is_scoped_to_namespace(configuration):
+        return gateways[0].partition("/")[0], name
     return called[0] if called else (ROOT_NAMESPACE, name)
 
 

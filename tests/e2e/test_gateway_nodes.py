@@ -254,6 +254,25 @@ spec:
     assert "10.244.0.20:8080" in mesh.logged("downstream_local_address")
 
 
+SCOPED = """\
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+spec: {components: {pilot: {k8s: {env: [{name: PILOT_SCOPE_GATEWAY_TO_NAMESPACE, value: "true"}]}}}}
+"""
+
+
+def test_gateways_that_are_scoped_to_their_namespace_have_pods_there() -> None:
+    described = [gateway("out", "a.example.com", ONE_SERVICE), pods("out", "edge", ["10.1.0.1"], {80: 8080})]
+    wide = load_texts([("mesh.yaml", "---\n".join(described))])
+    scoped = load_texts([("mesh.yaml", "---\n".join((SCOPED, *described)))])
+
+    assert gateway_workloads(wide) == ["edge/out-0"]
+    assert gateway_workloads(scoped) == []
+    assert [sentence.partition(":")[0] for sentence in stand_ins(scoped)[1]] == [
+        "no pod runs gateway default/out (default/istio-out)"
+    ]
+
+
 def test_stand_ins_do_not_share_addresses() -> None:
     text, _ = stand_ins(load_texts([("mesh.yaml", gateway("aa", "a.x", "x") + "---\n" + gateway("bb", "b.x", "x"))]))
     assert 'podIP: "10.244.0.20"' in text
