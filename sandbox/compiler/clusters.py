@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.cluster_cache import ClusterOrder
@@ -68,10 +67,6 @@ _TYPES: Final = {
 }
 _DYNAMIC_PROTOCOLS: Final = frozenset({Protocol.HTTP, Protocol.TLS, Protocol.GRPC, Protocol.HTTP2})
 _DNS_TYPES: Final = frozenset({"STRICT_DNS", "LOGICAL_DNS"})
-_DNS_JITTER: Final = timedelta(milliseconds=100)
-_RESOLVER: Final = TypedExtensionConfig(
-    name="envoy.network.dns_resolver.cares", typed_config=CaresDnsResolverConfig(udp_max_queries=100)
-)
 
 
 class ClusterBuilder:
@@ -84,6 +79,10 @@ class ClusterBuilder:
         headers = proxy.metadata.proxy_config.proxy_headers
         self._lookup_family = lookup_family(push, proxy)
         self._preserve_case = headers is not None and bool(headers.preserve_http1_header_case)
+        queries = push.features.dns_udp_max_queries
+        self._resolver = TypedExtensionConfig(
+            name="envoy.network.dns_resolver.cares", typed_config=CaresDnsResolverConfig(udp_max_queries=queries)
+        )
         self._templates: dict[Hashable, Cluster] = {}
         self._class: Hashable = (
             proxy.node_type,
@@ -276,8 +275,8 @@ class ClusterBuilder:
             if not groups:
                 return None
             draft.dns_lookup_family = "ALL" if service.race_first_tcp_connect else self._lookup_family
-            draft.typed_dns_resolver_config = _RESOLVER
-            draft.dns_jitter = _DNS_JITTER
+            draft.typed_dns_resolver_config = self._resolver
+            draft.dns_jitter = self._push.features.dns_jitter
             draft.dns_refresh_rate = self._push.mesh.dns_refresh_rate
             draft.respect_dns_ttl = True
         override = service.passthrough_target_ports.get(cut.port.number)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field, fields
+from datetime import timedelta
 from typing import Any, Final
 
 from sandbox.frozen_dataclass import dataclass
+from sandbox.istio.durations import parse_duration
 
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -44,9 +46,37 @@ class Features:
     auto_send_unhealthy_endpoints: bool = _flag("PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS", True)
     enable_service_entry_select_pods: bool = _flag("PILOT_ENABLE_SERVICEENTRY_SELECT_PODS", True)
     enable_k8s_select_workload_entries: bool = _flag("PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES", True)
+    metadata_exchange: bool = _flag("PILOT_ENABLE_METADATA_EXCHANGE", True)
     disable_mx_alpn: bool = _flag("PILOT_DISABLE_MX_ALPN", False)
-    texts: Mapping[str, str] = field(default_factory=dict, compare=False)
+    texts: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Flags that are no booleans, by their environment variable."""
+
+    @property
+    def offers_peer_exchange(self) -> bool:
+        """Whether peers of the mesh offer each other to exchange metadata, as a protocol of TLS."""
+        return self.metadata_exchange and not self.disable_mx_alpn
+
+    @property
+    def dns_jitter(self) -> timedelta:
+        """By how much refreshes of DNS answers are scattered."""
+        return self._duration("PILOT_DNS_JITTER_DURATION", timedelta(milliseconds=100))
+
+    @property
+    def dns_udp_max_queries(self) -> int:
+        """How many DNS queries one socket sends."""
+        text = self.texts.get("PILOT_DNS_CARES_UDP_MAX_QUERIES", "")
+        return int(text) if text.isdecimal() else 100
+
+    @property
+    def transport_socket_connect_timeout(self) -> timedelta | None:
+        """How long a TLS handshake may take; ``None`` for any time."""
+        return self._duration("PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT", timedelta(seconds=15)) or None
+
+    def _duration(self, name: str, default: timedelta) -> timedelta:
+        try:
+            return parse_duration(self.texts[name])
+        except (KeyError, ValueError):
+            return default
 
 
 def features_of(environment: Mapping[str, str]) -> Features:

@@ -6,6 +6,7 @@ Source: Istio pilot/pkg/networking/core/gateway.go (``buildGatewayListeners``); 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler import http_connection_manager
@@ -15,7 +16,7 @@ from sandbox.compiler.gateway_ports import can_bind, merged_gateways
 from sandbox.compiler.gateway_tls import build_transport_socket
 from sandbox.compiler.gateways import GatewayServer, PortServers, ServerPort
 from sandbox.compiler.http_connection_manager import ManagerOptions
-from sandbox.compiler.listener_builder import TLS_HANDSHAKE_TIMEOUT, ListenerBuilder, new_listener_builder
+from sandbox.compiler.listener_builder import ListenerBuilder, new_listener_builder
 from sandbox.compiler.protocols import Protocol, parse_protocol
 from sandbox.compiler.request_authentication import build_request_authentication
 from sandbox.frozen_dataclass import dataclass
@@ -166,10 +167,11 @@ def _connection_manager(builder: ListenerBuilder) -> HttpConnectionManager:
 def _listener(builder: ListenerBuilder, name: str, found: _ListenerChains) -> Listener:
     settings = builder.connection_settings
     limit = settings.listener_per_connection_buffer_limit_bytes if settings is not None else None
+    handshake = builder.push.features.transport_socket_connect_timeout
     return Listener(
         name=name,
         address=_address(found.bind, found.port.number),
-        filter_chains=tuple(_filter_chain(chain) for chain in found.chains),
+        filter_chains=tuple(_filter_chain(chain, handshake) for chain in found.chains),
         listener_filters=_listener_filters(builder, found.chains),
         traffic_direction="OUTBOUND",
         access_log=builder.access_logs.listener,
@@ -198,14 +200,14 @@ def _has_alpn(chain: GatewayChain) -> bool:
     return bool(context.common_tls_context.alpn_protocols)
 
 
-def _filter_chain(chain: GatewayChain) -> FilterChain:
+def _filter_chain(chain: GatewayChain, handshake: timedelta | None) -> FilterChain:
     names = () if "*" in chain.sni_hosts else tuple(sorted(chain.sni_hosts))
     match = FilterChainMatch(server_names=names, application_protocols=chain.application_protocols)
     return FilterChain(
         filter_chain_match=match if match != FilterChainMatch() else None,
         filters=chain.filters,
         transport_socket=chain.transport_socket,
-        transport_socket_connect_timeout=TLS_HANDSHAKE_TIMEOUT,
+        transport_socket_connect_timeout=handshake,
         because=chain.because or (Because("filter chain", IstioDefault("a gateway's server has a filter chain")),),
     )
 

@@ -63,7 +63,7 @@ def build_tls_context(entry: GatewayServer, push: PushContext) -> DownstreamTlsC
     if settings is None or entry.is_passthrough:
         return None
     exchanges_peers = settings.mode == "ISTIO_MUTUAL" and not entry.terminates_https
-    mesh_tcp = exchanges_peers and not push.features.disable_mx_alpn
+    mesh_tcp = exchanges_peers and push.features.offers_peer_exchange
     common = CommonTlsContext(alpn_protocols=_ALPN_MESH_TCP if mesh_tcp else _ALPN_HTTP)
     common = _with_certificates(common, settings)
     if settings.mode in _TAKES_PARAMETERS:

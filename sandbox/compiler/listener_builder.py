@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sandbox.compiler import access_logs, tracing
 from sandbox.compiler.access_logs import AccessLogs
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
     from sandbox.compiler.push_context import PushContext
     from sandbox.compiler.sidecar_scope import SidecarScope
-
-TLS_HANDSHAKE_TIMEOUT: Final = timedelta(seconds=15)
-"""``transport_socket_connect_timeout`` of every chain (PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

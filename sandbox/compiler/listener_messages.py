@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from sandbox.compiler.filter_chains import ChainOptions
-from sandbox.compiler.listener_builder import TLS_HANDSHAKE_TIMEOUT, ListenerBuilder
+from sandbox.compiler.listener_builder import ListenerBuilder
 from sandbox.compiler.listener_conflicts import ListenerEntry
 from sandbox.compiler.names import PASSTHROUGH_FILTER_CHAIN, UNSPECIFIED_IP
 from sandbox.compiler.network_filters import SNI_DYNAMIC_FORWARD_PROXY
@@ -27,7 +27,6 @@ from sandbox.plan.listener import (
     ListenerFilter,
     TlsInspector,
 )
-from sandbox.plan.tls import TransportSocket
 
 TLS_INSPECTOR: Final = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=TlsInspector())
 HTTP_INSPECTOR: Final = ListenerFilter(name="envoy.filters.listener.http_inspector", typed_config=HttpInspector())
@@ -43,8 +42,9 @@ def address_of(bind: str, port: int) -> Address:
 def finish_listener(builder: ListenerBuilder, entry: ListenerEntry, fallback: tuple[Filter, ...]) -> Listener:
     """A chain for everything becomes the default chain; without one, unknown traffic takes the fallback."""
     inspectors = _inspectors(entry.chains)
-    chains = [filter_chain(chain) for chain in entry.chains if not chain.is_match_all]
-    default = next((filter_chain(chain) for chain in reversed(entry.chains) if chain.is_match_all), None)
+    handshake = builder.push.features.transport_socket_connect_timeout
+    chains = [filter_chain(chain, handshake) for chain in entry.chains if not chain.is_match_all]
+    default = next((filter_chain(chain, handshake) for chain in reversed(entry.chains) if chain.is_match_all), None)
     if default is not None and not chains:
         chains, default = [default], None
     elif default is None:
@@ -81,13 +81,12 @@ def _inspectors(chains: Sequence[ChainOptions]) -> tuple[ListenerFilter, ...]:
     return (*((TLS_INSPECTOR,) if needs_name else ()), *((HTTP_INSPECTOR,) if needs_protocol else ()))
 
 
-def filter_chain(chain: ChainOptions, transport_socket: TransportSocket | None = None) -> FilterChain:
-    """One chain with its criteria."""
+def filter_chain(chain: ChainOptions, handshake: timedelta | None) -> FilterChain:
+    """One chain with its criteria; ``handshake`` is how long one of TLS may take."""
     return FilterChain(
         filter_chain_match=None if chain.is_match_all else filter_chain_match(chain),
         filters=chain.filters,
-        transport_socket=transport_socket,
-        transport_socket_connect_timeout=TLS_HANDSHAKE_TIMEOUT,
+        transport_socket_connect_timeout=handshake,
         because=chain.because,
     )
 

@@ -14,6 +14,9 @@ _OTHERS_READ: Final = frozenset(
         "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX",
         "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX",
         "PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS",
+        "PILOT_DNS_CARES_UDP_MAX_QUERIES",
+        "PILOT_DNS_JITTER_DURATION",
+        "PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT",
         "PILOT_TRACE_SAMPLING",
     }
 )
@@ -24,8 +27,6 @@ _NOT_EMULATED: Final = {
     "PILOT_ENABLE_QUIC_LISTENERS": "HTTP/3",
     "PILOT_ENABLE_GATEWAY_API": "the Kubernetes Gateway API",
     "PILOT_JWT_ENABLE_REMOTE_JWKS": "key sets that the proxy fetches itself",
-    "PILOT_DNS_JITTER_DURATION": "the jitter of DNS refreshes",
-    "PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT": "the time a TLS handshake may take",
     "ENABLE_HCM_INTERNAL_NETWORKS": "internal networks of meshNetworks",
     "LABEL_CANONICAL_SERVICES_FOR_MESH_EXTERNAL_SERVICE_ENTRIES": "labels of metrics",
     "ISTIO_ENABLE_IPV4_OUTBOUND_LISTENER_FOR_IPV6_CLUSTERS": "IPv4 listeners of IPv6 proxies",

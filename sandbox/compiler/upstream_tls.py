@@ -200,7 +200,7 @@ def _istio_mutual(draft: ClusterDraft, settings: ClientTLSSettings, situation: T
     if draft.dynamic:
         _apply_auto_names(draft, settings)
     alpn = (*_ALPN_IN_MESH, *_ALPN_HTTP2) if draft.http.version == "HTTP2" else _ALPN_IN_MESH
-    if not situation.push.features.disable_mx_alpn:
+    if situation.push.features.offers_peer_exchange:
         alpn = (_PEER_EXCHANGE, *alpn)
     return UpstreamTlsContext(
         common_tls_context=CommonTlsContext(
