@@ -19,6 +19,8 @@ def install(settings: CaptureSettings) -> None:
         lines = nat_lines(settings, version)
         # Before a container engine's own rules for DNS; and inbound calls are nobody's here: they pass.
         lines = [line.replace("-A OUTPUT -j", "-I OUTPUT 1 -j") for line in lines]
+        # Interfaces that are left out stand in OUTPUT itself, in Istio: behind the jump, here, and nobody's to remove.
+        lines = [line.replace("-A OUTPUT -o", "-A ISTIO_OUTPUT -o") for line in lines]
         lines = [line.replace("-j ISTIO_IN_REDIRECT", "-j RETURN") for line in lines]
         _restore(version, lines)
 

@@ -68,10 +68,10 @@ def show(**options: Any) -> None:
 @rule_options
 @click.option(
     "--backend",
-    type=click.Choice(("auto", "netlink", "iptables")),
+    type=click.Choice(("auto", "netlink", "nft", "iptables")),
     default="auto",
     show_default=True,
-    help="netlink needs no program; iptables is for kernels without nf_tables.",
+    help="netlink needs no program, nft is the same by one; iptables is for kernels without nf_tables.",
 )
 def install(backend: str, **options: Any) -> None:
     """Lay the rules in this network namespace, in place of those laid before (needs CAP_NET_ADMIN).
@@ -79,9 +79,11 @@ def install(backend: str, **options: Any) -> None:
     What user or group 1337 sends is left alone: run the sidecar as that user.
     """
     settings = _capture_settings(options)
-    if backend == "iptables" or not _by_netlink(settings, may_fall_back=backend == "auto"):
-        from sandbox.capture import iptables_rules
+    from sandbox.capture import iptables_rules, nft_rules
 
+    if backend == "nft":
+        nft_rules.install(settings)
+    elif backend == "iptables" or not _by_netlink(settings, may_fall_back=backend == "auto"):
         iptables_rules.install(settings)
     click.echo(f"egress: capture is on: TCP goes to port {settings.proxy_port}{_dns_words(settings)}", err=True)
 

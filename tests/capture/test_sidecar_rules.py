@@ -16,6 +16,7 @@ from tests.capture.running_sandbox import ROOT
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="several users are needed, and only root has them")
 BACKENDS = [
     "netlink",
+    pytest.param("nft", marks=pytest.mark.skipif(shutil.which("nft") is None, reason="nft is not here")),
     pytest.param(
         "iptables", marks=pytest.mark.skipif(shutil.which("iptables-restore") is None, reason="iptables is not here")
     ),
@@ -57,6 +58,44 @@ def test_only_included_ranges_and_dns_of_the_resolvers_servers(backend: str) -> 
 
     assert (found["application"], found["included"]) == ("not captured", "203.0.113.7 80")
     assert (found["dns"], found["dns of the sidecar"]) == ("dns", "not captured")
+
+
+@needs_root
+@pytest.mark.namespaces
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("nft") is None, reason="nft is not here")
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param("", id="defaults"),
+        pytest.param("--dns", id="dns"),
+        pytest.param(
+            "--include-ranges 203.0.113.0/24,2001:db8::/32 --exclude-ranges 10.0.0.0/8 --include-ports 9000,9001"
+            " --exclude-ports 3306 --uid 1337 --uid 101 --gid 1337",
+            id="every list",
+        ),
+    ],
+)
+def test_rules_by_netlink_and_by_nft_are_the_same(options: str) -> None:
+    """As the kernel tells them."""
+    script = """
+import subprocess, sys
+from sandbox.capture import kernel_calls, namespace
+kernel_calls.unshare(kernel_calls.CLONE_NEWNET)
+namespace.build_network(ipv6=True)
+for backend in ("netlink", "nft"):
+    install = [sys.executable, "-m", "sandbox", "capture", "install", "--backend", backend, *sys.argv[1:]]
+    subprocess.run(install, check=True, stderr=subprocess.DEVNULL)
+    print(backend, flush=True)
+    subprocess.run(["nft", "list", "ruleset"], check=True)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *options.split()], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    by_netlink, _, by_nft = ended.stdout.removeprefix("netlink\n").partition("nft\n")
+    assert by_netlink == by_nft
+    assert "redirect to :15001" in by_netlink
 
 
 def egress(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
