@@ -289,16 +289,15 @@ class Sandbox:
         if self.gateways is None:
             self._identities.has_others = True
             self.gateways = GatewayNodes(self._surroundings, self._identities)
-            self.gateways.has_guests = self._has_guests
         await self.gateways.take(loaded, WARM_SECONDS)
 
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:
         secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
-        return Snapshot(self._plan_of(loaded), self._surroundings.with_secrets(secrets), self.server.snapshot)
-
-    def _has_guests(self) -> bool:
-        others = self._callers is not None and bool(self._callers.snapshots)
-        return others or (self._captured is not None and not self._captured.is_empty)
+        return Snapshot(
+            self._plan_of(loaded),
+            self._surroundings.with_secrets(secrets, loaded.proxy.ip_addresses[0]),
+            self.server.snapshot,
+        )
 
     def _plan_of(self, loaded: Loaded) -> NodePlan:
         if loaded.proxy.node_type != "router":

@@ -139,7 +139,7 @@ class Callers:
     def new_snapshot(self, loaded: Loaded) -> Snapshot:
         """The runtimes of a workload's plan."""
         secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
-        return Snapshot(in_force(loaded.plan), self._surroundings.with_secrets(secrets))
+        return Snapshot(in_force(loaded.plan), self._surroundings.with_secrets(secrets, loaded.proxy.ip_addresses[0]))
 
     def resolver(self) -> Resolver:
         """For names that no table has."""

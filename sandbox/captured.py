@@ -203,7 +203,7 @@ class CapturedWorkloads:
     def new_snapshot(self, loaded: Loaded) -> Snapshot:
         """The runtimes of a plan."""
         secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
-        return Snapshot(in_force(loaded.plan), self._surroundings.with_secrets(secrets))
+        return Snapshot(in_force(loaded.plan), self._surroundings.with_secrets(secrets, loaded.proxy.ip_addresses[0]))
 
     def connect_target(self, address: str, port: int) -> tuple[str, int]:
         """Where an address really is (the embedded internet may use another port)."""

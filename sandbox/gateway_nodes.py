@@ -118,14 +118,10 @@ class GatewayNodes:
         self._identities = identities
         self._nodes: dict[str, GatewayNode] = {}
         self._gone: list[GatewayNode] = []
-        self._pod_ip: str | None = None
-        self.has_guests: Callable[[], bool] = lambda: False
-        """Whether other workloads than the run's own call too."""
 
     async def take(self, loaded: Loaded, warm_seconds: float) -> None:
         """Compiles every gateway's plan and serves it; gateways that are gone serve until ``retire``."""
         snapshots: dict[str, tuple[Proxy, Snapshot]] = {}
-        self._pod_ip = next(iter(loaded.proxy.ip_addresses), None)
         plans = GatewayPlans(loaded.configuration, loaded.push)
         here = set(gateway_workloads(loaded.configuration))
         for proxy in plans.proxies:
@@ -142,7 +138,7 @@ class GatewayNodes:
 
     def source_of(self, remote: tuple[str, int]) -> tuple[str, int]:
         """Who is on the hop's other side: the pod, which addresses in policies and logs mean, and no loopback."""
-        return remote if self._pod_ip is None or self.has_guests() else (self._pod_ip, remote[1])
+        return self._surroundings.resolver.hops.shown(remote[0]), remote[1]
 
     def retire(self) -> None:
         """Closes, after a while, what the sidecar's plan names no more: older connections still follow the old one."""
@@ -165,7 +161,7 @@ class GatewayNodes:
 
     def _snapshot_of(self, loaded: Loaded, proxy: Proxy, plans: GatewayPlans) -> Snapshot:
         secrets = self._identities.secrets_of(loaded.configuration, proxy)
-        return Snapshot(refuse_loops(plans, proxy), self._surroundings.with_secrets(secrets))
+        return Snapshot(refuse_loops(plans, proxy), self._surroundings.with_secrets(secrets, proxy.ip_addresses[0]))
 
     @property
     def snapshots(self) -> dict[str, Snapshot]:

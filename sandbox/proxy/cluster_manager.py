@@ -13,9 +13,11 @@ from sandbox.match.xxhash64 import xxhash64
 from sandbox.metrics.cluster_counters import ClusterCounters
 from sandbox.plan.cluster import HttpProtocolOptions, Thresholds
 from sandbox.proxy.cluster_transports import ClusterTransports
+from sandbox.proxy.downstream import address_text
 from sandbox.proxy.host import Host, close_idle_pools
 from sandbox.proxy.host_source import HostSource, host_source
 from sandbox.proxy.load_balancer import LoadBalancerContext
+from sandbox.proxy.original_dst import plain_address
 from sandbox.proxy.outlier_detection import OutlierDetector
 from sandbox.proxy.transport_socket import TransportSocketRuntime
 
@@ -71,7 +73,7 @@ class ResourceManager:
 class ClusterEnvironment:
     """What clusters get from outside: names, draws, the loop, counters that outlive them."""
 
-    __slots__ = ("counters_of", "loop", "random", "resolver", "secrets")
+    __slots__ = ("counters_of", "loop", "pod", "random", "resolver", "secrets")
 
     def __init__(
         self,
@@ -86,6 +88,8 @@ class ClusterEnvironment:
         self.loop = loop
         self.resolver = resolver
         self.random = draws
+        self.pod: str | None = None
+        """The address of the pod whose clusters these are, where other nodes of its mesh are in this process."""
 
 
 class ClusterRuntime:
@@ -149,6 +153,18 @@ class ClusterRuntime:
     def connect_address(self, target: SocketTarget) -> SocketTarget:
         """Where the address of a host really is: a gateway of ours is on loopback."""
         return target if isinstance(target, str) else self.environment.resolver.connect_target(*target)
+
+    def source_of(self, target: SocketTarget) -> str | None:
+        """From which address to call: a node of ours sees by it who calls."""
+        resolver = self.environment.resolver
+        if isinstance(target, str) or not resolver.is_redirected(*target):
+            return None
+        return resolver.hops.alias_of(self.environment.pod)
+
+    def local_address(self, sock: socket.socket) -> str:
+        """The near end of a connection to a host, as it is logged."""
+        ip, port = plain_address(sock.getsockname())
+        return address_text(self.environment.resolver.hops.shown(ip), port)
 
     async def resolve_host(self, authority: str, default_port: int) -> Host | None:
         """Dynamic forward proxy: the host for ``name[:port]``; ``None`` where the name does not resolve."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -122,6 +123,10 @@ def _open(cluster: ClusterRuntime, target: SocketTarget) -> tuple[socket.socket,
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for option in cluster.socket_options:
             sock.setsockopt(*option)
+        source = cluster.source_of(target)
+        if source is not None:
+            with contextlib.suppress(OSError):  # only Linux has all of 127.0.0.0/8
+                sock.bind((source, 0))
         return sock, sock.connect_ex(cluster.connect_address(target))
     except OSError:
         sock.close()

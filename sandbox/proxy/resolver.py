@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from sandbox.proxy.hop_addresses import HopAddresses
 from sandbox.proxy.host_source import is_address
 from sandbox.proxy.system_names import SystemNames, read_system_names
 
@@ -72,6 +73,7 @@ class Resolver:
         }
         self._aliases: Mapping[str, str] = {}
         self._redirects: dict[tuple[str, int], tuple[str, int]] = {}
+        self.hops = HopAddresses()
 
     def override(self, name: str, port: int) -> tuple[str, int] | None:
         """``--resolve`` for this name and port: the address to connect to."""
@@ -83,6 +85,10 @@ class Resolver:
         """Where a connection to an overridden address really goes (an override may change the port)."""
         target = self._redirects.get((ip, port)) or self._connect_targets.get((ip, port))
         return (ip, port) if target is None or target[1] is None else (target[0], target[1])
+
+    def is_redirected(self, ip: str, port: int) -> bool:
+        """Whether that is a port of another node in this process."""
+        return (ip, port) in self._redirects
 
     def redirect(self, targets: Mapping[tuple[str, int], HostPort]) -> None:
         """From now on connections to these addresses, and no others, go elsewhere on this machine."""

@@ -73,7 +73,7 @@ class StreamLogger:
 class Surroundings:
     """What outlives a snapshot: log targets, names, draws, secrets, subscribers, metrics."""
 
-    __slots__ = ("metrics", "random", "resolver", "secrets", "sink", "subscribers")
+    __slots__ = ("metrics", "pod", "random", "resolver", "secrets", "sink", "subscribers")
 
     def __init__(
         self,
@@ -88,12 +88,15 @@ class Surroundings:
         self.random = random.Random(seed)
         self.subscribers: list[Subscriber] = []
         self.metrics = MetricsRegistry()
+        self.pod: str | None = None
+        """The address of the node's pod."""
 
-    def with_secrets(self, secrets: SecretStore) -> Surroundings:
-        """The same for a node with secrets of its own; what counts as the system's authorities stays."""
+    def with_secrets(self, secrets: SecretStore, pod: str | None = None) -> Surroundings:
+        """The same for a node with secrets and an address of its own; the system's authorities stay."""
         secrets.further_roots = self.secrets.further_roots
         own = copy.copy(self)
         own.secrets = secrets
+        own.pod = pod
         return own
 
 
@@ -113,6 +116,7 @@ class NodeRuntime:
         self.draining = False
         self.metrics = surroundings.metrics.node(plan.workload)
         environment = ClusterEnvironment(self.loop, self.resolver, self.random, self.secrets, self.metrics.cluster)
+        environment.pod = surroundings.pod
         self.clusters = ClusterManager(plan.clusters, environment, previous)
         self._cluster_meter = ClusterMeter(self.metrics.cluster)
         self.http_meters = tuple(HttpMeter(each, plan.node_metadata, self.metrics) for each in plan.stats)

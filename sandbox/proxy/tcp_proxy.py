@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.proxy.cluster_manager import LoadBalancerContext, hash_of_ip
 from sandbox.proxy.connector import Connector
-from sandbox.proxy.downstream import address_text
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
 from sandbox.proxy.http_tunnel import HttpTunnel
-from sandbox.proxy.original_dst import plain_address
 from sandbox.proxy.socket_relay import RelayEnd, SocketRelay
 from sandbox.proxy.stream_relay import StreamEnd, StreamRelay
 from sandbox.proxy.tasks import spawn
@@ -164,7 +162,7 @@ class TcpSession:
         cluster.report_connect_success(host, is_final=True)
         info.upstream_connect_end = self._loop.time()
         if outcome.family != socket.AF_UNIX:
-            info.upstream_local_address = address_text(*plain_address(outcome.getsockname()))
+            info.upstream_local_address = cluster.local_address(outcome)
         relay = SocketRelay(self._loop, (self._connection.socket, outcome), self._filter.idle_seconds)
         self._run(relay)
 

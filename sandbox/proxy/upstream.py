@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sandbox.proxy.connector import connect_socket
-from sandbox.proxy.downstream import TlsFacts, address_text
+from sandbox.proxy.downstream import TlsFacts
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
 from sandbox.proxy.host import Host
-from sandbox.proxy.original_dst import plain_address
 from sandbox.proxy.transport_options import TransportOptions
 from sandbox.proxy.transport_socket import open_session
 
@@ -57,7 +56,7 @@ async def connect(
     if isinstance(sock, UpstreamFailure):
         return sock
     connected = loop.time()
-    local = host.address if sock.family == socket.AF_UNIX else address_text(*plain_address(sock.getsockname()))
+    local = host.address if sock.family == socket.AF_UNIX else cluster.local_address(sock)
     secure = cluster.transport_of(host)
     left = cluster.connect_timeout - (connected - start)
     options = options or NO_OPTIONS

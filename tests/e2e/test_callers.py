@@ -185,3 +185,76 @@ def test_a_workload_that_nobody_described_is_a_pod_without_labels(
     told = [line for line in capsys.readouterr().err.splitlines() if "no object describes" in line]
     what = "no object describes the workload shop/web2: it is taken as a pod without labels; did you mean shop/web?"
     assert told == [f"egress: {what}"]
+
+
+GATEWAY = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: out, namespace: istio-system}}
+spec:
+  selector: {{istio: egressgateway}}
+  servers:
+  - {{port: {{number: 80, name: http, protocol: HTTP}}, hosts: ["*"]}}
+  - {{port: {{number: 443, name: https, protocol: HTTPS}}, hosts: ["*"], tls: {{mode: ISTIO_MUTUAL}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: gateway, namespace: istio-system}}
+spec:
+  host: istio-egressgateway.istio-system.svc.cluster.local
+  trafficPolicy:
+    portLevelSettings: [{{port: {{number: 443}}, tls: {{mode: ISTIO_MUTUAL, sni: gateway}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: site, namespace: istio-system}}
+spec:
+  hosts: [httpbin.org]
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: site, namespace: istio-system}}
+spec:
+  hosts: [httpbin.org]
+  gateways: [mesh, out]
+  http:
+  - match: [{{gateways: [mesh]}}]
+    route: [{{destination: {{host: istio-egressgateway.istio-system.svc.cluster.local, port: {{number: {port}}}}}}}]
+  - match: [{{gateways: [out]}}]
+    route: [{{destination: {{host: httpbin.org, port: {{number: 80}}}}}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: who, namespace: istio-system}}
+spec: {{rules: [{{from: [{{source: {{{source}}}}}]}}]}}
+"""
+SOURCES = {
+    "address": (80, "ipBlocks: [10.1.0.2]"),
+    "identity": (443, "principals: [cluster.local/ns/bank/sa/till]"),
+    "namespace": (443, "namespaces: [bank]"),
+}
+
+
+@pytest.mark.parametrize(("port", "source"), SOURCES.values(), ids=list(SOURCES))
+def test_gateways_know_who_calls(port: int, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EGRESS_CERTS", str(tmp_path / "certs"))
+    pods = [POD.format(name="web", namespace="shop", address="10.1.0.1")]
+    pods.append(POD.format(name="till", namespace="bank", address="10.1.0.2"))
+    (tmp_path / "mesh.yaml").write_text("---\n".join((MESH, *pods, GATEWAY.format(port=port, source=source))))
+    settings = Settings(
+        files=(str(tmp_path / "mesh.yaml"),),
+        workload="shop/web",
+        proxy=HostPort("127.0.0.1", 0),
+        lab=True,
+        with_gateways=True,
+        drain_seconds=0.2,
+        access_log=str(tmp_path / "log"),
+    )
+
+    async def story() -> list[int]:
+        async with Sandbox(settings) as box:
+            return [await ask(box.addresses["proxy"], "httpbin.org", user) for user in (None, "till.bank", None)]
+
+    assert asyncio.run(story()) == [403, 204, 403]

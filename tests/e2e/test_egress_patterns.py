@@ -177,6 +177,7 @@ def test_both_hops_write_their_lines(
     assert differences(at_gateway, gateway) == {}
     assert at_sidecar["host"] == at_gateway["downstream_local"]
     assert at_gateway["downstream_remote"].startswith(f"{CLIENT}:")
+    assert at_sidecar["local"] == at_gateway["downstream_remote"]
 
 
 @pytest.mark.parametrize(("example", "url", "expected"), ALONE.values(), ids=list(ALONE))
