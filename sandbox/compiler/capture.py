@@ -1,4 +1,7 @@
-"""Capture settings of a workload: pod annotations over Helm values over injection's defaults (section 9.3)."""
+"""Capture settings of a workload: pod annotations over SidecarProxySettings over Helm values over injection's defaults.
+
+Section 9.3 of the semantics.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from dataclasses import field
 
 from sandbox.compiler.find_proxy import find_workload
 from sandbox.compiler.proxy import Proxy
+from sandbox.compiler.sidecar_proxy_settings import settings_of
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.load import Configuration
 from sandbox.istio.message import EMPTY
-from sandbox.istio.resource import ObjectMeta
+from sandbox.istio.resource import ObjectMeta, Resource
+from sandbox.istio.sidecar_proxy_setting import SidecarProxySetting
 from sandbox.plan.because import Because, IstioDefault
 from sandbox.plan.capture import CaptureSettings
 from sandbox.yaml_source.problems import Problems
@@ -29,7 +34,7 @@ class _Setting:
     field: str
     annotation: str
     value: str | None
-    """Name below Helm's ``global.proxy``."""
+    """Name below Helm's ``global.proxy``, and in a SidecarProxySetting."""
     default: str
     says: str
     parse: Callable[[str], tuple[str, ...]]
@@ -115,12 +120,25 @@ SETTINGS = (
 )
 
 
+_FIELDS = {
+    "include_ip_ranges": "include_ip_ranges",
+    "exclude_ip_ranges": "exclude_ip_ranges",
+    "include_ports": "include_outbound_ports",
+    "exclude_ports": "exclude_outbound_ports",
+}
+"""Our fields, and those of a SidecarProxySetting."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureInputs:
     """What decides about capture: the pod's metadata, Helm values, and whether and of whom DNS is captured."""
 
     metadata: ObjectMeta | None = None
     values: Mapping[str, object] = EMPTY
+    settings: tuple[Resource[SidecarProxySetting], ...] = ()
+    """Those that hold for the pod, the most particular first."""
+    interception_mode: str = "REDIRECT"
+    """Where no annotation says another."""
     dns_capture: bool = False
     dns_origin: Origin | None = None
     nameservers: tuple[str, ...] = ()
@@ -136,6 +154,8 @@ def capture_inputs(
     return CaptureInputs(
         metadata=None if workload is None else workload.metadata,
         values=configuration.values,
+        settings=settings_of(configuration, proxy.namespace, proxy.labels),
+        interception_mode=proxy.metadata.interception_mode,
         dns_capture=proxy.metadata.dns_capture,
         nameservers=nameservers,
         overrides=overrides,
@@ -178,6 +198,13 @@ def _written(setting: _Setting, inputs: CaptureInputs) -> tuple[str, Because]:
     if metadata is not None and annotation in metadata.annotations:
         origin = metadata.origin_of("annotations", annotation)
         return metadata.annotations[annotation], Because(f"annotation {annotation}", origin)
+    for resource in inputs.settings:
+        given: str | None = getattr(resource.spec, _FIELDS[setting.field], None) if setting.field in _FIELDS else None
+        if given is not None:
+            because = Because(
+                f"{setting.value} of SidecarProxySetting", resource.spec.origin_of(_FIELDS[setting.field])
+            )
+            return given, because
     written = _proxy_values(inputs.values).get(setting.value or "")
     if isinstance(written, str | int) and str(written) != setting.default:
         rule = f"Helm value global.proxy.{setting.value}: {written}"
@@ -202,7 +229,8 @@ def _dns_reason(inputs: CaptureInputs) -> Because:
 def _mode(inputs: CaptureInputs, problems: Problems) -> tuple[str, Because]:
     metadata = inputs.metadata
     if metadata is None or INTERCEPTION_MODE not in metadata.annotations:
-        return "REDIRECT", Because("interception mode", IstioDefault("interception mode is REDIRECT"))
+        said = IstioDefault(f"interception mode is {inputs.interception_mode}")
+        return inputs.interception_mode, Because("interception mode", said)
     origin = metadata.origin_of("annotations", INTERCEPTION_MODE)
     mode = metadata.annotations[INTERCEPTION_MODE]
     if mode not in MODES:

@@ -21,6 +21,7 @@ from sandbox.compiler.label_selectors import (
     selects,
 )
 from sandbox.compiler.proxy import InterceptionMode, NodeType, Proxy, ProxyMetadata
+from sandbox.compiler.sidecar_proxy_settings import settings_of
 from sandbox.compiler.workloads import CLUSTER_ID, WorkloadReader
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.decode import decode_message
@@ -34,6 +35,7 @@ from sandbox.istio.message import EMPTY
 from sandbox.istio.proxy_config import ProxyConfig
 from sandbox.istio.read_object import ObjectReader
 from sandbox.istio.resource import ObjectMeta, Resource
+from sandbox.istio.sidecar_proxy_setting import SidecarProxySetting
 from sandbox.istio.workload_proxy_config import ProxyConfig as ProxyConfigSpec
 from sandbox.yaml_source.documents import parse_documents, split_documents
 from sandbox.yaml_source.nodes import FixedSource, YamlMapping
@@ -162,8 +164,10 @@ def _workload_name(workload: Workload) -> str:
 
 
 def _effective_settings(configuration: Configuration, workload: Workload) -> ProxyConfig:
-    """Defaults and mesh, ProxyConfig resources of root and namespace, annotation, selecting ProxyConfig resources."""
+    """Defaults and mesh, our own settings, ProxyConfig resources of root and namespace, annotation, selecting ones."""
     settings = configuration.mesh.default_config or DEFAULT_PROXY_CONFIG
+    for own in reversed(settings_of(configuration, workload.namespace, workload.metadata.labels)):
+        settings = _with_own(settings, own.spec)
     resources = by_creation_time(configuration.resources("ProxyConfig"))
     for namespace in dict.fromkeys((configuration.root_namespace, workload.namespace)):
         settings = _with_resource(settings, _first(resources, namespace, None))
@@ -171,6 +175,13 @@ def _effective_settings(configuration: Configuration, workload: Workload) -> Pro
     if annotation is not None:
         settings = merge_proxy_config(settings, annotation)
     return _with_resource(settings, _first(resources, workload.namespace, workload.metadata.labels))
+
+
+def _with_own(settings: ProxyConfig, own: SidecarProxySetting) -> ProxyConfig:
+    metadata, mode = dict(settings.proxy_metadata), own.interception_mode or settings.interception_mode
+    if own.dns_proxying_enabled is not None:
+        metadata[f"{_META_PREFIX}DNS_CAPTURE"] = str(own.dns_proxying_enabled).lower()
+    return replace(settings, proxy_metadata=metadata, interception_mode=mode)
 
 
 def _first(

@@ -28,6 +28,7 @@ from sandbox.istio.peer_authentication import PeerAuthentication
 from sandbox.istio.request_authentication import RequestAuthentication
 from sandbox.istio.service_entry import ServiceEntry, ServiceEntryStatus
 from sandbox.istio.sidecar import Sidecar
+from sandbox.istio.sidecar_proxy_setting import OWN_GROUP, SidecarProxySetting
 from sandbox.istio.telemetry import Telemetry
 from sandbox.istio.traffic_extension import TrafficExtension
 from sandbox.istio.virtual_service import VirtualService
@@ -52,8 +53,8 @@ class Kind(NamedTuple):
 
     @property
     def istio(self) -> bool:
-        """Kinds of Istio are checked field by field; of Kubernetes' kinds only what istiod reads is."""
-        return self.group.endswith(".istio.io")
+        """Kinds of Istio, and our own, are checked field by field; of Kubernetes' kinds only what istiod reads is."""
+        return self.group.endswith(".istio.io") or self.group == OWN_GROUP
 
 
 _NETWORKING: Final = "networking.istio.io"
@@ -77,6 +78,7 @@ _KINDS: Final = (
     Kind("telemetry.istio.io", "Telemetry", ("v1", "v1alpha1"), Telemetry),
     Kind(_EXTENSIONS, "WasmPlugin", ("v1alpha1",), WasmPlugin),
     Kind(_EXTENSIONS, "TrafficExtension", ("v1alpha1",), TrafficExtension),
+    Kind(OWN_GROUP, "SidecarProxySetting", ("v1alpha1",), SidecarProxySetting),
     Kind("", "Namespace", ("v1",), NamespaceSpec, namespaced=False),
     Kind("", "Node", ("v1",), NodeSpec, namespaced=False),
     Kind("", "Service", ("v1",), ServiceSpec, ServiceStatus),

@@ -15,8 +15,10 @@ _ABBREVIATED: Final = {
     "pod_ips": "podIPs",
     "host_ip": "hostIP",
     "pod_cidr": "podCIDR",
+    "include_ip_ranges": "includeIPRanges",
+    "exclude_ip_ranges": "excludeIPRanges",
 }
-"""Fields of Kubernetes whose JSON name has an abbreviation in capitals."""
+"""Fields whose JSON name has an abbreviation in capitals."""
 
 
 def camel_case(name: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.compiler.capture import CaptureInputs, build_capture_settings
+from sandbox.compiler.capture import CaptureInputs, build_capture_settings, capture_inputs
+from sandbox.compiler.find_proxy import find_proxy
 from sandbox.istio.load import load_texts
 from sandbox.plan.because import IstioDefault
 from sandbox.yaml_source.problems import Problems
@@ -88,3 +89,90 @@ def test_command_line_wins() -> None:
     inputs = CaptureInputs(overrides={"include_ip_ranges": "192.0.2.0/24"})
 
     assert build_capture_settings(inputs, Problems()).include_ip_ranges == ("192.0.2.0/24",)
+
+
+CONSOLE = """\
+apiVersion: egress-sandbox/v1alpha1
+kind: SidecarProxySetting
+metadata: {name: everywhere, namespace: istio-system}
+spec: {includeIPRanges: 10.0.0.0/8, excludeIPRanges: 10.9.0.0/16, excludeOutboundPorts: "25", dnsProxyingEnabled: true}
+---
+apiVersion: egress-sandbox/v1alpha1
+kind: SidecarProxySetting
+metadata: {name: shop, namespace: shop}
+spec: {includeIPRanges: 172.16.0.0/12, includeOutboundPorts: "443", interceptionMode: TPROXY}
+---
+apiVersion: egress-sandbox/v1alpha1
+kind: SidecarProxySetting
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  excludeIPRanges: ""
+  dnsProxyingEnabled: false
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: web}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: annotated
+  namespace: shop
+  labels: {app: web}
+  annotations:
+    traffic.sidecar.istio.io/includeOutboundIPRanges: "*"
+    sidecar.istio.io/interceptionMode: REDIRECT
+    proxy.istio.io/config: '{proxyMetadata: {ISTIO_META_DNS_CAPTURE: "true"}}'
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: other, namespace: shop}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: job, namespace: batch}
+"""
+
+
+@pytest.mark.parametrize(
+    ("workload", "expected"),
+    [
+        pytest.param("batch/job", (("10.0.0.0/8",), ("10.9.0.0/16",), (), (25,), True, "REDIRECT"), id="all sidecars"),
+        pytest.param(
+            "shop/other", (("172.16.0.0/12",), ("10.9.0.0/16",), (443,), (25,), True, "TPROXY"), id="a namespace"
+        ),
+        pytest.param("shop/web", (("172.16.0.0/12",), (), (443,), (25,), False, "TPROXY"), id="a selected workload"),
+        pytest.param("shop/annotated", (("*",), (), (443,), (25,), True, "REDIRECT"), id="annotations win"),
+    ],
+)
+def test_settings_as_a_vendors_console_has_them(workload: str, expected: tuple[object, ...]) -> None:
+    configuration = load_texts([("console.yaml", CONSOLE)])
+    proxy = find_proxy(configuration, workload)
+    assert proxy is not None
+
+    found = build_capture_settings(capture_inputs(configuration, proxy, ("10.96.0.10",)), problems := Problems())
+
+    assert not (*configuration.problems, *problems)
+    lists = (found.include_ip_ranges, found.exclude_ip_ranges, found.include_ports, found.exclude_ports)
+    assert (*lists, found.redirect_dns, found.interception_mode) == expected
+
+
+def test_settings_of_a_console_are_told_by_their_line() -> None:
+    configuration = load_texts([("console.yaml", CONSOLE.replace("10.9.0.0/16", "10.9.0.0"))])
+    proxy = find_proxy(configuration, "batch/job")
+    assert proxy is not None
+
+    found = build_capture_settings(capture_inputs(configuration, proxy), problems := Problems())
+
+    assert [str(problem.span) for problem in problems] == ["console.yaml:4"]
+    assert str(found.reasons["include_ip_ranges"].origin) == "console.yaml:4"
+
+
+def test_interception_mode_of_the_mesh_holds_where_no_annotation_says_otherwise() -> None:
+    mesh = "meshConfig: {defaultConfig: {interceptionMode: NONE}}"
+    configuration = load_texts([("pod.yaml", POD.format(name="x", value=""))], mesh=("mesh.yaml", mesh))
+    proxy = find_proxy(configuration, "default/web")
+    assert proxy is not None
+
+    assert build_capture_settings(capture_inputs(configuration, proxy), Problems()).interception_mode == "NONE"
