@@ -10,7 +10,7 @@ import os
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
 _MS_BIND, _MS_REC, _MS_SLAVE = 4096, 16384, 1 << 19
-_PR_CAPBSET_DROP, _CAP_NET_ADMIN = 24, 12
+_PR_CAPBSET_READ, _PR_CAPBSET_DROP, _CAP_NET_ADMIN = 23, 24, 12
 
 
 class _Int(_ctypes._SimpleCData):  # type: ignore[type-arg]  # generic in the stub only
@@ -22,13 +22,15 @@ class _Function(_ctypes.CFuncPtr):
     _restype_ = _Int
 
 
-def _call(name: str, what: str, *arguments: int | bytes | None) -> None:
+def _call(name: str, what: str, *arguments: int | bytes | None) -> int:
     """Calls a function of the C library that answers with -1 and ``errno`` where it fails."""
     program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # dlopen(3): NULL is the program with its libraries
     function = _Function(_ctypes.dlsym(program, name))
-    if function(*arguments) < 0:
+    result: int = function(*arguments)
+    if result < 0:
         code = _ctypes.get_errno()
         raise OSError(code, f"{what}: {os.strerror(code)}")
+    return result
 
 
 def unshare(flags: int) -> None:
@@ -44,6 +46,11 @@ def keep_mounts_to_ourselves() -> None:
 def cover(path: str, by: str) -> None:
     """Whoever opens ``path`` finds ``by`` instead."""
     _call("mount", f"cover {path}", by.encode(), path.encode(), None, _MS_BIND, None)
+
+
+def may_have_network_administration() -> bool:
+    """CAP_NET_ADMIN is in the bounding set; not so for root in a container, and inside ``egress exec``."""
+    return _call("prctl", "prctl", _PR_CAPBSET_READ, _CAP_NET_ADMIN, 0, 0, 0) == 1
 
 
 def drop_network_administration() -> None:

@@ -144,12 +144,14 @@ def _hand_over(control: _socket.socket, request: Launch, sockets: list[tuple[str
 
 
 def _drop_root(in_user_namespace: bool) -> None:
-    """Under sudo the command runs as who called it, his groups kept; root itself loses the rules' capability."""
-    if in_user_namespace:
-        return
-    kernel_calls.drop_network_administration()
+    """Under sudo the command runs as who called it, his groups kept; root itself loses the rules' capability.
+
+    A user loses all that he has in his own namespace by executing the command.
+    """
+    if os.geteuid() == 0:
+        kernel_calls.drop_network_administration()
     uid, gid = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
-    if os.geteuid() != 0 or uid is None or gid is None:
+    if in_user_namespace or os.geteuid() != 0 or uid is None or gid is None:
         return
     os.initgroups(os.environ.get("SUDO_USER", ""), int(gid))
     os.setresgid(int(gid), int(gid), int(gid))

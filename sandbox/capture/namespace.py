@@ -27,14 +27,16 @@ def leave_host() -> bool:
     Whoever may not make them gets a user namespace too, and ``True``.
     """
     flags = kernel_calls.CLONE_NEWNET | (kernel_calls.CLONE_NEWNS if _resolver_sockets() else 0)
-    try:
-        kernel_calls.unshare(flags)
-    except OSError as error:
-        if error.errno != errno.EPERM:
-            raise
-        kernel_calls.unshare(kernel_calls.CLONE_NEWUSER | flags)
-        return True
-    return False
+    if kernel_calls.may_have_network_administration():
+        try:
+            kernel_calls.unshare(flags)
+        except OSError as error:
+            if error.errno != errno.EPERM:
+                raise
+        else:
+            return False
+    kernel_calls.unshare(kernel_calls.CLONE_NEWUSER | flags)
+    return True
 
 
 def write_file(path: str, text: str) -> None:

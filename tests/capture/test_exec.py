@@ -152,6 +152,14 @@ def test_under_sudo_the_command_runs_as_who_called_it(bench: Bench, monkeypatch:
     assert out.split() == ["65534", "65534", "CapEff:", "0000000000000000", "198.51.100.7", "443"]
 
 
+def test_captured_program_may_capture_others(bench: Bench) -> None:
+    async def play(b: CaptureBench) -> tuple[int, str, str]:
+        again = [sys.executable, "-m", "sandbox", "exec", "--control", b.control, "--"]
+        return await b.run(*again, *again, sys.executable, "-c", ASK_WHERE, "198.51.100.7", "443")
+
+    assert scenario(bench, play) == (0, "198.51.100.7 443\n", "")
+
+
 def test_environment_and_directory_are_untouched(bench: Bench) -> None:
     code, out, _ = scenario(bench, lambda b: b.run("env", "-i", "A=b", "sh", "-c", "pwd; echo $A"))
 
