@@ -166,6 +166,7 @@ def discard(connection: DownstreamConnection) -> None:
 def _log_no_chain(connection: DownstreamConnection, listener: ListenerRuntime) -> None:
     info = connection.new_stream(connection.start, connection.start_wall)
     info.response_flags.append("NR")
+    info.response_code_details = "filter_chain_not_found"
     info.end = asyncio.get_running_loop().time()
     listener.logger.log(info)
 

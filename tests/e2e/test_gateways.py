@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
+from click.testing import CliRunner
 
 from sandbox.app import Sandbox
+from sandbox.cli.main import egress
 from sandbox.settings import HostPort, Settings
 
 CONFIG = Path(__file__).parents[2] / "configs" / "egress-gateway"
@@ -109,3 +111,31 @@ def test_hop_in_mutual_tls_proves_who_the_workload_is(tmp_path: Path) -> None:
     assert status == 204
     assert (sidecar["upstream_host"], gateway["requested_server_name"]) == ("10.244.0.20:8443", "httpbin.org")
     assert gateway["upstream_cluster"] == "outbound|80||httpbin.org"
+
+
+def test_without_a_name_in_the_rule_the_hop_sends_istios_own_and_no_chain_takes_it(tmp_path: Path) -> None:
+    """The trap of ``outbound_.443_.subset_.host`` (Istio pilot/pkg/networking/core/cluster_tls.go)."""
+    config = tmp_path / "mutual.yaml"
+    config.write_text(MUTUAL.replace("{tls: {mode: ISTIO_MUTUAL, sni: httpbin.org}}", "{tls: {mode: ISTIO_MUTUAL}}"))
+
+    status, lines, _ = asyncio.run(ask(tmp_path, config))
+
+    trapped = [line for line in lines if line["response_code_details"] == "filter_chain_not_found"]
+    sidecar = lines[-1]
+    assert status == 503
+    assert {(line["requested_server_name"], line["response_flags"]) for line in trapped} == {
+        ("outbound_.443_._.istio-egressgateway.istio-system.svc.cluster.local", "NR")
+    }
+    assert "UF" in str(sidecar["response_flags"]).split(",")
+
+
+def test_explain_tells_of_the_trap(tmp_path: Path) -> None:
+    config = tmp_path / "mutual.yaml"
+    config.write_text(MUTUAL.replace("{tls: {mode: ISTIO_MUTUAL, sni: httpbin.org}}", "{tls: {mode: ISTIO_MUTUAL}}"))
+
+    told = CliRunner().invoke(egress, ["explain", "http://httpbin.org/", "-f", str(config)]).output
+
+    assert (
+        "outbound_.443_._.istio-egressgateway.istio-system.svc.cluster.local\n" in told.partition("mutual TLS, SNI")[2]
+    )
+    assert "filter_chain_not_found" in told.partition("then through")[2]
