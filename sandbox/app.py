@@ -356,6 +356,7 @@ class Sandbox:
 
         self._admin = AdminPorts(self)
         await self._admin.open()
+        self._surroundings.resolver.keep(self._admin.addresses.values())
 
     async def _start_lab(self) -> tuple[ResolveOverride, ...]:
         from sandbox.lab.internet import Internet

@@ -2,7 +2,7 @@
 
 Envoy itself asks nobody; its documentation tells to let only trusted clients reach the port. A page from elsewhere
 can make a browser call loopback addresses, by a name of its own that resolves there (Host), or from its scripts
-(Origin).
+(Origin). Nobody gets here through the proxy itself (``Resolver.keep``), as others might with ``--allow-remote``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from sandbox.admin.answers import AdminRequest, Refused
 
-_LOCAL_NAMES: Final = ("localhost", "host.sandbox.internal")
+_LOCAL_NAME: Final = "localhost"
 
 
 def check_caller(request: AdminRequest, *, is_loopback_only: bool, changes: bool) -> None:
@@ -50,7 +50,7 @@ def _is_local_host(host: str | None) -> bool:
 
 
 def _is_local_name(name: str) -> bool:
-    if name.lower() in _LOCAL_NAMES or name.lower().endswith(".localhost"):
+    if name.lower() == _LOCAL_NAME or name.lower().endswith(f".{_LOCAL_NAME}"):
         return True
     try:
         return ipaddress.ip_address(name).is_loopback

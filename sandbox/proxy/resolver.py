@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -23,6 +23,8 @@ TRIES: Final = 3
 CONCURRENT_QUERIES: Final = 64
 """Each question has a socket of its own: ten thousand names at once would use up all descriptors."""
 MAXIMUM_CHAIN: Final = 16
+NOBODYS_PORT: Final = 0
+"""The kernel refuses to connect there."""
 V4: Final = "A"
 V6: Final = "AAAA"
 FAMILIES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
@@ -73,6 +75,7 @@ class Resolver:
         }
         self._aliases: Mapping[str, str] = {}
         self._redirects: dict[tuple[str, int], tuple[str, int]] = {}
+        self._kept: frozenset[tuple[str, int]] = frozenset()
         self.hops = HopAddresses()
 
     def override(self, name: str, port: int) -> tuple[str, int] | None:
@@ -84,7 +87,13 @@ class Resolver:
     def connect_target(self, ip: str, port: int) -> tuple[str, int]:
         """Where a connection to an overridden address really goes (an override may change the port)."""
         target = self._redirects.get((ip, port)) or self._connect_targets.get((ip, port))
-        return (ip, port) if target is None or target[1] is None else (target[0], target[1])
+        address = (ip, port) if target is None or target[1] is None else (target[0], target[1])
+        return (address[0], NOBODYS_PORT) if address in self._kept else address
+
+    def keep(self, addresses: Iterable[HostPort]) -> None:
+        """Nobody gets to these loopback ports of our own through us: such a connection is refused."""
+        names = ("127.0.0.1", "0.0.0.0", "::ffff:127.0.0.1", "::1", "::")
+        self._kept = frozenset((name, address.port) for address in addresses for name in names)
 
     def is_redirected(self, ip: str, port: int) -> bool:
         """Whether that is a port of another node in this process."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientError, ClientSession
 
 from sandbox.app import Sandbox
 from sandbox.errors import ListenError
@@ -24,7 +24,6 @@ apiVersion: install.istio.io/v1alpha1
 kind: IstioOperator
 spec:
   meshConfig:
-    outboundTrafficPolicy: {mode: REGISTRY_ONLY}
     defaultConfig: {proxyStatsMatcher: {inclusionPrefixes: [cluster.outbound]}}
 ---
 apiVersion: networking.istio.io/v1
@@ -303,6 +302,16 @@ async def test_pages_from_elsewhere_are_refused(headers: dict[str, str], tmp_pat
         status, _ = await one.ask("/quitquitquit", "POST", **headers)
 
     assert status == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@in_a_loop
+async def test_nobody_gets_to_the_admin_port_through_the_proxy(host: str, tmp_path: Path) -> None:
+    async with admin(tmp_path) as one:
+        with pytest.raises(ClientError):
+            await one.call(f"{host}:{one.sandbox.addresses['admin'].port}")
+
+        assert await one.ask("/ready") == (200, "LIVE\n")
 
 
 @in_a_loop
