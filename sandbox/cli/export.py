@@ -31,11 +31,12 @@ Examples:
 """,
 )
 @workload_options
-def envoy(**options: Any) -> None:
+def envoy(**options: Any) -> int:
     """Print a bootstrap with which a real Envoy does the same: everything static, nothing fetched.
 
     Certificates that a mesh's agent would hand out are made by the local authority, see egress certs.
-    What Envoy refuses, and what needs a Secret that is not there, is left out and told on standard error.
+    What istiod or Envoy refuses, and what needs a Secret that is not there, is left out and told on standard error;
+    with errors in the files the exit status is 65.
     """
     settings = settings_for(**options)
     # Imported here: --help needs neither compiler nor codec.
@@ -52,3 +53,4 @@ def envoy(**options: Any) -> None:
     check = SecretCheck(secrets_of(compiled.configuration), compiled.proxy.namespace)
     plan = check.without_unusable(in_force(compiled.plan))
     click.echo(json.dumps(bootstrap(plan, secrets_for(compiled)), indent=1))
+    return compiled.exit_status

@@ -91,8 +91,9 @@ def lost_routes(*arguments: str) -> set[int]:
         ("config", "clusters", *MISTAKES),
         ("config", "dump", *MISTAKES),
         ("explain", "http://payments.example.com/", *MISTAKES),
+        ("export", "envoy", *MISTAKES),
     ],
-    ids=["clusters", "dump", "explain"],
+    ids=["clusters", "dump", "explain", "export"],
 )
 def test_what_istiod_refuses_is_in_no_plan_and_in_the_exit_status(arguments: tuple[str, ...]) -> None:
     result = run(*arguments)
