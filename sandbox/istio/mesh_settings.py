@@ -33,8 +33,6 @@ class MeshSettings:
     mesh: MeshConfig | None = None
     pilot_env: Mapping[str, str] = EMPTY
     values: Mapping[str, object] = EMPTY
-    by_chart: bool = False
-    """Written for the Helm chart, which adds defaults of its own; a ConfigMap and a bare MeshConfig are the outcome."""
     problems: tuple[Problem, ...] = ()
     not_emulated: tuple[NotEmulated, ...] = ()
 
@@ -96,7 +94,7 @@ def read_values(document: YamlMapping, ref: ResourceRef, source: Source) -> Mesh
         node = holder.get("meshConfig")
         if isinstance(node, YamlMapping) and (found.mesh is None or holder is not values):
             found = read_bare(node, source, ref, path if operator else "meshConfig")
-    return replace(found, pilot_env=_pilot_env(spec, values), values=values, by_chart=True)
+    return replace(found, pilot_env=_pilot_env(spec, values), values=values)
 
 
 def _pilot_env(spec: Mapping[str, object], values: Mapping[str, object]) -> Mapping[str, str]:
@@ -133,11 +131,11 @@ def _chart_measures(settings: Sequence[MeshSettings]) -> bool:
     """Whether the chart writes Prometheus as provider of metrics (``default-prometheus`` in Istio's istiod chart).
 
     It does for an installation of which nothing is said, unless ``meshConfig.defaultProviders`` says anything, or the
-    values switch it off.
+    values switch it off. What it has made already is taken as it is.
     """
     for setting in settings:
         written = setting.mesh
-        if written is not None and (not setting.by_chart or written.default_providers is not None):
+        if written is not None and (written.default_providers is not None or _is_made_by_chart(written)):
             return False
         telemetry = _mapping(setting.values.get("telemetry"))
         version = _mapping(telemetry.get("v2"))
@@ -168,6 +166,11 @@ def _override_mesh(base: MeshConfig, written: MeshConfig) -> MeshConfig:
         default_providers=defaults,
         trust_domain_aliases=tuple(sorted({*base.trust_domain_aliases, *written.trust_domain_aliases})),
     )
+
+
+def _is_made_by_chart(written: MeshConfig) -> bool:
+    """The chart always says where istiod is; whoever writes a ConfigMap by hand has no reason to."""
+    return written.default_config is not None and written.default_config.written("discovery_address")
 
 
 def merge_proxy_config(base: ProxyConfig, written: ProxyConfig) -> ProxyConfig:

@@ -39,7 +39,8 @@ data:
   mesh: |-
     accessLogFile: /dev/stdout
 """
-CONFIG_MAP_WITH_PROVIDER = CONFIG_MAP + "    defaultProviders: {metrics: [prometheus]}\n"
+RENDERED = CONFIG_MAP + "    defaultConfig: {discoveryAddress: 'istiod.istio-system.svc:15012'}\n"
+CONFIG_MAP_WITH_PROVIDER = RENDERED + "    defaultProviders: {metrics: [prometheus]}\n"
 
 
 def telemetry(metrics: str, name: str = "metrics", namespace: str = "shop", selector: str = "") -> str:
@@ -79,9 +80,10 @@ def stats(*documents: str, gateway: bool = False) -> tuple[StatsConfig, ...]:
             False,
             id="switched off by value",
         ),
-        pytest.param((CONFIG_MAP,), False, id="a ConfigMap is what the chart has written: no provider"),
+        pytest.param((RENDERED,), False, id="a ConfigMap that the chart has made says all there is"),
+        pytest.param((CONFIG_MAP,), True, id="one that was written by hand is completed as the chart would"),
         pytest.param((CONFIG_MAP_WITH_PROVIDER,), True, id="a ConfigMap with the provider"),
-        pytest.param((CONFIG_MAP, telemetry("[{providers: [{name: Prometheus}]}]")), True, id="Telemetry names it"),
+        pytest.param((RENDERED, telemetry("[{providers: [{name: Prometheus}]}]")), True, id="Telemetry names it"),
         pytest.param(
             (telemetry("[{providers: [{name: stackdriver}]}]"),), False, id="only Prometheus counts in the proxy"
         ),
