@@ -54,18 +54,29 @@ class StreamEnd(asyncio.Protocol):
             relay.deny()
             return
         if not peer.is_lost:
-            peer.transport.write(data)
+            peer.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Bytes of the peer."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def write_eof(self) -> None:
+        """The peer will say no more; what cannot end one way only is closed."""
+        transport = self.transport
+        if transport is None:
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
 
     def eof_received(self) -> bool:
         self.has_ended = True
         if self.waiting is not None:
             self.waiting(b"")
-        if self.peer is not None and self.peer.transport is not None and not self.peer.is_lost:
-            transport = self.peer.transport
-            if transport.can_write_eof():
-                transport.write_eof()
-            else:
-                transport.close()
+        if self.peer is not None and not self.peer.is_lost:
+            self.peer.write_eof()
         if self.relay is not None:
             self.relay.side_ended()
         return True

@@ -97,7 +97,7 @@ class TcpSession:
         """Begins to connect at once, whether or not the client has sent anything."""
         for meter in self._filter.node.tcp_meters:
             meter.begin(self)
-        self._connection.on_drain = None
+        self._connection.on_drain, self._connection.on_abort = None, self.abort
         if self._filter.max_seconds is not None:
             self._duration_timer = self._loop.call_later(self._filter.max_seconds, self._duration_over)
         self._establish()
@@ -176,7 +176,7 @@ class TcpSession:
     async def _connect_stream(self, cluster: ClusterRuntime, host: Host) -> None:
         """The way through transports of the loop: TLS on one side, a PROXY header, or a tunnel."""
         connection, tunnel = self._connection, self._filter.tunnel
-        end = StreamEnd()
+        end = tunnel.new_end() if tunnel is not None else StreamEnd()
         options = options_for_proxy_protocol(cluster, connection)
         outcome = await connect(cluster, host, lambda: end, options, fallback_alpn=())
         self._task = None
