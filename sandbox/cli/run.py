@@ -34,6 +34,7 @@ Examples:
   egress run -f my-mesh/ --lab                       # offline: the embedded internet
   egress run -f my-mesh/ --map 127.0.0.1:8080=httpbin.org:80
   egress run -f my-mesh/ --istio-ports               # 15001 for redirected traffic
+  egress run -f my-mesh/ --admin 127.0.0.1:15000     # metrics, and Envoy's admin port
   egress run -f my-mesh/ --node gateway --workload istio-system/istio-egressgateway
   egress run -f my-mesh/ --endpoint istio-egressgateway.istio-system=10.0.0.2   # ... which runs there
 
