@@ -1,32 +1,32 @@
-"""System calls that Python's own modules lack: unshare(2), mount(2), prctl(2).
-
-By ``_ctypes``, the compiled half of ``ctypes``: the other half costs 2 ms at every start of ``egress exec`` [measured].
-"""
+"""System calls that Python's own modules lack: unshare(2) before Python 3.12, mount(2), prctl(2)."""
 
 from __future__ import annotations
 
-import _ctypes
 import os
+import sys
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
 _MS_BIND, _MS_REC, _MS_SLAVE = 4096, 16384, 1 << 19
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP, _CAP_NET_ADMIN = 23, 24, 12
 
 
-class _Int(_ctypes._SimpleCData):  # type: ignore[type-arg]  # generic in the stub only
-    _type_ = "i"
-
-
-class _Function(_ctypes.CFuncPtr):
-    _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
-    _restype_ = _Int
-
-
 def _call(name: str, what: str, *arguments: int | bytes | None) -> int:
-    """Calls a function of the C library that answers with -1 and ``errno`` where it fails."""
+    """Calls a function of the C library that answers with -1 and ``errno`` where it fails.
+
+    By ``_ctypes``, the compiled half of ``ctypes``: the other half costs 2 ms at every start of ``egress exec``, and
+    this one is not even imported where nothing but ``unshare`` is needed [measured].
+    """
+    import _ctypes
+
+    class Int(_ctypes._SimpleCData):  # type: ignore[type-arg]  # generic in the stub only
+        _type_ = "i"
+
+    class Function(_ctypes.CFuncPtr):
+        _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
+        _restype_ = Int
+
     program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # dlopen(3): NULL is the program with its libraries
-    function = _Function(_ctypes.dlsym(program, name))
-    result: int = function(*arguments)
+    result: int = Function(_ctypes.dlsym(program, name))(*arguments)
     if result < 0:
         code = _ctypes.get_errno()
         raise OSError(code, f"{what}: {os.strerror(code)}")
@@ -35,7 +35,10 @@ def _call(name: str, what: str, *arguments: int | bytes | None) -> int:
 
 def unshare(flags: int) -> None:
     """unshare(2); the process must have one thread only."""
-    _call("unshare", "unshare", flags)
+    if sys.version_info >= (3, 12):
+        os.unshare(flags)
+    else:
+        _call("unshare", "unshare", flags)
 
 
 def keep_mounts_to_ourselves() -> None:

@@ -24,10 +24,10 @@ RESOLVER_SOCKETS = (
 def leave_host() -> bool:
     """New namespaces for the network, and for mounts where there is something to cover.
 
-    Whoever may not make them gets a user namespace too, and ``True``.
+    Everybody but a root who may do that gets a user namespace too, and ``True``.
     """
     flags = kernel_calls.CLONE_NEWNET | (kernel_calls.CLONE_NEWNS if _resolver_sockets() else 0)
-    if kernel_calls.may_have_network_administration():
+    if os.geteuid() == 0 and kernel_calls.may_have_network_administration():
         try:
             kernel_calls.unshare(flags)
         except OSError as error:
