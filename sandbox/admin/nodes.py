@@ -30,19 +30,27 @@ def chosen_node(sandbox: Sandbox, request: AdminRequest) -> Snapshot:
 
 
 def chosen_nodes(sandbox: Sandbox, request: AdminRequest) -> list[Snapshot]:
-    """The same, where ``?node=all`` is everybody."""
-    if request.query.get(PARAMETER) == ALL:
+    """The same, where ``?node=all`` is everybody; none for a workload that has gone, but has been counted."""
+    wanted = request.query.get(PARAMETER)
+    if wanted == ALL:
         return list(sandbox.nodes.values())
-    return [chosen_node(sandbox, request)]
+    return [] if wanted in _gone(sandbox) else [chosen_node(sandbox, request)]
 
 
 def chosen_metrics(sandbox: Sandbox, request: AdminRequest) -> list[NodeMetrics]:
-    """What was counted for a node; with ``?node=all`` also for workloads that have gone."""
-    if request.query.get(PARAMETER) == ALL:
-        return list(sandbox.metrics.nodes.values())
-    return [chosen_node(sandbox, request).node.metrics]
+    """What was counted for a node, also for one that has gone; ``?node=all`` is everything."""
+    wanted, counted = request.query.get(PARAMETER), sandbox.metrics.nodes
+    if wanted == ALL:
+        return list(counted.values())
+    return [counted[wanted]] if wanted in _gone(sandbox) else [chosen_node(sandbox, request).node.metrics]
 
 
 def list_nodes(sandbox: Sandbox, _request: AdminRequest) -> Answer:
-    """One line for each: what it is, and which."""
-    return Answer("".join(f"{each.plan.node_type} {name}\n" for name, each in sandbox.nodes.items()))
+    """One line for each: what it is, and which; then those that have gone, but have been counted."""
+    here = [f"{each.plan.node_type} {name}\n" for name, each in sandbox.nodes.items()]
+    return Answer("".join([*here, *(f"gone {name}\n" for name in _gone(sandbox))]))
+
+
+def _gone(sandbox: Sandbox) -> list[str | None]:
+    """Workloads of programs that have ended."""
+    return [name for name in sandbox.metrics.nodes if name not in sandbox.nodes]

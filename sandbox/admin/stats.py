@@ -53,7 +53,7 @@ def prometheus(sandbox: Sandbox, request: AdminRequest) -> Answer:
     versions = [node.plan.node_metadata.istio_version for node in nodes]
     istio = istio_metrics(chosen_metrics(sandbox, request), versions, time.monotonic(), name_filter(request))
     envoy = in_prometheus_format(_filtered(_envoy_stats(sandbox, request), request))
-    off = "" if any(node.plan.stats for node in nodes) else _NO_METRICS
+    off = _NO_METRICS if nodes and not any(node.plan.stats for node in nodes) else ""
     return Answer(f"{off}{istio}{envoy}", content_type=CONTENT_TYPE)
 
 

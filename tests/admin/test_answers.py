@@ -252,6 +252,19 @@ async def test_parts_of_the_configuration(tmp_path: Path) -> None:
 
 
 @in_a_loop
+async def test_a_workload_that_has_gone_is_remembered_by_its_metrics(tmp_path: Path) -> None:
+    async with admin(tmp_path) as one:
+        one.sandbox.metrics.node("shop/till").counter("istio_requests_total", (("source_workload", "till"),)).value = 3
+        _, nodes = await one.ask("/nodes")
+        _, text = await one.ask("/stats/prometheus?node=shop/till&filter=istio_requests")
+        status, _ = await one.ask("/clusters?node=shop/till")
+
+    assert nodes == "sidecar default/egress-sandbox\ngone shop/till\n"
+    assert 'istio_requests_total{source_workload="till"} 3.0\n' in text
+    assert status == 404
+
+
+@in_a_loop
 async def test_the_server_tells_its_state_and_node(tmp_path: Path) -> None:
     async with admin(tmp_path) as one:
         ready = await one.ask("/ready")
