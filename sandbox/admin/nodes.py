@@ -39,7 +39,7 @@ def chosen_nodes(sandbox: Sandbox, request: AdminRequest) -> list[Snapshot]:
 
 def chosen_metrics(sandbox: Sandbox, request: AdminRequest) -> list[NodeMetrics]:
     """What was counted for a node, also for one that has gone; ``?node=all`` is everything."""
-    wanted, counted = request.query.get(PARAMETER), sandbox.metrics.nodes
+    wanted, counted = request.query.get(PARAMETER, ""), sandbox.metrics.nodes
     if wanted == ALL:
         return list(counted.values())
     return [counted[wanted]] if wanted in _gone(sandbox) else [chosen_node(sandbox, request).node.metrics]
@@ -51,6 +51,6 @@ def list_nodes(sandbox: Sandbox, _request: AdminRequest) -> Answer:
     return Answer("".join([*here, *(f"gone {name}\n" for name in _gone(sandbox))]))
 
 
-def _gone(sandbox: Sandbox) -> list[str | None]:
+def _gone(sandbox: Sandbox) -> list[str]:
     """Workloads of programs that have ended."""
     return [name for name in sandbox.metrics.nodes if name not in sandbox.nodes]
