@@ -88,10 +88,17 @@ def _findings(settings: Settings) -> Sequence[Problem]:
 
     configuration = read_configuration(settings)
     tell_of_stand_ins(settings, configuration)
-    validated = [problem for verdict in validate_configuration(configuration) for problem in verdict.problems]
+    analyzed = list(analyze(configuration))
+    known = {(problem.code, problem.span) for problem in analyzed}
+    validated = [
+        problem
+        for verdict in validate_configuration(configuration)
+        for problem in verdict.problems
+        if (problem.code, problem.span) not in known
+    ]
     push = PushContext(configuration)
     _compile_all(settings, configuration, push)
-    return list(dict.fromkeys([*configuration.problems, *validated, *push.problems, *analyze(configuration)]))
+    return list(dict.fromkeys([*configuration.problems, *validated, *push.problems, *analyzed]))
 
 
 def _compile_all(settings: Settings, configuration: Configuration, push: PushContext) -> None:

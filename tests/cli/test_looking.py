@@ -130,6 +130,26 @@ def test_a_check_reads_as_istioctls_or_as_data() -> None:
     assert records[0]["code"] == "IST0101"
 
 
+NEVER_REACHED = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec:
+  hosts: [a.example.com]
+  http:
+  - route: [{destination: {host: a.example.com}}]
+  - match: [{uri: {prefix: /b}}]
+    route: [{destination: {host: a.example.com}}]
+"""
+
+
+def test_what_validation_and_analysis_both_find_is_told_once() -> None:
+    """istiod's ``validateVirtualService`` and istioctl's analyzer share ``analyzeUnreachableHTTPRules``."""
+    records = json.loads(run("check", "-f", "-", "-o", "json", text=NEVER_REACHED).stdout)
+
+    assert [(each["code"], each["line"]) for each in records if each["code"] == "IST0130"] == [("IST0130", 8)]
+
+
 def test_an_exported_bootstrap_is_static(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EGRESS_CERTS", str(tmp_path))
 
