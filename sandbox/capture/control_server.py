@@ -128,11 +128,17 @@ class ControlServer:
                 return
             except _GivenUp:
                 return
-            reply = await self._take_in(client, hello, descriptors)
+            reply, session = await self._take_in(client, hello, descriptors)
             with contextlib.suppress(OSError):  # the launcher may have given up
                 client.send(json.dumps(reply).encode())
+        if session is not None:
+            # The program need not wait for this: its sockets listen already, and questions wait in them.
+            await session.serve_dns()
 
-    async def _take_in(self, client: socket.socket, hello: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+    async def _take_in(
+        self, client: socket.socket, hello: dict[str, Any], descriptors: list[int]
+    ) -> tuple[dict[str, Any], _Session | None]:
+        """What to answer; and the session, unless the program is refused."""
         try:
             _check_peer(client)
             _check_hello(hello, descriptors)
@@ -143,17 +149,18 @@ class ControlServer:
         except Refused as refusal:
             for descriptor in descriptors:
                 os.close(descriptor)
-            return {"error": str(refusal)}
+            return {"error": str(refusal)}, None
         session = _Session(admission, hello["network"], self._forget)
         self._sessions.add(session)
-        await session.serve(dict(zip(hello["roles"], descriptors, strict=True)), hello.get("factory", 0))
+        session.serve(dict(zip(hello["roles"], descriptors, strict=True)), hello.get("factory", 0))
         try:
             for host, port, inner in hello.get("publish", ()):
                 session.publish(HostPort(host, port), inner, allow_remote=self._allow_remote)
         except ListenError as error:
             await session.close()
-            return {"error": str(error)}
-        return {"ok": True, "warnings": list(admission.warnings)} if admission.warnings else {"ok": True}
+            return {"error": str(error)}, None
+        warnings = {"warnings": list(admission.warnings)} if admission.warnings else {}
+        return {"ok": True, **warnings}, session
 
     def _forget(self, session: _Session) -> None:
         self._sessions.discard(session)
@@ -207,6 +214,7 @@ class _Session:
         self._listening: list[ListeningSocket] = []
         self._own_addresses: set[tuple[str, int]] = set()
         self._dns: list[DnsServer] = []
+        self._dns_sockets: dict[str, socket.socket] = {}
         self._relays = RawRelays()
         self._published: PublishedPorts | None = None
         self._factory_pid = 0
@@ -215,25 +223,32 @@ class _Session:
         self._closing: asyncio.Task[None] | None = None
         self._is_closed = False
 
-    async def serve(self, descriptors: Mapping[str, int], factory_pid: int) -> None:
-        """Serves each socket by its role (``capture4``, ``host6``, ``dns-udp4`` …) and watches the first process."""
+    def serve(self, descriptors: Mapping[str, int], factory_pid: int) -> None:
+        """Serves connections by the role of each socket (``capture4``, ``host6`` …) and watches the first process."""
         sockets = {role: socket.socket(fileno=fd) for role, fd in descriptors.items() if role != "pidfd"}
+        self._dns_sockets = {role: sock for role, sock in sockets.items() if role.startswith("dns")}
         for role, sock in sockets.items():
             sock.setblocking(False)
             if role.startswith(("capture", "host")):
                 self._own_addresses.add(sock.getsockname()[:2])
                 on_accept = self._captured if role.startswith("capture") else self._to_host
                 self._listening.append(ListeningSocket(sock, on_accept))
-        for version in ("4", "6"):
-            if f"dns-udp{version}" in sockets:
-                server = self._admission.new_dns_server()
-                await server.adopt(sockets[f"dns-tcp{version}"], sockets[f"dns-udp{version}"])
-                self._dns.append(server)
         if "factory" in sockets:
             self._factory_pid = factory_pid
             self._published = PublishedPorts(sockets["factory"], self._relays)
         self._pidfd = descriptors["pidfd"]
         asyncio.get_running_loop().add_reader(self._pidfd, self._first_process_ended)
+
+    async def serve_dns(self) -> None:
+        """Answers questions from now on, those that wait already too."""
+        for version in ("4", "6"):
+            if not self._is_closed and f"dns-udp{version}" in self._dns_sockets:
+                server = self._admission.new_dns_server()
+                self._dns.append(server)
+                tcp, udp = self._dns_sockets.pop(f"dns-tcp{version}"), self._dns_sockets.pop(f"dns-udp{version}")
+                await server.adopt(tcp, udp)
+                if self._is_closed:  # meanwhile, since the program was a short one
+                    await server.stop()
 
     def publish(self, address: HostPort, port: int, *, allow_remote: bool) -> None:
         """From now on the host reaches the program's ``port`` at ``address``; ``ListenError`` where it is taken."""
@@ -282,6 +297,8 @@ class _Session:
             listening.close()
         if self._published is not None:
             self._published.close()
+        for sock in self._dns_sockets.values():
+            sock.close()
         for server in self._dns:
             await server.stop()
         await self._relays.close()
