@@ -164,6 +164,7 @@ class DownstreamConnection:
         if self.is_finished:
             return
         self.is_finished = True
+        self.on_drain = self.on_abort = None  # whose they are knows us: only the garbage collector would free both
         if self.on_finished is not None:
             self.on_finished(self)
 

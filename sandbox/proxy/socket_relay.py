@@ -341,6 +341,7 @@ class SocketRelay:
         else:
             _Lingering(self.loop, linger)
         on_end, self.on_end = self.on_end, _nobody  # no cycle stays behind
+        del self.upward.relay, self.downward.relay
         on_end(end)
 
     def _stop(self, *directions: Direction) -> None:
