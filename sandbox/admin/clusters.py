@@ -61,7 +61,7 @@ def _lines(plan: Cluster, manager: ClusterManager) -> Iterator[str]:
 
 
 def _facts(host: Host, runtime: ClusterRuntime) -> dict[str, object]:
-    ended, locality = runtime.counters.hosts[host.address], host.locality
+    ended, locality = runtime.counters.host(host.address), host.locality
     return {
         "cx_active": host.active_connections,
         "cx_connect_fail": host.connect_failures,
@@ -111,7 +111,7 @@ def _host_status(host: Host, runtime: ClusterRuntime) -> dict[str, Any]:
         "address": {"pipe": {"path": target}}
         if isinstance(target, str)
         else {"socket_address": {"address": target[0], "port_value": target[1]}},
-        "stats": _host_stats(host, runtime.counters.hosts[host.address]),
+        "stats": _host_stats(host, runtime.counters.host(host.address)),
         "health_status": _health(host),
         **({"hostname": host.hostname} if host.hostname else {}),
         "weight": host.weight,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _NOT_ROUTED: Final = ("rbac_access_denied", "fault_filter_abort", "upgrade_failed", "Jwt")
 """Details of answers that were given before the router had anything to do with the cluster."""
+MOST_ADDRESSES: Final = 10_000
 _FIRST_SERVER_ERROR: Final = 500
 
 
@@ -28,7 +29,16 @@ class HostCounters:
 class ClusterCounters:
     """What has happened so far; whoever does it adds to it."""
 
-    __slots__ = ("codes", "connect_failures", "connect_timeouts", "connections", "hosts", "requests", "retries")
+    __slots__ = (
+        "_hosts",
+        "codes",
+        "connect_failures",
+        "connect_timeouts",
+        "connections",
+        "requests",
+        "retries",
+        "timeouts",
+    )
 
     def __init__(self) -> None:
         self.connections = 0
@@ -39,15 +49,20 @@ class ClusterCounters:
         self.requests = 0
         """Every try that was given to a connection."""
         self.retries = 0
+        self.timeouts = 0
         self.codes: defaultdict[int, int] = defaultdict(int)
         """How often a request ended with a status, the upstream's or one for the upstream's failure."""
-        self.hosts: defaultdict[str, HostCounters] = defaultdict(HostCounters)
-        """By ``ip:port``."""
+        self._hosts: dict[str, HostCounters] = {}
 
-    @property
-    def timeouts(self) -> int:
-        """Requests that took too long."""
-        return sum(host.timeouts for host in self.hosts.values())
+    def host(self, address: str) -> HostCounters:
+        """The counters of ``ip:port``; of very many addresses, which clients may choose, the first is forgotten."""
+        known = self._hosts.get(address)
+        if known is not None:
+            return known
+        if len(self._hosts) >= MOST_ADDRESSES:
+            del self._hosts[next(iter(self._hosts))]
+        known = self._hosts[address] = HostCounters()
+        return known
 
 
 class ClusterMeter:
@@ -76,9 +91,11 @@ class ClusterMeter:
         counters.codes[code] += 1
         if info.upstream_request_attempt_count > 1:
             counters.retries += info.upstream_request_attempt_count - 1
-        host = counters.hosts[address]
+        host = counters.host(address)
         if code < _FIRST_SERVER_ERROR:
             host.successes += 1
-        else:
-            host.errors += 1
-            host.timeouts += "UT" in info.response_flags
+            return
+        host.errors += 1
+        if "UT" in info.response_flags:
+            host.timeouts += 1
+            counters.timeouts += 1
