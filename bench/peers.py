@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from bench.processes import Process, free_port
+from bench.processes import Process, free_ports
 from bench.world import HOSTS
 
 
@@ -27,7 +27,7 @@ class Peer:
 
 def start_egress(directory: Path, log: Path, output: IO[bytes]) -> Peer:
     """``egress run`` with a mapped port for each host."""
-    ports = {name: free_port() for name in HOSTS}
+    ports = dict(zip(HOSTS, free_ports(len(HOSTS)), strict=True))
     arguments = [sys.executable, "-m", "sandbox", "run", "-f", str(directory), "--no-proxy", "--access-log", str(log)]
     for name, (host, port, _) in HOSTS.items():
         arguments += [
@@ -51,7 +51,8 @@ def envoy_binary() -> str | None:
 
 def start_envoy(binary: str, directory: Path, work: Path, output: IO[bytes]) -> Peer:
     """A real Envoy with our plan as its bootstrap, each listener bound to a port of its own."""
-    by_mesh_port = {port: free_port() for _, port, _ in HOSTS.values()}
+    mesh_ports = {port for _, port, _ in HOSTS.values()}
+    by_mesh_port = dict(zip(mesh_ports, free_ports(len(mesh_ports)), strict=True))
     ports = {name: by_mesh_port[port] for name, (_, port, _) in HOSTS.items()}
     exported = subprocess.run(
         [sys.executable, "-m", "sandbox", "export", "envoy", "-f", str(directory)], capture_output=True, check=True
