@@ -31,7 +31,7 @@ def counted(**facts: object) -> ClusterCounters:
         pytest.param({"cluster": None}, {}, 0, 0, id="no cluster"),
         pytest.param({"upstream_host": None, "response_code": 503}, {503: 1}, 0, 0, id="no healthy host"),
         pytest.param(
-            {"upstream_host": None, "response_code": 403, "response_code_details": "rbac_access_denied_matched_policy[x]"},
+            {"upstream_host": None, "response_code": 403, "response_code_details": "rbac_access_denied"},
             {}, 0, 0, id="denied before it was routed",
         ),
         pytest.param(
