@@ -51,6 +51,11 @@ def default_path(environment: dict[str, str], uid: int) -> str:
     return f"{directory}/control"
 
 
+def resolver_file(control: str) -> str:
+    """A resolv.conf for captured programs beside the control socket; there only where the host's would not do."""
+    return f"{control}.resolv.conf"
+
+
 def connect(path: str) -> _socket.socket:
     """A connection to the proxy that listens at ``path``."""
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)

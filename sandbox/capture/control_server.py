@@ -18,6 +18,7 @@ from sandbox.capture.control_socket import listen
 from sandbox.capture.exec_rules import IPV4, IPV6
 from sandbox.capture.published_ports import PublishedPorts
 from sandbox.capture.raw_relay import RawRelays
+from sandbox.capture.resolver_file import remove_resolver_file, write_resolver_file
 from sandbox.errors import ListenError
 from sandbox.frozen_dataclass import dataclass
 from sandbox.proxy.original_dst import original_destination
@@ -92,6 +93,7 @@ class ControlServer:
     def start(self) -> None:
         """Binds the socket; ``OSError`` where another sandbox has it."""
         self._socket = listen(self.path)
+        write_resolver_file(self.path)
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._acceptable)
 
     async def stop(self) -> None:
@@ -101,6 +103,7 @@ class ControlServer:
             self._socket.close()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
+            remove_resolver_file(self.path)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

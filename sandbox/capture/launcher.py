@@ -78,7 +78,8 @@ def _enter(request: Launch) -> None:
         control = connect(request.control)
         ipv6 = namespace.has_ipv6()
         step = "unshare"
-        in_user_namespace = namespace.leave_host()
+        covers = namespace.what_to_cover(request.control)
+        in_user_namespace = namespace.leave_host(mounts=bool(covers))
         step = "identity"
         if in_user_namespace:
             namespace.map_identity(uid, gid)
@@ -88,7 +89,7 @@ def _enter(request: Launch) -> None:
         step = "rules"
         exec_rules(request.host_ports, ipv6=ipv6).apply()
         step = "mounts"
-        _cover_resolvers()
+        _cover(covers)
         step = "hand-over"
         _hand_over(control, request, sockets)
         step = "user"
@@ -100,9 +101,9 @@ def _enter(request: Launch) -> None:
     control.close()
 
 
-def _cover_resolvers() -> None:
+def _cover(covers: list[tuple[str, str]]) -> None:
     try:
-        namespace.hide_resolver_sockets()
+        namespace.cover(covers)
     except OSError as error:  # DNS is captured all the same
         print(f"egress: warning: mounts are not to be had ({error.strerror})", file=sys.stderr)
 

@@ -7,6 +7,7 @@ import errno
 import os
 
 from sandbox.capture import kernel_calls, rtnetlink
+from sandbox.capture.control_protocol import resolver_file
 from sandbox.capture.exec_rules import IPV4, IPV6, PORT_CAPTURE, PORT_DNS, PORT_HOST
 from sandbox.capture.netlink import NETLINK_ROUTE, Batch
 
@@ -21,12 +22,21 @@ RESOLVER_SOCKETS = (
 """Name services that answer over Unix sockets, past every packet rule."""
 
 
-def leave_host() -> bool:
-    """New namespaces for the network, and for mounts where there is something to cover.
+def what_to_cover(control: str) -> list[tuple[str, str]]:
+    """Paths, and what the program is to find there: nothing behind the sockets of name services that would go past the
+    rules, and the resolv.conf that the sandbox has written, if it had to.
+    """
+    sockets = [path for path in RESOLVER_SOCKETS if os.path.exists(path) and os.path.realpath(path) == path]
+    own = resolver_file(control)
+    return [*((path, os.devnull) for path in sockets), *([("/etc/resolv.conf", own)] if os.path.exists(own) else [])]
+
+
+def leave_host(*, mounts: bool = True) -> bool:
+    """New namespaces for the network and, with ``mounts``, for what is mounted.
 
     Everybody but a root who may do that gets a user namespace too, and ``True``.
     """
-    flags = kernel_calls.CLONE_NEWNET | (kernel_calls.CLONE_NEWNS if _resolver_sockets() else 0)
+    flags = kernel_calls.CLONE_NEWNET | (kernel_calls.CLONE_NEWNS if mounts else 0)
     if os.geteuid() == 0 and kernel_calls.may_have_network_administration():
         try:
             kernel_calls.unshare(flags)
@@ -128,17 +138,12 @@ def _bind(family: int, kind: int, address: str, port: int) -> _socket.socket:
     return sock
 
 
-def _resolver_sockets() -> list[str]:
-    return [path for path in RESOLVER_SOCKETS if os.path.exists(path) and os.path.realpath(path) == path]
-
-
-def hide_resolver_sockets() -> None:
-    """Name services that would go past the rules are covered; our mounts do not go out."""
-    found = _resolver_sockets()
-    if found:
+def cover(covers: list[tuple[str, str]]) -> None:
+    """Mounts what is to be found in place of each path; our mounts do not go out."""
+    if covers:
         kernel_calls.keep_mounts_to_ourselves()
-    for path in found:
-        kernel_calls.cover(path, os.devnull)
+    for path, by in covers:
+        kernel_calls.cover(path, by)
 
 
 def has_ipv6() -> bool:

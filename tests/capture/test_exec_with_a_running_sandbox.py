@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -298,3 +299,22 @@ spec: {type: ExternalName, externalName: httpbin.org, ports: [{name: http, port:
 
     assert frontend == "10.96.0.80"
     assert outside == [httpbin, httpbin]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not here")
+def test_server_on_an_interface_of_the_host_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "resolv.conf").write_text("search corp.example\nnameserver fe80::1%eth9\n")
+    run = f"{sys.executable} -m sandbox exec -f configs/quickstart --lab -- sh -c"
+    script = f'mount --bind {tmp_path}/resolv.conf /etc/resolv.conf && exec {run} "$0"'
+    inside = "cat /etc/resolv.conf; curl -s -o /dev/null -w %{http_code} http://httpbin.org/get"
+
+    ended = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, inside],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert ended.stdout == "nameserver 127.0.0.1\nsearch corp.example\n200", ended.stderr

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.capture.control_protocol import ACCEPTED, default_path, encode
 from sandbox.capture.proxy_variables import with_proxy
+from sandbox.capture.resolver_file import captured_resolver
 from sandbox.cli.exec_options import UsageError, parse
 from tests.capture.running_sandbox import ROOT
 
@@ -92,3 +93,20 @@ def test_launcher_imports_nothing_that_takes_long() -> None:
 
     costly = {"click", "argparse", "ctypes", "dataclasses", "enum", "json", "re", "signal", "socket", "typing"}
     assert costly & set(ended.stdout.split()) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "captured"),
+    [
+        pytest.param("nameserver 192.0.2.53\nsearch corp.example\n", None, id="an ordinary server"),
+        pytest.param("", None, id="nothing"),
+        pytest.param("# fe80::1%eth0\nnameserver 127.0.0.53\n", None, id="a comment"),
+        pytest.param(
+            "search corp.example\nnameserver fe80::1%eth0\noptions edns0\nnameserver 192.0.2.53\n",
+            "nameserver 127.0.0.1\nsearch corp.example\noptions edns0\n",
+            id="a server on an interface",
+        ),
+    ],
+)
+def test_resolver_of_captured_programs(text: str, captured: str | None) -> None:
+    assert captured_resolver(text) == captured

@@ -11,9 +11,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import pytest
 
+from sandbox.capture import resolver_file
 from sandbox.capture.namespace import has_ipv6
 from sandbox.capture.refusals import MachineFacts, explain_refusal
 from tests.capture.conftest import CaptureBench
@@ -139,16 +141,23 @@ def test_refusal_ends_with_125_and_the_command_does_not_run(bench: Bench, calls:
 @pytest.mark.namespaces
 @pytest.mark.skipif(platform.machine() not in NUMBERS, reason="system calls have other numbers here")
 @pytest.mark.parametrize(
-    "calls",
+    ("calls", "warning"),
     [
-        pytest.param(["mount=13"], id="no mounts"),
-        pytest.param(["socket:0:10=97"], id="no IPv6"),
+        pytest.param(["mount=13"], "egress: warning: mounts are not to be had", id="no mounts"),
+        pytest.param(["socket:0:10=97"], "", id="no IPv6"),
     ],
 )
-def test_what_can_be_done_without_is_done_without(bench: Bench, calls: list[str]) -> None:
+def test_what_can_be_done_without_is_done_without(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, calls: list[str], warning: str
+) -> None:
+    (tmp_path / "resolv.conf").write_text("nameserver fe80::1%eth0\n")
+    monkeypatch.setattr(resolver_file, "RESOLV_CONF", str(tmp_path / "resolv.conf"))  # so that there is one to mount
+
     code, out, err = outcome(bench, *refusing(*calls))
 
     assert (code, out) == (0, "ran\n"), err
+    assert err.startswith(warning)
+    assert err.count("\n") == bool(warning)
 
 
 LIMIT = """
