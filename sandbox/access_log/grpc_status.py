@@ -24,7 +24,7 @@ HeaderMap = Mapping[bytes, bytes]
 def is_grpc(headers: HeaderMap) -> bool:
     """Whether a request's content type is gRPC's (``application/grpc``, ``application/grpc+proto``)."""
     content_type = headers.get(b"content-type", b"")
-    return content_type.startswith(b"application/grpc") and content_type[16:17] in (b"", b"+", b";")
+    return content_type.startswith(b"application/grpc") and content_type[16:17] in (b"", b"+")
 
 
 def grpc_status(trailers: HeaderMap, headers: HeaderMap, response_code: int | None) -> int | None:

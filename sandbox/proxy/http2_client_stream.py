@@ -12,6 +12,7 @@ from sandbox.wire.http_message import Header
 from sandbox.wire.http_retries import Reset
 
 if TYPE_CHECKING:
+    from sandbox.access_log.stream_info import StreamInfo
     from sandbox.proxy.host import Host
     from sandbox.proxy.http2_upstream import Http2ClientConnection
     from sandbox.proxy.http_upstream import UpstreamCallbacks
@@ -88,15 +89,23 @@ class Http2ClientStream:
         """Of the head and trailers so far."""
         return 0 if self._counted is None else self._counted.header_bytes_sent
 
+    def count_from(self, info: StreamInfo) -> None:
+        """Earlier tries of the same request count too."""
+        counted = self._counted
+        if counted is not None:
+            counted.wire_bytes_sent += info.upstream_wire_bytes_sent
+            counted.wire_bytes_received += info.upstream_wire_bytes_received
+            counted.header_bytes_sent += info.upstream_header_bytes_sent
+            counted.header_bytes_received += info.upstream_header_bytes_received
+
     # --- the request ---
 
-    def send_request(self, user: UpstreamCallbacks, fields: list[Header], *, is_end: bool) -> int:
-        """Begins the request with its pseudo headers and others; returns their bytes as Envoy counts them."""
+    def send_request(self, user: UpstreamCallbacks, fields: list[Header], *, is_end: bool) -> None:
+        """Begins the request with its pseudo headers and others."""
         self.user = user
         self._counted = self._connection.open(self, fields, is_end=is_end)
         self.stream_id = self._counted.stream_id
         self._ended = is_end
-        return self._counted.header_bytes_sent
 
     def send_data(self, data: bytes) -> None:
         """Payload of the request; the last of it goes together with the end."""

@@ -43,7 +43,8 @@ class Http2ServerConnection(asyncio.Protocol):
         self._is_dead = False
         """Nothing is read or written any more; the connection is about to be closed."""
         self._is_draining = False
-        self._is_receiving = False
+        self.is_receiving = False
+        """What is written now goes out when all that was read has been dealt with."""
 
     # --- asyncio.Protocol ---
 
@@ -62,20 +63,20 @@ class Http2ServerConnection(asyncio.Protocol):
         """See asyncio.Protocol."""
         if self._is_dead:
             return
-        self._is_receiving = True
+        self.is_receiving = True
         try:
             for event in self.codec.receive(data):
                 self._handle(event)
                 if self._is_dead:
                     break
         except Http2Error as error:
-            self._is_receiving = False
+            self.is_receiving = False
             self._die_of(error)
         except Exception:  # the guard of one connection: the others go on
             log.exception("connection %d: fault while reading", self.connection.connection_id)
             self.transport.abort()
         finally:
-            self._is_receiving = False
+            self.is_receiving = False
         self.send()
 
     def eof_received(self) -> bool:
@@ -213,7 +214,7 @@ class Http2ServerConnection(asyncio.Protocol):
 
     def send(self) -> None:
         """Writes what the codec has for the client; once for all that one read brought."""
-        if self._is_receiving or self._is_dead:
+        if self.is_receiving or self._is_dead:
             return
         output = self.codec.take_output()
         if output:

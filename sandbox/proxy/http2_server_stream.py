@@ -81,8 +81,10 @@ class Http2ServerStream:
         if self.manager.counts_downstream_wire:
             info = self.stream.info
             info.request_headers_bytes = counted.header_bytes_received
-            info.response_headers_bytes = counted.header_bytes_sent
             info.wire_bytes_received = counted.wire_bytes_received
+            if self._owner.is_receiving and not self.is_remote_done:
+                return  # an early end is logged before anything is sent
+            info.response_headers_bytes = counted.header_bytes_sent
             info.wire_bytes_sent = counted.wire_bytes_sent
 
     def write_data(self, data: bytes) -> None:

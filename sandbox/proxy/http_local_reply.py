@@ -59,4 +59,4 @@ def grpc_message(text: bytes) -> bytes:
 
 def is_grpc_content(content_type: bytes) -> bool:
     """``application/grpc`` and its variants with a suffix."""
-    return content_type.startswith(b"application/grpc") and content_type[16:17] in (b"", b"+", b";")
+    return content_type.startswith(b"application/grpc") and content_type[16:17] in (b"", b"+")

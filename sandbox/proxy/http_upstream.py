@@ -12,6 +12,7 @@ from sandbox.wire.http_message import Header, Refusal, ResponseHead
 from sandbox.wire.http_retries import Reset
 
 if TYPE_CHECKING:
+    from sandbox.access_log.stream_info import StreamInfo
     from sandbox.proxy.host import Host
     from sandbox.proxy.http_connection_pool import HttpConnectionPool
     from sandbox.proxy.upstream import Upstream
@@ -117,6 +118,12 @@ class Http1ClientConnection(asyncio.Protocol):
         if head is not None:
             self._header_bytes += sum(len(name) + len(value) + 3 for name, value in head.headers)
         return self._header_bytes
+
+    def count_from(self, info: StreamInfo) -> None:
+        """Earlier tries of the same request count too."""
+        self.wire_bytes_sent += info.upstream_wire_bytes_sent
+        self.wire_bytes_received += info.upstream_wire_bytes_received
+        self._header_bytes += info.upstream_header_bytes_received
 
     @property
     def is_reusable(self) -> bool:

@@ -40,18 +40,23 @@ def note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2Cli
 def send_head(
     router_filter: RouterFilter, connection: Http1ClientConnection | Http2ClientStream, *, is_end: bool
 ) -> int:
-    """Writes the head in the connection's protocol; the bytes of its fields as Envoy counts them."""
-    stream = router_filter.stream
+    """Writes the head in the connection's protocol; the bytes of its fields as Envoy counts them, over all tries."""
+    stream, info = router_filter.stream, router_filter.stream.info
+    counts = stream.manager.counts_wire
     if isinstance(connection, Http2ClientStream):
-        info = stream.info
         scheme = stream.head.scheme or b"http"
         fields = request_fields(stream.head, info.path, info.authority or b"", scheme, stream.headers)
-        return connection.send_request(router_filter, fields, is_end=is_end)
+        connection.send_request(router_filter, fields, is_end=is_end)
+        if counts:
+            connection.count_from(info)
+        return connection.header_bytes_sent
     head, is_chunked = render_request_head(stream, is_end=is_end, keeps_case=stream.manager.keeps_case)
     connection.send_head(
         router_filter, head, is_chunked=is_chunked, is_head_method=stream.is_head, is_upgrade=stream.is_upgrade
     )
-    return len(head) - head.index(b"\n") - 3
+    if counts:
+        connection.count_from(info)
+    return info.upstream_header_bytes_sent + len(head) - head.index(b"\n") - 3
 
 
 def end_request(connection: Http1ClientConnection | Http2ClientStream, trailers: list[Header]) -> None:

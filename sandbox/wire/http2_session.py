@@ -166,7 +166,7 @@ class Http2Session:
     def check_control_frames(self) -> None:
         """Raises ``Http2Error`` where the peer made us answer too often in one go; it gets the answers all the same."""
         if self._control_frames > MAX_CONTROL_FRAMES:
-            raise Http2Error("codec_error:Too_many_control_frames_in_the_outbound_queue")
+            raise Http2Error("codec_error:Too_many_control_frames_in_the_outbound_queue.")
 
     def open_window(self, stream: Http2Stream | None, size: int) -> None:
         """``size`` bytes of payload are consumed; without a stream only for the connection."""

@@ -172,7 +172,7 @@ def test_wrong_length_of_payload_ends_only_the_stream() -> None:
     [
         pytest.param(frame(2, 0, 1, b"\0\0\0\0\x10") * 101, "Too_many_PRIORITY_frames", id="PRIORITY"),
         pytest.param(frame(8, 0, 0, b"\0\0\0\x01") * 6, "Too_many_WINDOW_UPDATE_frames", id="WINDOW_UPDATE"),
-        pytest.param(frame(6, 0, 0, b"abcdefgh") * 1001, "Too_many_control_frames_in_the_outbound_queue", id="PING"),
+        pytest.param(frame(6, 0, 0, b"abcdefgh") * 1001, "Too_many_control_frames_in_the_outbound_queue.", id="PING"),
     ],
 )
 def test_floods_end_the_connection(data: bytes, words: str) -> None:
