@@ -106,7 +106,7 @@ def _url_path(info: StreamInfo) -> str | None:
 
 
 def _query(info: StreamInfo) -> str | None:
-    return None if info.path is None else values.query(info) or ""
+    return None if info.path is None else values.query(info, False, None) or ""
 
 
 def _content_length(info: StreamInfo) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -43,6 +44,9 @@ def route_name(_command: Command, _environment: LogEnvironment) -> Operator:
     return Operator(source="(t.name or None if (t := info.route) is not None else None)")
 
 
+_HEADER_NAME: Final = re.compile(r":?[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
+
+
 def headers(which: str) -> Builder:
     """``(X?Y):Z``: the first header that is there; its values are joined with ``,``."""
 
@@ -50,7 +54,7 @@ def headers(which: str) -> Builder:
         names = command.argument.split("?")
         if len(names) > 2:
             raise FormatRefused(f"More than 1 alternative header specified in token: {command.argument}")
-        if any(character in command.argument for character in "\r\n\0"):
+        if not all(_HEADER_NAME.fullmatch(name) for name in names):
             raise FormatRefused("Invalid header configuration. Format string contains invalid characters.")
         source = _header_source(which, names[0])
         if len(names) == 2:
@@ -119,6 +123,14 @@ def without_query(command: Command, environment: LogEnvironment) -> Operator:
     return Operator(source=f"_bare({header.source}, {command.max_length})", names=names)
 
 
+def query_parameters(command: Command, _environment: LogEnvironment) -> Operator:
+    """``QUERY_PARAMS(X):Z``: the whole query, as it came or with its escapes undone."""
+    if command.argument not in ("", "ORIG", "DECODED"):
+        raise FormatRefused(f"Invalid QUERY_PARAMS option: '{command.argument}', only 'ORIG'/'DECODED' are allowed")
+    source = f"_query(info, {command.argument == 'DECODED'}, {command.max_length})"
+    return Operator(source=source, names={"_query": values.query})
+
+
 def query_parameter(command: Command, _environment: LogEnvironment) -> Operator:
     """``QUERY_PARAM(X):Z``: the first value."""
     source = f"_query_parameter(info, {command.argument.encode()!r}, {command.max_length})"
@@ -138,7 +150,11 @@ def stream_id(_command: Command, environment: LogEnvironment) -> Operator:
 
 def server_name(command: Command, _environment: LogEnvironment) -> Operator:
     """``REQUESTED_SERVER_NAME(X:Y)``: the SNI, or the host first or second; Y is ORIG, HOST, or either."""
-    option, _, which = command.argument.partition(":")
+    option, which, *_ = (*command.argument.split(":"), "", "")
+    if which not in ("", "ORIG_OR_HOST", "HOST", "ORIG"):
+        raise FormatRefused(
+            f"Invalid REQUESTED_SERVER_NAME option: '{which}', only 'ORIG_OR_HOST'/'HOST'/'ORIG' are allowed"
+        )
     if option in ("", "SNI_ONLY"):
         source = "(_server_name(info) if info.requested_server_name is not None else None)"
         return Operator(source=source, names={"_server_name": values.server_name})

@@ -97,9 +97,12 @@ def stream_grpc_status(info: StreamInfo, request: HeaderMap, response: HeaderMap
     return grpc_status(trailers, response, info.response_code) if is_grpc(request) else None
 
 
-def query(info: StreamInfo) -> str | None:
+def query(info: StreamInfo, is_decoded: bool, max_length: int | None) -> str | None:
     """The query of the path, without the question mark."""
-    return None if info.path is None or b"?" not in info.path else text(info.path.partition(b"?")[2])
+    if info.path is None or b"?" not in info.path:
+        return None
+    whole = info.path.partition(b"?")[2]
+    return text((unquote_to_bytes(whole) if is_decoded else whole)[:max_length])
 
 
 def query_parameter(info: StreamInfo, name: bytes, max_length: int | None) -> str | None:

@@ -133,6 +133,8 @@ def filter_state(command: Command, _environment: LogEnvironment) -> Operator:
     """``FILTER_STATE(KEY:TYPE:FIELD):Z``."""
     key, _, rest = command.argument.partition(":")
     form, _, member = rest.partition(":")
+    if not key:
+        raise FormatRefused("Invalid filter state configuration, key cannot be empty.")
     if form not in ("", "PLAIN", "TYPED", "FIELD"):
         raise FormatRefused("Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.")
     if (form == "FIELD") != bool(member):

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 
 _EXPOSE = b"access-control-expose-headers"
+_ASKED = {
+    b"access-control-allow-methods": b"access-control-request-method",
+    b"access-control-allow-headers": b"access-control-request-headers",
+}
 
 
 class Cors:
@@ -58,7 +62,12 @@ class Cors:
         answer: list[Header] = [(b"access-control-allow-origin", origin)]
         if self._credentials:
             answer.append((b"access-control-allow-credentials", b"true"))
-        return answer + list(self._answer)
+        return answer + [self._echoed(field, headers) for field in self._answer]
+
+    def _echoed(self, field: Header, headers: list[Header]) -> Header:
+        """An asterisk for methods and headers stands for those that the preflight asks about."""
+        asked = _ASKED.get(field[0])
+        return field if asked is None or field[1] != b"*" else (field[0], header_value(headers, asked) or b"")
 
     def decorate(self, origin: bytes, headers: list[Header]) -> None:
         """Adds to the answer of an allowed request."""

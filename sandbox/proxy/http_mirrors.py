@@ -1,7 +1,8 @@
-"""Mirrors: copies of complete requests to other clusters; nobody waits for answers (``shadow_writer_impl.cc``)."""
+"""Mirrors: copies of requests on their way to other clusters; nobody waits for answers (``shadow_writer_impl.cc``)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sandbox.match.virtual_host_table import without_port
@@ -15,85 +16,168 @@ from sandbox.wire.http2_head import request_fields
 
 if TYPE_CHECKING:
     from sandbox.proxy.host import Host
+    from sandbox.proxy.http2_connection_pool import Http2ConnectionPool
+    from sandbox.proxy.http_connection_pool import HttpConnectionPool
     from sandbox.proxy.http_router import Mirror, RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.proxy.http_upstream import Http1ClientConnection
     from sandbox.wire.http_message import Header, ResponseHead
     from sandbox.wire.http_retries import Reset
 
+_BODILESS = (b"GET", b"HEAD", b"DELETE")
 
-def send_mirrors(stream: HttpStream, route: RouteRuntime, body: bytes) -> None:
-    """Draws for each mirror of the route, and sends."""
+
+def start_mirrors(stream: HttpStream, route: RouteRuntime) -> list[MirrorRequest]:
+    """Draws for each mirror of the route, and begins with the head; the payload follows as it comes."""
+    requests = []
     for mirror in route.mirrors:
         if mirror.share >= 1 or (mirror.share > 0 and stream.manager.random.random() < mirror.share):
-            _send(stream, mirror, body)
+            request = _start(stream, mirror)
+            if request is not None:
+                requests.append(request)
+    return requests
 
 
-def _send(stream: HttpStream, mirror: Mirror, body: bytes) -> None:
+def end_mirrors(requests: Sequence[MirrorRequest], *, is_complete: bool) -> None:
+    """The request is complete, or it has ended: copies that are not complete never will be."""
+    for request in requests:
+        if is_complete:
+            request.end_request()
+        else:
+            request.cancel()
+
+
+def _start(stream: HttpStream, mirror: Mirror) -> MirrorRequest | None:
     cluster = mirror.target.cluster
     if cluster is None:
-        return
+        return None
     connection = stream.codec.connection
     host = cluster.choose_host(LoadBalancerContext((connection.destination_ip, connection.destination_port)))
     if host is None:
-        return
+        return None
     authority = stream.info.authority or b""
     if not mirror.keep_host:
         bare = without_port(authority)
         authority = bare + b"-shadow" + authority[len(bare) :]
-    pool = pool_of(cluster, host, None, is_http2=speaks_http2(cluster, stream.info.protocol))
-    request = MirrorRequest(stream, authority, body)
-    taken = pool.acquire(request)
-    if taken is not None and not isinstance(taken, UpstreamFailure):
-        request.on_pool_ready(taken)
+    request = MirrorRequest(stream, authority)
+    request.start(pool_of(cluster, host, None, is_http2=speaks_http2(cluster, stream.info.protocol)))
+    return request
 
 
 class MirrorRequest:
-    """One copy; its response is read and dropped."""
+    """One copy; its response is read and dropped. With the request it copies, it ends early too."""
 
-    __slots__ = ("_authority", "_body", "_head", "_headers", "_is_head", "_line", "_path")
+    __slots__ = ("_authority", "_connection", "_head", "_headers", "_is_complete", "_is_head", "_is_over",
+                 "_is_upgrade", "_line", "_path", "_pool", "_waiting")  # fmt: skip
 
-    def __init__(self, stream: HttpStream, authority: bytes, body: bytes) -> None:
-        self._line = b"%b %b HTTP/1.1\r\n" % (stream.head.method, stream.info.path or b"/")
+    def __init__(self, stream: HttpStream, authority: bytes) -> None:
+        head = stream.head
+        self._line = b"%b %b HTTP/1.1\r\n" % (head.method, stream.info.path or b"/")
         self._authority = authority
-        self._head = stream.head
+        self._head = head
         self._path = stream.info.path
         self._headers = list(stream.headers)
         self._is_head = stream.is_head
-        self._body = body
-        if stream.head.content_length is None and not body and stream.head.method not in (b"GET", b"HEAD", b"DELETE"):
+        self._is_upgrade = stream.is_upgrade
+        self._is_complete = self._is_over = False
+        self._connection: Http1ClientConnection | Http2ClientStream | None = None
+        self._pool: HttpConnectionPool | Http2ConnectionPool | None = None
+        self._waiting: list[bytes] = []
+        """Payload that came before there was a connection."""
+        if (
+            head.content_length is None
+            and not head.is_chunked
+            and not self._is_upgrade
+            and head.method not in _BODILESS
+        ):
             self._headers.append((b"content-length", b"0"))
+
+    def start(self, pool: HttpConnectionPool | Http2ConnectionPool) -> None:
+        """Asks for a connection."""
+        taken = pool.acquire(self)
+        if taken is None:
+            self._pool = pool
+        elif isinstance(taken, UpstreamFailure):
+            self._is_over = True
+        else:
+            self._begin(taken)
+
+    # --- from the request it copies ---
+
+    def send_data(self, data: bytes) -> None:
+        """Payload of the request; that of an upgrade would have to wait for an answer that nobody reads."""
+        if self._is_over or self._is_upgrade:
+            return
+        if self._connection is None:
+            self._waiting.append(data)
+        else:
+            self._connection.send_data(data)
+            self._connection.flush()
+
+    def end_request(self) -> None:
+        """The request is complete; from here on the copy is on its own."""
+        self._is_complete = True
+        if self._connection is not None and not self._is_over:
+            self._connection.end_request()
+
+    def cancel(self) -> None:
+        """The request has ended; a copy that is not complete never will be."""
+        if self._is_complete or self._is_over:
+            return
+        self._is_over = True
+        if self._pool is not None:
+            self._pool.cancel(self)
+        if self._connection is not None:
+            self._connection.reset()
+
+    # --- PoolUser ---
 
     def on_pool_ready(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         """See PoolUser."""
+        self._pool = None
+        self._begin(connection)
+
+    def on_pool_failure(self, host: Host, failure: UpstreamFailure) -> None:
+        """See PoolUser."""
+        self._pool = None
+        self._is_over = True
+
+    def _begin(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
+        self._connection = connection
         upstream = connection.upstream
         headers = self._headers
         headers.append((b"x-envoy-internal", b"true"))
         local = upstream.local_address.rpartition(":")[0].strip("[]") if upstream is not None else ""
         add_or_join(headers, b"x-forwarded-for", local.encode())
+        head = self._head
         if isinstance(connection, Http2ClientStream):
-            scheme = self._head.scheme or b"http"
-            fields = request_fields(self._head, self._path, self._authority, scheme, headers)
-            connection.send_request(self, fields, is_end=not self._body)
-            connection.send_data(self._body)
+            fields = request_fields(head, self._path, self._authority, head.scheme or b"http", headers)
+            connection.send_request(self, fields, is_end=not head.is_chunked and not head.content_length)
+        else:
+            is_chunked = head.is_chunked and not self._is_upgrade
+            framing = b"transfer-encoding: chunked\r\n" if is_chunked else b""
+            data = b"%bhost: %b\r\n%b%b\r\n" % (self._line, self._authority, render_headers(headers, None), framing)
+            connection.send_head(
+                self, data, is_chunked=is_chunked, is_head_method=self._is_head, is_upgrade=self._is_upgrade
+            )
+        for piece in self._waiting:
+            connection.send_data(piece)
+        self._waiting.clear()
+        if self._is_complete:
             connection.end_request()
-            return
-        is_chunked = bool(self._body) and not any(name == b"content-length" for name, _ in headers)
-        framing = b"transfer-encoding: chunked\r\n" if is_chunked else b""
-        head = b"%bhost: %b\r\n%b%b\r\n" % (self._line, self._authority, render_headers(headers, None), framing)
-        connection.send_head(self, head, is_chunked=is_chunked, is_head_method=self._is_head, is_upgrade=False)
-        connection.send_data(self._body)
-        connection.end_request()
+        else:
+            connection.flush()
         connection.read_early_bytes()
 
-    def on_pool_failure(self, host: Host, failure: UpstreamFailure) -> None:
-        """See PoolUser."""
+    # --- UpstreamCallbacks ---
 
     def on_upstream_informational(self, head: ResponseHead) -> None:
         """See UpstreamCallbacks."""
 
     def on_upstream_head(self, head: ResponseHead, is_end: bool) -> None:
         """See UpstreamCallbacks."""
+        if is_end:
+            self._end()
 
     def on_upstream_data(self, data: bytes) -> None:
         """See UpstreamCallbacks."""
@@ -106,9 +190,15 @@ class MirrorRequest:
 
     def on_upstream_end(self) -> None:
         """See UpstreamCallbacks."""
+        self._end()
 
     def on_upstream_reset(self, reset: Reset) -> None:
         """See UpstreamCallbacks."""
+        self._end()
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._connection = None
 
     def on_upstream_writable(self, is_writable: bool) -> None:
         """See UpstreamCallbacks."""

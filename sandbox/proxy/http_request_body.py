@@ -65,11 +65,6 @@ class RequestBody:
         self._is_held = self._keeps = False
         self.send(connection)
 
-    @property
-    def kept(self) -> bytes | None:
-        """All of it, where it is kept."""
-        return b"".join(self._data) if self._keeps else None
-
     def _forget(self) -> None:
         self._data.clear()
         self._size = 0

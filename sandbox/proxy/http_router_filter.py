@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sandbox.proxy import http_upstream_send as upstream_send
@@ -10,7 +11,7 @@ from sandbox.proxy.failure import REQUESTS_OVERFLOW, UpstreamFailure
 from sandbox.proxy.http_balancing import balancing_context
 from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_dynamic_forward_proxy import resolve_then
-from sandbox.proxy.http_mirrors import send_mirrors
+from sandbox.proxy.http_mirrors import MirrorRequest, end_mirrors, start_mirrors
 from sandbox.proxy.http_request_body import RequestBody
 from sandbox.proxy.http_request_timeouts import RequestTimeouts
 from sandbox.proxy.http_response_headers import strip_refused_upgrade, upstream_response_headers
@@ -46,6 +47,7 @@ class RouterFilter:
         "_has_informed",
         "_host",
         "_is_done",
+        "_mirrors",
         "_pool",
         "_retry",
         "_set_cookies",
@@ -62,6 +64,7 @@ class RouterFilter:
         self._completed_at: float | None = None
         self._body: RequestBody | None = None
         self._connection: Http1ClientConnection | Http2ClientStream | None = None
+        self._mirrors: Sequence[MirrorRequest] = ()
         self._pool: HttpConnectionPool | Http2ConnectionPool | None = None
         self._has_informed = False
         self._host: Host | None = None
@@ -93,6 +96,10 @@ class RouterFilter:
             self._retry = Retrier(self, route.retry, target.cluster)
         self._context, self._set_cookies = balancing_context(stream, route, target.cluster, self._tried)
         self._try()
+        if route.mirrors and "UH" not in stream.info.response_flags:
+            self._mirrors = start_mirrors(stream, route)
+            if self._is_done:
+                end_mirrors(self._mirrors, is_complete=stream.is_request_complete)
         if stream.is_request_complete and not self._is_done:
             self._request_completed()
         elif stream.is_upgrade and self._timeouts is not None and not self._is_done:
@@ -104,9 +111,10 @@ class RouterFilter:
             return
         body = self._body
         if body is None:
-            keeps = self.route.retry is not None or bool(self.route.mirrors)
             is_held = self.stream.is_upgrade and not self.stream.response_started
-            self._body = body = RequestBody(self.stream.codec, keeps=keeps, is_held=is_held)
+            self._body = body = RequestBody(self.stream.codec, keeps=self.route.retry is not None, is_held=is_held)
+        for mirror in self._mirrors:
+            mirror.send_data(data)
         if not body.take(data, self._connection) and self._retry is not None:
             self._retry.give_up()
 
@@ -136,10 +144,7 @@ class RouterFilter:
         self._completed_at = time.monotonic()
         if self._timeouts is not None:
             self._timeouts.request_completed(has_connection=self._connection is not None)
-        if self.route.mirrors:
-            payload = self._body.kept if self._body is not None else b""
-            if payload is not None:
-                send_mirrors(self.stream, self.route, payload)
+        end_mirrors(self._mirrors, is_complete=True)
 
     # --- one try ---
 
@@ -196,7 +201,7 @@ class RouterFilter:
         self._connection = connection
         upstream_send.note_upstream(stream.info, connection)
         is_end = not stream.head.is_chunked and not stream.head.content_length
-        stream.info.upstream_header_bytes_sent = upstream_send.send_head(self, connection, is_end=is_end)
+        stream.info.upstream_header_bytes_sent += upstream_send.send_head(self, connection, is_end=is_end)
         if self._body is not None:
             self._body.send(connection)
         if stream.is_request_complete:
@@ -329,6 +334,7 @@ class RouterFilter:
         info = self.stream.info
         info.upstream_transport_failure_reason = info.upstream_wait_start = None
         info.upstream_request_attempt_count += 1
+        upstream_send.keep_counts(info)
         if self.route.attempt_count:
             set_header(self.stream.headers, b"x-envoy-attempt-count", b"%d" % info.upstream_request_attempt_count)
         if self._timeouts is not None:
@@ -377,6 +383,7 @@ class RouterFilter:
         if connection is not None:
             connection.reset()
         self.abandon()
+        end_mirrors(self._mirrors, is_complete=False)
         if self._retry is not None:
             self._retry.stop()
         if self._timeouts is not None:

@@ -40,7 +40,7 @@ def look_for_http(data: bytes) -> HttpLook:
         return HttpLook.HTTP_2
     if HTTP2_PREFACE.startswith(data):
         return HttpLook.NEED_MORE
-    if data[0] in b"\r\n":
+    if data[0] <= 0x20:
         return HttpLook.NOT_HTTP
     end = data.find(b"\n", 0, MAXIMUM_INSPECTED)
     if end < 0:

@@ -158,6 +158,8 @@ def _framing_refusal(head: RequestHead) -> Refusal | None:
         if not length.isdigit() or int(length) >= 1 << 64:
             return BAD_REQUEST
         head.content_length = int(length)
+        if head.content_length and head.method == b"CONNECT":
+            return Refusal(400, "http1.body_disallowed")
     coding = marked.get(b"transfer-encoding")
     if coding is not None:
         if length is not None:

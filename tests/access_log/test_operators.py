@@ -34,6 +34,8 @@ HTTP = {
     "%QUERY_PARAM(zz)%": b"null",
     "%QUERY_PARAM(a):1%": b'"1"',
     "%QUERY_PARAMS%": b'"a=1%20x&b&c=2"',
+    "%QUERY_PARAMS(DECODED)%": b'"a=1 x&b&c=2"',
+    "%QUERY_PARAMS(ORIG):3%": b'"a=1"',
     "%RESPONSE_CODE%": b"200",
     "x%RESPONSE_CODE%": b'"x200"',
     "%RESPONSE_CODE_DETAILS%": b'"via_upstream"',
@@ -156,6 +158,16 @@ REFUSED = {
     "%FILTER_STATE(a:FOO)%": "Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.",
     "%PATH(XX)%": "Invalid PATH option: 'XX', only 'WQ'/'NQ' are allowed",
     "%DYNAMIC_METADATA()%": "DYNAMIC_METADATA requires parameters",
+    "%CLUSTER_METADATA(x):5%": "CLUSTER_METADATA does not allow length to be specified.",
+    "%METADATA%": " is not supported type of metadata",
+    "%FILTER_STATE%": "Invalid filter state configuration, key cannot be empty.",
+    "%QUERY_PARAMS(x)%": "Invalid QUERY_PARAMS option: 'x', only 'ORIG'/'DECODED' are allowed",
+    "%REQ(x y)%": "Invalid header configuration. Format string contains invalid characters.",
+    "%RESP(:x:y)%": "Invalid header configuration. Format string contains invalid characters.",
+    "%REQUESTED_SERVER_NAME(SNI_ONLY:FOO)%": (
+        "Invalid REQUESTED_SERVER_NAME option: 'FOO', only 'ORIG_OR_HOST'/'HOST'/'ORIG' are allowed"
+    ),
+    "%UPSTREAM_LOCAL_SUBJECT%": "Not supported field in StreamInfo: UPSTREAM_LOCAL_SUBJECT",
 }
 
 

@@ -21,6 +21,7 @@ from sandbox.plan.route import (
     CorsPolicy,
     DirectResponseAction,
     RedirectAction,
+    RequestMirrorPolicy,
     RetryPolicy,
     Route,
     RouteAction,
@@ -38,9 +39,9 @@ def option(name: str, value: str, action: str = "OVERWRITE_IF_EXISTS_OR_ADD") ->
     return HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=action)
 
 
-def with_cors(origin: str) -> Route:
+def with_cors(origin: str, methods: str = "PUT") -> Route:
     policy = CorsPolicy(
-        allow_origin_string_match=(StringMatcher(exact=origin),), allow_methods="PUT", filter_enabled=ALL
+        allow_origin_string_match=(StringMatcher(exact=origin),), allow_methods=methods, filter_enabled=ALL
     )
     return replace(route(), typed_per_filter_config={"envoy.filters.http.cors": policy})
 
@@ -64,6 +65,13 @@ PREFLIGHT = get("/", "Origin: http://a", "Access-Control-Request-Method: PUT", m
             b"HTTP/1.1 200 OK\r\naccess-control-allow-origin: http://a\r\naccess-control-allow-methods: PUT\r\n"
             b"date: D\r\nserver: envoy\r\ncontent-length: 0\r\n\r\n",
             id="an exact asterisk allows every origin",
+        ),
+        pytest.param(
+            with_cors("*", methods="*"),
+            PREFLIGHT,
+            b"HTTP/1.1 200 OK\r\naccess-control-allow-origin: http://a\r\naccess-control-allow-methods: PUT\r\n"
+            b"date: D\r\nserver: envoy\r\ncontent-length: 0\r\n\r\n",
+            id="an asterisk allows the method that is asked about",
         ),
         pytest.param(
             Route(
@@ -248,5 +256,23 @@ def test_the_first_attempt_is_counted_before_headers_are_added() -> None:
             assert (await read_head(server)).endswith(b"x-attempt: 1\r\n\r\n")
             await server.send(OK)
             await read_message(client)
+
+    run(test)
+
+
+def test_a_mirror_sees_a_request_as_it_comes_and_ends_with_it() -> None:
+    async def test() -> None:
+        upstream, recorder = Upstream(), Upstream()
+        mirrored = route(request_mirror_policies=(RequestMirrorPolicy(cluster="recorder", runtime_fraction=ALL),))
+        clusters = (static_cluster("up", upstream.port), static_cluster("recorder", recorder.port))
+        async with serving((http_listener(mirrored),), *clusters) as world:
+            client = await world.client()
+            await client.send(get("/", "Content-Length: 5", method="POST", body="he"))
+            copy = await recorder.accept()
+            assert b"content-length: 5\r\n" in await read_head(copy)
+            assert await copy.receive(2) == b"he"
+            client.close()
+            assert await copy.ending() == "fin"
+            assert (await world.ended.get()).response_flags == ["DC"]
 
     run(test)

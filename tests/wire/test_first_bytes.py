@@ -32,6 +32,8 @@ CASES = {
     b"G:T / HTTP/1.1\r\n": HttpLook.NOT_HTTP,
     b"GET http://a@@b/ HTTP/1.1\r\n": HttpLook.NOT_HTTP,
     b"\r\nGET / HTTP/1.1\r\n": HttpLook.NOT_HTTP,
+    b" GET / HTTP/1.1\r\n": HttpLook.NOT_HTTP,
+    b"\tGET / HTTP/1.1\r\n": HttpLook.NOT_HTTP,
     b"EHLO me.example\r\n": HttpLook.NOT_HTTP,
     b"QUIT\r\n": HttpLook.NOT_HTTP,
     b"\x16\x03\x01\x02\x00\x01\x00\x0a": HttpLook.NOT_HTTP,

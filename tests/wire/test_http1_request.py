@@ -193,3 +193,9 @@ def test_conditions_are_lists_too(name: bytes) -> None:
     head = read_request_head(b"GET / HTTP/1.1\r\nHost: a\r\n" + name + b": x\r\n" + name + b": y\r\n\r\n")
     assert isinstance(head, RequestHead)
     assert head.headers == [(name.lower(), b"x,y")]
+
+
+@pytest.mark.parametrize(("length", "details"), [(b"3", "http1.body_disallowed"), (b"0", None)])
+def test_a_connect_has_no_body(length: bytes, details: str | None) -> None:
+    head = read_request_head(b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\nContent-Length: " + length + b"\r\n\r\n")
+    assert (head.details if isinstance(head, Refusal) else None) == details
