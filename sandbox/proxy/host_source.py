@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from sandbox.plan.base import Pipe, SocketAddress
@@ -158,6 +159,7 @@ class OriginalDstHosts(HostSource):
         }
 
 
+@lru_cache(maxsize=1024)  # a name costs 5 µs, and every connection to a mapped port asks about the same one
 def is_address(text: str) -> bool:
     """``text`` is an IPv4 or IPv6 address, not a name."""
     try:

@@ -22,11 +22,7 @@ def spawn(coroutine: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
 
 def detach(coroutine: Coroutine[Any, Any, object], name: str) -> None:
     """The same for those who do not want to hear of it again."""
-    spawn(coroutine, name).add_done_callback(_forget)
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    del task
+    _ = spawn(coroutine, name)
 
 
 def _done(task: asyncio.Task[Any]) -> None:

@@ -161,7 +161,7 @@ class TcpSession:
             return
         cluster.report_connect_success(host, is_final=True)
         info.upstream_connect_end = self._loop.time()
-        if outcome.family != socket.AF_UNIX:
+        if not isinstance(host.target, str):
             info.upstream_local_address = cluster.local_address(outcome)
         relay = SocketRelay(self._loop, (self._connection.socket, outcome), self._filter.idle_seconds)
         self._run(relay)
