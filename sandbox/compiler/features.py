@@ -47,6 +47,7 @@ class Features:
     enable_service_entry_select_pods: bool = _flag("PILOT_ENABLE_SERVICEENTRY_SELECT_PODS", True)
     enable_k8s_select_workload_entries: bool = _flag("PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES", True)
     metadata_exchange: bool = _flag("PILOT_ENABLE_METADATA_EXCHANGE", True)
+    workload_entry_health_checks: bool = _flag("PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS", True)
     disable_mx_alpn: bool = _flag("PILOT_DISABLE_MX_ALPN", False)
     texts: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Flags that are no booleans, by their environment variable."""

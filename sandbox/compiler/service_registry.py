@@ -96,7 +96,9 @@ class ServiceRegistry:
     def _read(self) -> list[Service]:
         configuration = self._configuration
         reader = WorkloadReader(configuration)
-        workloads = selectable_workloads(configuration, reader)
+        workloads = selectable_workloads(
+            configuration, reader, health_checks=self._features.workload_entry_health_checks
+        )
         annotations = {
             namespace.name: namespace.metadata.annotations for namespace in configuration.resources("Namespace")
         }

@@ -31,6 +31,12 @@ _NOT_EMULATED: Final = {
     "LABEL_CANONICAL_SERVICES_FOR_MESH_EXTERNAL_SERVICE_ENTRIES": "labels of metrics",
     "ISTIO_ENABLE_IPV4_OUTBOUND_LISTENER_FOR_IPV6_CLUSTERS": "IPv4 listeners of IPv6 proxies",
     "ISTIO_MULTIROOT_MESH": "several trust anchors",
+    "ISTIO_WATCH_NAMESPACE": "watching a single namespace",
+    "COMPLIANCE_POLICY": "narrower versions, ciphers and curves of TLS",
+    "PILOT_DRAINING_LABEL": "another label of endpoints that drain",
+    "PILOT_PERSISTENT_SESSION_LABEL": "another label of services with persistent sessions",
+    "PILOT_PERSISTENT_SESSION_HEADER_LABEL": "another label of services with persistent sessions",
+    "PILOT_ENABLE_SENDING_HBONE": "ambient meshes",
 }
 
 

@@ -181,13 +181,18 @@ def _is_native_sidecar(container: Container) -> bool:
     return container.restart_policy == "Always"
 
 
-def selectable_workloads(configuration: Configuration, reader: WorkloadReader) -> dict[str, list[WorkloadInstance]]:
-    """By namespace, in the order in which selected workloads become endpoints: pods, then entries, by name."""
+def selectable_workloads(
+    configuration: Configuration, reader: WorkloadReader, *, health_checks: bool = True
+) -> dict[str, list[WorkloadInstance]]:
+    """By namespace, in the order in which selected workloads become endpoints: pods, then entries, by name.
+
+    ``health_checks``: entries that are known to be unhealthy are left out.
+    """
     found: dict[str, list[WorkloadInstance]] = {}
     for pod in sorted(configuration.resources("Pod"), key=lambda pod: pod.name):
         if is_ready(pod):
             found.setdefault(pod.namespace, []).append(reader.from_pod(pod))
     for entry in sorted(configuration.resources("WorkloadEntry"), key=lambda entry: entry.name):
-        if is_healthy(entry):
+        if not health_checks or is_healthy(entry):
             found.setdefault(entry.namespace, []).append(reader.from_workload_entry(entry))
     return found

@@ -240,3 +240,37 @@ def test_a_block_of_one_address_is_that_address(written: str, expected: str) -> 
     node = compiled(manifest("ServiceEntry", "a", f"{spec}\nresolution: NONE"))
 
     assert [service.default_address for service in node.push.services()] == [expected]
+
+
+# Istio pilot/pkg/serviceregistry/serviceentry/conversion.go, isHealthy; features.WorkloadEntryHealthChecks.
+@pytest.mark.parametrize(
+    ("annotation", "status", "setting", "expected"),
+    [
+        ("", "{}", "", ["10.9.9.9:80"]),
+        ("'true'", "{}", "", []),
+        ("'true'", "{conditions: [{type: Healthy, status: 'True'}]}", "", ["10.9.9.9:80"]),
+        ("'true'", "{conditions: [{type: Healthy, status: 'False'}]}", "", []),
+        ("'true'", "{}", "PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS: 'false'", ["10.9.9.9:80"]),
+    ],
+    ids=["without checks", "not yet checked", "healthy", "unhealthy", "checks switched off"],
+)
+def test_unhealthy_workload_entries_are_not_picked(
+    annotation: str, status: str, setting: str, expected: list[str]
+) -> None:
+    spec = """
+        hosts: [a.example]
+        ports: [{number: 80, name: http, protocol: HTTP}]
+        resolution: STATIC
+        workloadSelector: {labels: {app: vm}}
+    """
+    entry = manifest(
+        "WorkloadEntry",
+        "vm",
+        "address: 10.9.9.9\nlabels: {app: vm}",
+        annotations=f"{{proxy.istio.io/health-checks-enabled: {annotation or chr(39) * 2}}}",
+    )
+    operator = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n"
+    settings = f"{operator}spec: {{values: {{pilot: {{env: {{{setting}}}}}}}}}\n"
+    node = compiled(manifest("ServiceEntry", "a", spec), f"{entry}status: {status}\n", settings)
+
+    assert addresses(node.cluster("outbound|80||a.example")) == expected
