@@ -84,6 +84,8 @@ class StreamInfo:
         "upstream_host_metadata",
         "upstream_host_name",
         "upstream_local_address",
+        "upstream_peer_dns_san",
+        "upstream_peer_subject",
         "upstream_peer_uri_san",
         "upstream_protocol",
         "upstream_request_attempt_count",
@@ -166,6 +168,8 @@ class StreamInfo:
         self.upstream_local_address: str | None = None
         self.upstream_protocol: str | None = None
         self.upstream_tls_version: str | None = None
+        self.upstream_peer_dns_san: str | None = None
+        self.upstream_peer_subject: str | None = None
         self.upstream_peer_uri_san: str | None = None
         """The first name in the upstream's certificate that is a URI: its SPIFFE identity."""
         self.upstream_tls_cipher: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import cast
+from typing import Final, cast
 
 import dns.exception
 import dns.flags
@@ -27,6 +27,10 @@ async def exchange(server: tuple[str, int], name: str, kind: str, seconds: float
         return None
 
 
+RESEND_SECONDS: Final = (0.3, 0.9)
+"""A datagram that is lost is asked again within the same try."""
+
+
 class _Question(asyncio.DatagramProtocol):
     """Waits for the datagram that answers ``query``; others are not ours."""
 
@@ -34,7 +38,9 @@ class _Question(asyncio.DatagramProtocol):
         self._query = query
         self._transport: asyncio.DatagramTransport | None = None
         self._is_over = False
-        self.answer: asyncio.Future[dns.message.Message | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._timers = [loop.call_later(seconds, self.send) for seconds in RESEND_SECONDS]
+        self.answer: asyncio.Future[dns.message.Message | None] = loop.create_future()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         del addr
@@ -51,12 +57,14 @@ class _Question(asyncio.DatagramProtocol):
 
     def send(self) -> None:
         """Asks."""
-        if self._transport is not None:
+        if self._transport is not None and not self._is_over:
             self._transport.sendto(self._query.to_wire())
 
     def close(self) -> None:
         """No answer is awaited any more; the loop does not close what it was making when it was cancelled."""
         self._is_over = True
+        for timer in self._timers:
+            timer.cancel()
         if self._transport is not None:
             self._transport.close()
 

@@ -30,6 +30,8 @@ def note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2Cli
         info.upstream_tls_version = upstream.tls.version
         info.upstream_tls_cipher = upstream.tls.cipher
         info.upstream_peer_uri_san = upstream.tls.first_peer_uri
+        info.upstream_peer_dns_san = upstream.tls.peer_dns_san
+        info.upstream_peer_subject = upstream.tls.peer_subject
     info.upstream_connect_start = upstream.connect_start
     info.upstream_connect_end = upstream.connect_end
     info.upstream_handshake_end = upstream.handshake_end

@@ -209,6 +209,8 @@ class TcpSession:
         if upstream.tls is not None:
             info.upstream_tls_version, info.upstream_tls_cipher = upstream.tls.version, upstream.tls.cipher
             info.upstream_peer_uri_san = upstream.tls.first_peer_uri
+            info.upstream_peer_dns_san = upstream.tls.peer_dns_san
+            info.upstream_peer_subject = upstream.tls.peer_subject
 
     async def _adopt(self) -> StreamEnd | None:
         end = StreamEnd()

@@ -1,4 +1,4 @@
-"""Questions that are given up leave no socket behind."""
+"""Questions that are given up leave no socket behind; lost ones are asked again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import random
 import socket
 
+import dns.message
 import pytest
 import uvloop
 
@@ -46,3 +47,34 @@ def test_cancelled_question_leaves_no_socket(of_proxy: bool) -> None:
         before, after = runner.run(play())
 
     assert after <= before
+
+
+class Forgetful(asyncio.DatagramProtocol):
+    """A server that loses the first datagram."""
+
+    def __init__(self) -> None:
+        self.questions = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.questions += 1
+        if self.questions > 1:
+            answer = dns.message.make_response(dns.message.from_wire(data)).to_wire()
+            self.transport.sendto(answer, addr)  # type: ignore[attr-defined]  # it is a datagram transport
+
+
+def test_lost_datagram_is_sent_again() -> None:
+    async def play() -> tuple[dns.message.Message | None, int]:
+        loop = asyncio.get_running_loop()
+        transport, server = await loop.create_datagram_endpoint(Forgetful, local_addr=("127.0.0.1", 0))
+        answer = await exchange(transport.get_extra_info("sockname"), "api.example.com", "A", 5)
+        transport.close()
+        return answer, server.questions
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        answer, questions = runner.run(play())
+
+    assert answer is not None
+    assert questions == 2
