@@ -114,9 +114,9 @@ class ClusterBuilder:
             )
             made = cache.get(order)
             if made is None:
-                before = len(self._push.problems)
+                before = self._push.problems.told
                 made = tuple(self._of_service(service, rule))
-                cache.put(order, made, reported=len(self._push.problems) > before)
+                cache.put(order, made, reported=self._push.problems.told > before)
             for cluster in made:
                 clusters.setdefault(cluster.name, cluster)
         return clusters

@@ -63,13 +63,14 @@ def circumstances_of(push: PushContext, scope: SidecarScope, facts: tuple[object
 class PlanParts:
     """Parts by key and inputs; those of the load before are a reserve where the circumstances are the same."""
 
-    __slots__ = ("_made", "_problems", "_reserve", "_settled", "_settled_before", "circumstances")
+    __slots__ = ("_made", "_problems", "_reported", "_reserve", "_settled", "_settled_before", "circumstances")
 
     def __init__(self, circumstances: Circumstances, problems: Problems, previous: PlanParts | None) -> None:
         self.circumstances = circumstances
         self._problems = problems
         self._made: dict[Hashable, tuple[tuple[object, ...], Any]] = {}
-        self._reserve = previous._made if previous is not None else {}
+        self._reported: set[Hashable] = set()
+        self._reserve = previous._silent() if previous is not None else {}
         self._settled: dict[str, object] = {}
         self._settled_before = previous._settled if previous is not None else {}
 
@@ -86,15 +87,20 @@ class PlanParts:
     def part(self, key: Hashable, inputs: tuple[object, ...], make: Callable[[], PartT]) -> PartT:
         """What ``make`` made of the same inputs before, or makes now; inputs count by identity.
 
-        A part about which something was reported is made anew on every load, so that it is reported again.
+        A part about which something was reported is made anew on the next load, so that it is reported again.
         """
         known = self._made.get(key) or self._reserve.get(key)
         if known is not None and same_objects(known[0], inputs):
             self._made[key] = known
             made: PartT = known[1]
             return made
-        before = len(self._problems)
+        before = self._problems.told
         made = make()
-        if len(self._problems) == before:
-            self._made[key] = inputs, made
+        self._made[key] = inputs, made
+        if self._problems.told > before:
+            self._reported.add(key)
         return made
+
+    def _silent(self) -> dict[Hashable, tuple[tuple[object, ...], Any]]:
+        """The parts about which nothing was reported."""
+        return {key: made for key, made in self._made.items() if key not in self._reported}

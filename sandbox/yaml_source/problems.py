@@ -38,9 +38,11 @@ class Problem:
 class Problems:
     """Collects findings in the order they are found, each once; nothing is raised."""
 
-    __slots__ = ("_problems", "_seen")
+    __slots__ = ("_problems", "_seen", "told")
 
     def __init__(self, problems: Iterable[Problem] = ()) -> None:
+        self.told = 0
+        """How many findings there were, those that were known already included."""
         self._problems: list[Problem] = []
         self._seen: set[Problem] = set()
         self.extend(problems)
@@ -53,6 +55,7 @@ class Problems:
 
     def add(self, problem: Problem) -> None:
         """Take one finding in."""
+        self.told += 1
         if problem not in self._seen:
             self._seen.add(problem)
             self._problems.append(problem)

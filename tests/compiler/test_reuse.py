@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from typing import Final, Literal
+
+from sandbox.compiler import compile_node, find_proxy
+from sandbox.compiler.push_context import PushContext
+from sandbox.istio.load import load_texts
 from sandbox.istio.load_cache import LoadCache
 
 from .nodes import compiled, manifest
-from .sidecars import mesh, service_entry
+from .sidecars import CLIENT, mesh, service_entry
+
+NodeKind = Literal["sidecar", "router"]
+BOTH_THEN_ONE: Final[tuple[tuple[NodeKind, ...], ...]] = (("sidecar", "router"), ("router",))
 
 
 def test_what_has_not_changed_is_taken_over_and_what_has_is_made_again() -> None:
@@ -54,6 +62,22 @@ def test_findings_are_told_again_on_every_load() -> None:
     after = compiled(entry, rule, cache=cache, previous=before)
 
     assert before.codes == after.codes == ["SBX0401"]
+
+
+def test_a_finding_of_two_workloads_is_told_again_where_one_is_left() -> None:
+    cache = LoadCache()
+    entry = service_entry("one.example", "80/HTTP")
+    rule = manifest("DestinationRule", "r", "host: one.example\nsubsets: [{name: v1, labels: {version: v1}}]")
+    texts = [("mesh.yaml", "---\n".join([CLIENT, entry, rule]))]
+    previous = None
+    for kinds in BOTH_THEN_ONE:
+        push = PushContext(load_texts(texts, cache=cache), previous)
+        for kind in kinds:
+            proxy = find_proxy(push.configuration, "default/client", kind)
+            assert proxy is not None
+            compile_node(push, proxy)
+        assert [problem.code for problem in push.problems] == ["SBX0401"]
+        previous = push
 
 
 def test_workloads_share_what_does_not_depend_on_them() -> None:
