@@ -77,7 +77,7 @@ class CapturedWorkload:
         """From now on new connections follow this plan."""
         self.snapshot = self._owner.new_snapshot(loaded)
         problems = Problems()
-        settings = build_capture_settings(_capture_inputs(loaded), problems)
+        settings = build_capture_settings(_capture_inputs(loaded, self.identity), problems)
         self.warnings = [str(problem) for problem in problems]
         self._settings = settings
         self._rules = {version: build_rules(settings, version) for version in (4, 6)}
@@ -174,7 +174,8 @@ class CapturedWorkloads:
 
     def admit(self, identity: WorkloadIdentity) -> CapturedWorkload:
         """Compiles the workload's plan, once for all programs with this identity; raises ``Refused``."""
-        key = (identity.workload, identity.namespace, tuple(sorted(identity.labels.items())))
+        told = tuple(tuple(sorted(each.items())) for each in (identity.labels, identity.capture))
+        key = (identity.workload, identity.namespace, *told)
         workload = self._workloads.get(key)
         if workload is None:
             try:
@@ -241,6 +242,7 @@ class CapturedWorkloads:
         return dataclasses.replace(settings, labels={**settings.labels, **identity.labels})
 
 
-def _capture_inputs(loaded: Loaded) -> CaptureInputs:
+def _capture_inputs(loaded: Loaded, identity: WorkloadIdentity) -> CaptureInputs:
     """The rules that a pod's init container would be given; DNS is captured in any case, by the namespace itself."""
-    return dataclasses.replace(capture_inputs(loaded.configuration, loaded.proxy), dns_capture=False)
+    inputs = capture_inputs(loaded.configuration, loaded.proxy, overrides=identity.capture)
+    return dataclasses.replace(inputs, dns_capture=False)

@@ -44,6 +44,8 @@ class WorkloadIdentity:
     workload: str | None = None
     namespace: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    capture: Mapping[str, str] = field(default_factory=dict)
+    """Capture settings by field name, which win over everything."""
 
 
 class Admission(Protocol):
@@ -146,7 +148,10 @@ class ControlServer:
             _check_peer(client)
             _check_hello(hello, descriptors)
             identity = WorkloadIdentity(
-                workload=hello.get("workload"), namespace=hello.get("namespace"), labels=hello.get("labels") or {}
+                workload=hello.get("workload"),
+                namespace=hello.get("namespace"),
+                labels=hello.get("labels") or {},
+                capture=hello.get("capture") or {},
             )
             admission = self._admit(identity)
         except Refused as refusal:

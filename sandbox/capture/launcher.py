@@ -26,7 +26,7 @@ class Launch:
     A plain class: importing ``dataclasses`` would take a quarter of the whole start-up.
     """
 
-    __slots__ = ("command", "control", "host_ports", "labels", "namespace", "publish", "workload")
+    __slots__ = ("capture", "command", "control", "host_ports", "labels", "namespace", "publish", "workload")
 
     def __init__(self, command: tuple[str, ...], control: str) -> None:
         self.command = command
@@ -34,6 +34,7 @@ class Launch:
         self.workload: str | None = None
         self.namespace: str | None = None
         self.labels: dict[str, str] = {}
+        self.capture: dict[str, str] = {}
         self.host_ports: tuple[int, ...] = ()
         self.publish: tuple[tuple[str, int, int], ...] = ()
         """Host address and port, and the program's port that is reached there."""
@@ -123,6 +124,7 @@ def _hand_over(control: _socket.socket, request: Launch, sockets: list[tuple[str
         "workload": request.workload,
         "namespace": request.namespace,
         "labels": request.labels,
+        "capture": request.capture,
         "publish": request.publish,
         "factory": factory,
     }

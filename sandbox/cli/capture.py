@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sandbox.cli.capture_options import capture_options, take_overrides
 from sandbox.cli.options import FILES_VARIABLE, settings_for, workload_options
 from sandbox.errors import SandboxError
 from sandbox.settings import Settings
@@ -17,12 +18,6 @@ if TYPE_CHECKING:
     from sandbox.plan.capture import CaptureSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
-OVERRIDES = {
-    "include_ranges": "include_ip_ranges",
-    "exclude_ranges": "exclude_ip_ranges",
-    "include_ports": "include_ports",
-    "exclude_ports": "exclude_ports",
-}
 
 
 @click.group(
@@ -44,13 +39,9 @@ def rule_options(function: F) -> F:
         ),
         click.option("--gid", "gids", multiple=True, default=("1337",), show_default=True, help="The sidecar's group."),
         click.option("--uid", "uids", multiple=True, default=("1337",), show_default=True, help="The sidecar's user."),
-        click.option("--exclude-ports", metavar="P,...", help="excludeOutboundPorts, over the pod's annotation."),
-        click.option("--include-ports", metavar="P,...", help="includeOutboundPorts, over the pod's annotation."),
-        click.option("--exclude-ranges", metavar="CIDR,...", help="excludeOutboundIPRanges, over the annotation."),
-        click.option("--include-ranges", metavar="CIDR,...", help="includeOutboundIPRanges, over the annotation."),
     ):
         function = option(function)
-    return workload_options(function)
+    return workload_options(capture_options(function))
 
 
 @capture.command()
@@ -137,8 +128,7 @@ def _capture_settings(options: dict[str, Any]) -> CaptureSettings:
     from sandbox.cli.capture_settings import read_capture_settings
 
     uids, gids, dns = options.pop("uids"), options.pop("gids"), options.pop("dns")
-    given = {field: options.pop(name) for name, field in OVERRIDES.items()}
-    overrides = {field: text for field, text in given.items() if text is not None}
+    overrides = take_overrides(options)
     found = read_capture_settings(_settings(options), overrides).settings
     if dns is not None:
         found = dataclasses.replace(found, redirect_dns=dns)

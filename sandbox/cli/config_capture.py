@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sandbox.cli.capture_options import capture_options, take_overrides
 from sandbox.cli.options import address, parsed, settings_for, workload_options
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ Examples:
 )
 @click.argument("destination", metavar="IP:PORT", callback=parsed(address))
 @workload_options
+@capture_options
 @click.option("--protocol", type=click.Choice(("tcp", "udp")), default="tcp", show_default=True)
 @click.option("--uid", default="0", show_default=True, help="The user who calls; the sidecar is 1337.")
 @click.option("--gid", default="0", show_default=True, help="The group who calls; the sidecar is 1337.")
@@ -37,7 +39,8 @@ def capture(destination: Any, protocol: str, uid: str, gid: str, output: str, **
     from sandbox.explain.capture import answer
     from sandbox.match.capture_rules import Packet
 
-    found = read_capture_settings(settings_for(**options))
+    overrides = take_overrides(options)
+    found = read_capture_settings(settings_for(**options), overrides)
     own = {"127.0.0.1", "::1", *found.proxy.ip_addresses}
     local = destination.host in own or ipaddress.ip_address(destination.host).is_loopback
     packet = Packet(

@@ -44,6 +44,7 @@ def _launch_of(options: ExecOptions) -> Launch:
     request.workload = options.workload
     request.namespace = options.namespace
     request.labels = options.labels
+    request.capture = options.capture
     request.host_ports = options.host_ports
     request.publish = options.publish
     return request

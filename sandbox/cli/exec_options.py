@@ -24,6 +24,9 @@ Options:
   --workload NS/NAME      be this workload of the mesh
   -n, --namespace NS      be some workload of this namespace
   --labels K=V[,K=V...]   labels of the workload, for selectors
+  --include-ranges, --exclude-ranges CIDR[,CIDR...]
+  --include-ports, --exclude-ports P[,P...]
+                          what is captured, over the pod's annotations
   --host-ports P[,P...]   ports of the host's loopback, reached under 127.0.0.1 inside
   --publish [HOST:]PORT[:PORT]
                           the host reaches the program's port (the last number) at
@@ -55,6 +58,7 @@ class ExecOptions:
     """What was asked for."""
 
     __slots__ = (
+        "capture",
         "command",
         "control",
         "host_ports",
@@ -76,6 +80,8 @@ class ExecOptions:
         self.workload: str | None = None
         self.namespace: str | None = None
         self.labels: dict[str, str] = {}
+        self.capture: dict[str, str] = {}
+        """Capture settings by field name."""
         self.host_ports: tuple[int, ...] = ()
         self.publish: tuple[tuple[str, int, int], ...] = ()
         self.wants_help = False
@@ -84,6 +90,12 @@ class ExecOptions:
 
 
 _OWN = {"-f": "-f", "--filename": "-f", "--mesh": "--mesh", "--access-log": "--access-log"}
+_CAPTURE = {
+    "--include-ranges": "include_ip_ranges",
+    "--exclude-ranges": "exclude_ip_ranges",
+    "--include-ports": "include_ports",
+    "--exclude-ports": "exclude_ports",
+}
 _SHARED = {"--workload": "workload", "-n": "namespace", "--namespace": "namespace"}
 
 
@@ -126,6 +138,8 @@ def _take(options: ExecOptions, name: str, value: str) -> None:
         options.own_arguments += [_OWN[name], value]
     elif name in _SHARED:
         setattr(options, _SHARED[name], value)
+    elif name in _CAPTURE:
+        options.capture[_CAPTURE[name]] = value
     elif name == "--labels":
         pairs = [label.partition("=") for label in value.split(",") if label]
         if any(not separator for _, separator, _ in pairs):

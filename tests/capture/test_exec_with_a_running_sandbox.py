@@ -100,6 +100,17 @@ def test_range_that_is_not_included_leaves_untouched_and_unlogged(tmp_path: Path
     )
 
 
+def test_ranges_and_ports_of_the_command_line_win(sandbox: RunningSandbox) -> None:
+    def status(*options: str) -> str:
+        return sandbox.status("http://www.aliyun.com/", "--workload", "shop/inside-only", *options)
+
+    assert status() == "301"
+    assert status("--include-ranges", "*") == "502"
+    assert status("--include-ports", "80") == "502"
+    assert status("--include-ranges", "*", "--exclude-ports", "80,443") == "301"
+    assert sandbox.run("true", options=["--include-ranges", "10.0.0.1"]).stderr.count("SBX0601") == 1
+
+
 @pytest.fixture
 def host_server() -> Iterator[int]:
     """An HTTP server on the host's own loopback."""
