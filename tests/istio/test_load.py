@@ -113,6 +113,22 @@ def test_what_istiod_cannot_parse_does_not_exist_for_it() -> None:
     assert [loaded.parsable for loaded in configuration.objects] == [False]
 
 
+def test_a_field_that_has_nothing_to_act_on_is_a_note() -> None:
+    head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata:\n  mesh: |\n"
+    mesh = head + "    defaultConfig: {proxyAdminPort: 1}\n"
+    problems = list(load(mesh).problems)
+
+    assert [(problem.code, problem.severity, str(problem.span)) for problem in problems] == [
+        ("SBX0205", "info", "a.yaml:6")
+    ]
+
+
+def test_a_creation_time_that_is_none_is_reported() -> None:
+    problems = list(load(entry("one").replace("name: one", "name: one, creationTimestamp: yesterday")).problems)
+
+    assert [problem.code for problem in problems] == ["SBX0112"]
+
+
 def test_a_field_nobody_acts_on_is_reported_once() -> None:
     head = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: %s}\n"
     sidecar = head + "spec:\n  ingress: [{port: {number: 1}}]\n"
