@@ -72,7 +72,6 @@ class StreamInfo:
         "scheme",
         "start",
         "start_wall",
-        "upstream_bytes_before",
         "upstream_cluster_name",
         "upstream_connect_end",
         "upstream_connect_start",
@@ -185,8 +184,6 @@ class StreamInfo:
         self.upstream_wire_bytes_sent = 0
         self.upstream_header_bytes_received = 0
         self.upstream_header_bytes_sent = 0
-        self.upstream_bytes_before = (0, 0, 0, 0)
-        """Of earlier tries: wire bytes sent and received, header bytes sent and received."""
         self.upstream_wait_start: float | None = None
         """When the last try began to wait for a connection; ``None`` where one was there."""
         self.upstream_wait_end: float | None = None

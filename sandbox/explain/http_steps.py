@@ -19,6 +19,7 @@ from sandbox.plan.http_connection_manager import HttpConnectionManager, HTTPFaul
 from sandbox.plan.route import (
     DirectResponseAction,
     RedirectAction,
+    RetryPolicy,
     Route,
     RouteAction,
     RouteConfiguration,
@@ -277,16 +278,27 @@ def _seconds(duration: timedelta | None) -> str:
 def _find_policy(action: RouteAction, route: Route, steps: list[Step]) -> None:
     told: list[str] = []
     because: list[Because] = [each for each in route.because if each.what in _POLICY_WORDS]
-    retries = ", ".join(action.retry_policy.retry_on.split(",")) if action.retry_policy is not None else ""
     told.append(f"timeout {_seconds(action.timeout)}" if action.timeout else "no timeout")
     retry = action.retry_policy
     if retry is not None and retry.num_retries:
-        told.append(f"{retry.num_retries} {'retry' if retry.num_retries == 1 else 'retries'} on {retries}")
+        told.append(retries_in_words(retry))
         because += [each for each in retry.because if each not in because]
     else:
         told.append("no retries")
     told += _changes(action, route)
     steps.append(Step(kind="policy", found=", ".join(told), because=tuple(because)))
+
+
+def retries_in_words(retry: RetryPolicy) -> str:
+    """How many, on what, how long each may take, how long is waited in between."""
+    codes = [str(code) for code in retry.retriable_status_codes]
+    words = [word for word in retry.retry_on.split(",") if word and word != "retriable-status-codes"]
+    told = f"{retry.num_retries} {'retry' if retry.num_retries == 1 else 'retries'} on {', '.join(words + codes)}"
+    if retry.per_try_timeout:
+        told += f", {_seconds(retry.per_try_timeout)} for each try"
+    if retry.retry_back_off is not None and retry.retry_back_off.base_interval is not None:
+        told += f", back-off from {_seconds(retry.retry_back_off.base_interval)}"
+    return told
 
 
 _POLICY_WORDS: Final = frozenset({"timeout", "retries", "no retries", "rewrite", "headers", "mirror", "mirrors"})

@@ -201,7 +201,7 @@ class RouterFilter:
         self._connection = connection
         upstream_send.note_upstream(stream.info, connection)
         is_end = not stream.head.is_chunked and not stream.head.content_length
-        stream.info.upstream_header_bytes_sent += upstream_send.send_head(self, connection, is_end=is_end)
+        stream.info.upstream_header_bytes_sent = upstream_send.send_head(self, connection, is_end=is_end)
         if self._body is not None:
             self._body.send(connection)
         if stream.is_request_complete:
@@ -334,7 +334,6 @@ class RouterFilter:
         info = self.stream.info
         info.upstream_transport_failure_reason = info.upstream_wait_start = None
         info.upstream_request_attempt_count += 1
-        upstream_send.keep_counts(info)
         if self.route.attempt_count:
             set_header(self.stream.headers, b"x-envoy-attempt-count", b"%d" % info.upstream_request_attempt_count)
         if self._timeouts is not None:

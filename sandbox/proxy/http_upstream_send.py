@@ -72,19 +72,8 @@ def count_wire(stream: HttpStream, connection: Http1ClientConnection | Http2Clie
     """What the try at hand sent and received, where an access log asks."""
     if connection is not None and stream.manager.counts_wire:
         info = stream.info
-        sent, received, head_sent, head_received = info.upstream_bytes_before
-        info.upstream_wire_bytes_sent = sent + connection.wire_bytes_sent
-        info.upstream_wire_bytes_received = received + connection.wire_bytes_received
-        info.upstream_header_bytes_received = head_received + connection.header_bytes_received
+        info.upstream_wire_bytes_sent = connection.wire_bytes_sent
+        info.upstream_wire_bytes_received = connection.wire_bytes_received
+        info.upstream_header_bytes_received = connection.header_bytes_received
         if isinstance(connection, Http2ClientStream):
-            info.upstream_header_bytes_sent = head_sent + connection.header_bytes_sent  # trailers included
-
-
-def keep_counts(info: StreamInfo) -> None:
-    """Another try begins: the log's sizes are those of all tries together."""
-    info.upstream_bytes_before = (
-        info.upstream_wire_bytes_sent,
-        info.upstream_wire_bytes_received,
-        info.upstream_header_bytes_sent,
-        info.upstream_header_bytes_received,
-    )
+            info.upstream_header_bytes_sent = connection.header_bytes_sent  # trailers included

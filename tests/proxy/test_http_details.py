@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from sandbox.plan.access_log import AccessLog, FileAccessLog, SubstitutionFormatString
 from sandbox.plan.base import (
     DataSource,
     FractionalPercent,
@@ -274,5 +275,29 @@ def test_a_mirror_sees_a_request_as_it_comes_and_ends_with_it() -> None:
             client.close()
             assert await copy.ending() == "fin"
             assert (await world.ended.get()).response_flags == ["DC"]
+
+    run(test)
+
+
+def test_sizes_in_the_log_are_those_of_all_tries() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        log_format = SubstitutionFormatString(json_format={"b": "%UPSTREAM_WIRE_BYTES_SENT%"})
+        log = AccessLog(name="log", typed_config=FileAccessLog(path="/dev/null", log_format=log_format))
+        async with serving(
+            (http_listener(retrying(), access_log=(log,)),), static_cluster("up", upstream.port)
+        ) as world:
+            client = await world.client()
+            await client.send(get("/"))
+            sizes = []
+            for answer in (BUSY, OK):
+                server = await upstream.accept()
+                request = b""
+                while not request.endswith(b"\r\n\r\n"):
+                    request += await server.receive(1)
+                sizes.append(len(request))
+                await server.send(answer.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+            await read_message(client)
+            assert (await world.ended.get()).upstream_wire_bytes_sent == sum(sizes)
 
     run(test)
