@@ -15,10 +15,12 @@ from sandbox.compiler.features import Features
 from sandbox.compiler.host_names import is_wildcard
 from sandbox.compiler.legacy_auto_allocation import allocate_by_hash
 from sandbox.frozen_dataclass import dataclass
+from sandbox.istio.message import EMPTY
 from sandbox.istio.resource import Resource
 from sandbox.istio.service_entry import ServiceEntry, ServiceEntryStatus
 
 Entry = Resource[ServiceEntry]
+EntryName = tuple[str, str]
 _IPV4: Final = 4
 _OPT_OUT: Final = "networking.istio.io/enable-autoallocate-ip"
 _IPV4_RANGE: Final = "240.240.0.0/16"
@@ -33,6 +35,11 @@ class AllocatedAddresses(NamedTuple):
 
 
 NONE_ALLOCATED: Final[Mapping[str, AllocatedAddresses]] = {}
+
+
+def name_of(entry: Entry) -> EntryName:
+    """By which an entry is known again after a reload."""
+    return entry.namespace, entry.name
 
 
 def takes_part(entry: Entry, features: Features) -> bool:
@@ -104,11 +111,14 @@ class _Allocator:
         return AllocatedAddresses(self.ipv4.allocate(owner), self.ipv6.allocate(owner))
 
 
-def allocate_addresses(entries: Sequence[Entry], features: Features) -> Mapping[int, Mapping[str, AllocatedAddresses]]:
+def allocate_addresses(
+    entries: Sequence[Entry], features: Features, before: Mapping[EntryName, Mapping[str, AllocatedAddresses]] = EMPTY
+) -> Mapping[int, Mapping[str, AllocatedAddresses]]:
     """Addresses by the entry's place in ``entries`` and by host.
 
     Entries are taken in the order of their documents, as all recordings do. Addresses that stand in a status already
-    are kept; an entry gets others if it shares one with an older entry, or with what any user wrote himself.
+    are kept, and those that an entry had ``before``, which istiod has written there; an entry gets others if it shares
+    one with an older entry, or with what any user wrote himself.
     """
     if not features.enable_ip_autoallocate:
         return _by_hash(entries)
@@ -120,9 +130,9 @@ def allocate_addresses(entries: Sequence[Entry], features: Features) -> Mapping[
     kept: dict[int, dict[str, AllocatedAddresses]] = {}
     for place in by_age:
         entry = entries[place]
-        if entry.status is None or not takes_part(entry, features):
+        if not takes_part(entry, features):
             continue
-        written = _written(entry)
+        written = {**before.get(name_of(entry), EMPTY), **_written(entry)}
         marks = [allocator.mark(text, place) for pair in written.values() for text in pair if text]
         if all(marks):
             kept[place] = written

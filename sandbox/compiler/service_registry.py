@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sandbox.compiler.ages import BEFORE_ALL
-from sandbox.compiler.auto_allocation import AllocatedAddresses, allocate_addresses
+from sandbox.compiler.auto_allocation import AllocatedAddresses, EntryName, allocate_addresses, name_of
 from sandbox.compiler.endpoint_slices import KubernetesEndpoints
 from sandbox.compiler.features import Features
 from sandbox.compiler.identity import same_objects
@@ -72,6 +72,10 @@ class ServiceRegistry:
         self._workloads = _workload_ids(configuration)
         alike = previous is not None and previous._features == features
         self._converted: dict[int, _Conversion] = previous._converted if previous is not None and alike else {}
+        self._allocated: dict[EntryName, Mapping[str, AllocatedAddresses]] = (
+            previous._allocated if previous is not None and alike else {}
+        )
+        """Addresses by entry and host, which stay as they are as long as the entry is there."""
         self.visibility = ServiceVisibility(configuration.mesh)
         self._external: dict[ServiceKey, list[ServiceEndpoint]] = {}
         self._kubernetes: dict[ServiceKey, list[ServiceEndpoint]] = {}
@@ -115,7 +119,8 @@ class ServiceRegistry:
         if not self._features.enable_service_entry_select_pods:
             pickable = {name: [item for item in found if not item.is_pod] for name, found in workloads.items()}
         around = EntrySurroundings(reader, pickable, visibility)
-        allocated = allocate_addresses(entries, self._features)
+        allocated = allocate_addresses(entries, self._features, self._allocated)
+        self._allocated = {name_of(entries[place]): found for place, found in allocated.items()}
         conversions = [self._convert(entry, allocated.get(place, EMPTY), around) for place, entry in enumerate(entries)]
         self._converted = {id(conversion.entry): conversion for conversion in conversions}
         converted = [conversion.converted for conversion in conversions]
