@@ -12,6 +12,7 @@ from sandbox.match.endpoint_picker import EndpointPicker
 from sandbox.match.xxhash64 import xxhash64
 from sandbox.metrics.cluster_counters import ClusterCounters
 from sandbox.plan.cluster import HttpProtocolOptions, Thresholds
+from sandbox.proxy import certificates
 from sandbox.proxy.cluster_transports import ClusterTransports
 from sandbox.proxy.downstream import address_text
 from sandbox.proxy.host import Host, close_idle_pools
@@ -268,6 +269,7 @@ class ClusterManager:
         self.plans = plans
         self._environment = environment
         self._running: dict[str, ClusterRuntime] = {}
+        self._preloading: asyncio.Future[None] | None = None
         for running in previous.running.values() if previous is not None else ():
             if _goes_on(running, plans.get(running.name)):
                 self._running[running.name] = running
@@ -293,6 +295,8 @@ class ClusterManager:
 
     async def warm(self, seconds: float) -> None:
         """Waits until every new cluster has its first answer, at most so long."""
+        if any(plan.transport_socket is not None or plan.transport_socket_matches for plan in self.plans.values()):
+            self._preloading = self._environment.loop.run_in_executor(None, certificates.preload)
         deadline = self._environment.loop.time() + seconds
         for cluster in list(self._running.values()):
             left = deadline - self._environment.loop.time()

@@ -116,7 +116,7 @@ class Http1ClientConnection(asyncio.Protocol):
         """Of all heads, as Envoy counts them; to be asked when one comes, for its headers change later."""
         head, self._head = self._head, None
         if head is not None:
-            self._header_bytes += sum(len(name) + len(value) + 3 for name, value in head.headers)
+            self._header_bytes += max(3, sum(len(name) + len(value) + 3 for name, value in head.headers))
         return self._header_bytes
 
     def count_from(self, info: StreamInfo) -> None:
