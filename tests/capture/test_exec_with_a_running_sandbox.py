@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -329,3 +330,19 @@ def test_server_on_an_interface_of_the_host_is_replaced(tmp_path: Path) -> None:
     )
 
     assert ended.stdout == "nameserver 127.0.0.1\nsearch corp.example\n200", ended.stderr
+
+
+def test_address_of_a_name_stays_over_a_reload_of_the_files(tmp_path: Path) -> None:
+    ask = [sys.executable, "-c", "import socket, sys; print(*(socket.gethostbyname(n) for n in sys.argv[1:]))"]
+    entry = NAMES[NAMES.rindex("---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry") : NAMES.rindex("---\n")]
+    earlier = entry.replace("name: api,", "name: earlier,").replace("api.example.com", "earlier.example.com")
+    inside = ["--workload", "shop/web"]
+    with running_sandbox(tmp_path / "run", mesh=NAMES) as sandbox:
+        before = sandbox.run(*ask, "api.example.com", options=inside).stdout.split()
+        (tmp_path / "run" / "mesh.yaml").write_text(earlier + NAMES)
+        sandbox.process.send_signal(signal.SIGHUP)
+        assert wait_until(lambda: sandbox.run(*ask, "earlier.example.com", options=inside).returncode == 0)
+        both = sandbox.run(*ask, "api.example.com", "earlier.example.com", options=inside).stdout.split()
+
+    assert before == ["240.240.0.1"]
+    assert both == ["240.240.0.1", "240.240.0.2"]
