@@ -6,23 +6,27 @@ Envoy runs CEL without comprehensions and string conversions; an expression that
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
-from sandbox.access_log.cel_attributes import ROOTS, Missing
+from sandbox.access_log.cel_attributes import ROOTS
+from sandbox.access_log.cel_functions import (
+    FUNCTIONS,
+    METHODS,
+    OF_TEXTS,
+    TYPES,
+    CelError,
+    element_of,
+    has_field,
+    printed,
+    text_of,
+)
 from sandbox.access_log.cel_parser import Call, Identifier, Index, ListNode, Literal, MapNode, Node, Select
 from sandbox.access_log.cel_parser import parse_expression as parse
 from sandbox.access_log.command import FormatRefused
 from sandbox.access_log.stream_info import StreamInfo
 
 Evaluation = Callable[[StreamInfo], Any]
-
-
-class CelError(Exception):
-    """The expression has no value for this stream."""
 
 
 def compile_expression(text: str) -> Callable[[StreamInfo], bool]:
@@ -41,33 +45,34 @@ def compile_expression(text: str) -> Callable[[StreamInfo], bool]:
 def compile_text(text: str) -> Callable[[StreamInfo], str | None]:
     """The value of an expression in words (Envoy's ``Expr::print``); ``None`` where it has none for a stream.
 
-    Raises FormatRefused where Envoy refuses the expression.
+    So Istio's metrics take CEL: other than filters with ``string(x)`` and joined texts and lists (cel-cpp's own
+    options). Raises FormatRefused where the expression is refused.
     """
-    evaluate = _compile(parse(text))
+    evaluate = _compile(_with_texts(parse(text)))
 
     def print_value(info: StreamInfo) -> str | None:
         try:
-            return _printed(evaluate(info))
+            return printed(evaluate(info))
         except CelError:
             return None
 
     return print_value
 
 
-def _printed(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
-    return str(value) if isinstance(value, int) else f"{_type(value)} value"
+def _with_texts(node: Node) -> Node:
+    """The same with the functions that filters do not have, under names that nobody can write."""
+    if isinstance(node, Call):
+        function = OF_TEXTS.get((node.function, len(node.arguments)), node.function)
+        return Call(function, tuple(map(_with_texts, node.arguments)), node.is_method)
+    if isinstance(node, Select):
+        return Select(_with_texts(node.operand), node.field, node.is_test)
+    if isinstance(node, Index):
+        return Index(_with_texts(node.operand), _with_texts(node.key))
+    if isinstance(node, ListNode):
+        return ListNode(tuple(map(_with_texts, node.items)))
+    if isinstance(node, MapNode):
+        return MapNode(tuple((_with_texts(key), _with_texts(value)) for key, value in node.entries))
+    return node
 
 
 def _compile(node: Node) -> Evaluation:
@@ -80,7 +85,7 @@ def _compile(node: Node) -> Evaluation:
         return _compile_select(node)
     if isinstance(node, Index):
         operand, key = _compile(node.operand), _compile(node.key)
-        return lambda info: _at(operand(info), key(info))
+        return lambda info: element_of(operand(info), key(info))
     if isinstance(node, ListNode):
         items = [_compile(item) for item in node.items]
         return lambda info: [item(info) for item in items]
@@ -94,7 +99,7 @@ def _compile_root(name: str) -> Evaluation:
     root = ROOTS.get(name)
     if root is not None:
         return root
-    if name in _TYPES:
+    if name in TYPES:
         return lambda _info: name
 
     def unknown(_info: StreamInfo) -> Any:
@@ -106,27 +111,8 @@ def _compile_root(name: str) -> Evaluation:
 def _compile_select(node: Select) -> Evaluation:
     operand, field = _compile(node.operand), node.field
     if node.is_test:
-        return lambda info: _has(operand(info), field)
-    return lambda info: _at(operand(info), field)
-
-
-def _at(container: Any, key: Any) -> Any:
-    if isinstance(container, list):
-        if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < len(container):
-            return container[key]
-        raise CelError("index out of bounds")
-    if isinstance(container, Mapping):
-        value = container.get(key, Missing) if isinstance(key, (str, int, bool)) else Missing
-        if value is not Missing:
-            return value
-        raise CelError(f"no such key: {key}")
-    raise CelError("no such overload")
-
-
-def _has(container: Any, field: str) -> bool:
-    if not isinstance(container, Mapping):
-        raise CelError("no such overload")
-    return container.get(field, Missing) is not Missing
+        return lambda info: has_field(operand(info), field)
+    return lambda info: element_of(operand(info), field)
 
 
 # --- functions ---
@@ -142,8 +128,8 @@ def _compile_call(node: Call) -> Evaluation:
         return _compile_choice(arguments)
     if node.function == "matches":
         return _compile_matches(node, arguments)
-    function = _FUNCTIONS.get((node.function, len(arguments)))
-    if function is None or (node.is_method and node.function not in _METHODS):
+    function = FUNCTIONS.get((node.function, len(arguments)))
+    if function is None or (node.is_method and node.function not in METHODS):
         raise FormatRefused(
             f"failed to create an expression: No overload found in reference resolve step for {node.function}"
         )
@@ -211,163 +197,8 @@ def _compile_matches(node: Call, arguments: list[Evaluation]) -> Evaluation:
         if search is not None:
             return search(value)
         try:
-            return compile_search(_text(pattern(info)))(value)
+            return compile_search(text_of(pattern(info)))(value)
         except RegexRefused as refused:
             raise CelError(str(refused)) from None
 
     return evaluate
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise CelError("no such overload")
-    return value
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _equal(left: Any, right: Any) -> bool:
-    if _is_number(left) and _is_number(right):
-        return bool(left == right)
-    return type(left) is type(right) and bool(left == right)
-
-
-def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    def evaluate(left: Any, right: Any) -> bool:
-        if (_is_number(left) and _is_number(right)) or (
-            type(left) is type(right) and isinstance(left, (str, bytes, bool, datetime, timedelta))
-        ):
-            return compare(left, right)
-        raise CelError("no such overload")
-
-    return evaluate
-
-
-def _arithmetic(compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    def evaluate(left: Any, right: Any) -> Any:
-        times = (datetime, timedelta)
-        are_numbers = _is_number(left) and _is_number(right) and type(left) is type(right)
-        if not are_numbers and not (isinstance(left, times) and isinstance(right, times)):
-            raise CelError("no such overload")
-        try:
-            return compute(left, right)
-        except (ZeroDivisionError, TypeError, OverflowError) as failure:
-            raise CelError(str(failure)) from None
-
-    return evaluate
-
-
-def _divided(left: Any, right: Any) -> Any:
-    if isinstance(left, float):
-        return math.nan if right == 0 and left == 0 else math.copysign(math.inf, left) if right == 0 else left / right
-    quotient = abs(left) // abs(right)
-    return quotient if (left < 0) == (right < 0) else -quotient
-
-
-def _remainder(left: int, right: int) -> int:
-    return left - right * int(_divided(left, right))
-
-
-def _contained(item: Any, container: Any) -> bool:
-    if isinstance(container, Mapping):
-        return container.get(item, Missing) is not Missing
-    if isinstance(container, list):
-        return any(_equal(item, member) for member in container)
-    raise CelError("no such overload")
-
-
-def _not(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise CelError("no such overload")
-    return not value
-
-
-def _negated(value: Any) -> Any:
-    if not _is_number(value):
-        raise CelError("no such overload")
-    return -value
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, (str, bytes, list, Mapping)):
-        return len(value)
-    raise CelError("no such overload")
-
-
-def _on_text(method: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
-    return lambda value, part: method(_text(value), _text(part))
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, datetime):
-        return int(value.timestamp())
-    try:
-        return int(value) if _is_number(value) else int(_text(value))
-    except (ValueError, OverflowError) as failure:
-        raise CelError(str(failure)) from None
-
-
-def _double(value: Any) -> float:
-    try:
-        return float(value) if _is_number(value) else float(_text(value))
-    except ValueError as failure:
-        raise CelError(str(failure)) from None
-
-
-def _duration(value: Any) -> timedelta:
-    from sandbox.access_log.cel_attributes import parse_duration
-
-    found = value if isinstance(value, timedelta) else parse_duration(_text(value))
-    if found is None:
-        raise CelError("not a duration")
-    return found
-
-
-def _timestamp(value: Any) -> datetime:
-    try:
-        return value if isinstance(value, datetime) else datetime.fromisoformat(_text(value))
-    except ValueError as failure:
-        raise CelError(str(failure)) from None
-
-
-_TYPES: Final = frozenset({"int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type"})
-
-
-def _type(value: Any) -> str:
-    names = ((bool, "bool"), (int, "int"), (float, "double"), (str, "string"), (bytes, "bytes"), (list, "list"))
-    named = next((name for kind, name in names if isinstance(value, kind)), None)
-    if named is not None:
-        return named
-    return "map" if isinstance(value, Mapping) else "null_type" if value is None else "type"
-
-
-_FUNCTIONS: Final[Mapping[tuple[str, int], Callable[..., Any]]] = {
-    ("==", 2): _equal,
-    ("!=", 2): lambda left, right: not _equal(left, right),
-    ("<", 2): _ordered(operator.lt),
-    ("<=", 2): _ordered(operator.le),
-    (">", 2): _ordered(operator.gt),
-    (">=", 2): _ordered(operator.ge),
-    ("+", 2): _arithmetic(operator.add),
-    ("-", 2): _arithmetic(operator.sub),
-    ("*", 2): _arithmetic(operator.mul),
-    ("/", 2): _arithmetic(_divided),
-    ("%", 2): _arithmetic(_remainder),
-    ("in", 2): _contained,
-    ("!", 1): _not,
-    ("negate", 1): _negated,
-    ("size", 1): _size,
-    ("startsWith", 2): _on_text(str.startswith),
-    ("endsWith", 2): _on_text(str.endswith),
-    ("contains", 2): _on_text(operator.contains),
-    ("int", 1): _integer,
-    ("uint", 1): _integer,
-    ("double", 1): _double,
-    ("duration", 1): _duration,
-    ("timestamp", 1): _timestamp,
-    ("type", 1): _type,
-    ("dyn", 1): lambda value: value,
-}
-_METHODS: Final = frozenset({"size", "startsWith", "endsWith", "contains", "matches"})

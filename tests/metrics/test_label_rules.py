@@ -16,6 +16,7 @@ def stream() -> StreamInfo:
     info.is_http = True
     info.method, info.authority, info.response_code = b"GET", b"api.example", 200
     info.request_headers = [(b"x-team", b"red")]
+    info.downstream_local_address = "192.0.2.1:443"
     return info
 
 
@@ -63,6 +64,16 @@ def labels_of(metric: str, *configs: MetricConfig) -> tuple[tuple[str, str], ...
             ),
             (*STANDARD, ("code", "201"), ("good", "true")),
             id="numbers and truths are printed",
+        ),
+        pytest.param(
+            MetricConfig(name="requests_total", dimensions={"port": "string(destination.port)"}),
+            (*STANDARD, ("port", "443")),
+            id="a number as text, as Istio's documentation adds the port",
+        ),
+        pytest.param(
+            MetricConfig(name="requests_total", dimensions={"to": "request.method + ' ' + request.host"}),
+            (*STANDARD, ("to", "GET api.example")),
+            id="joined texts",
         ),
         pytest.param(MetricConfig(name="mine", tags_to_remove=("reporter",)), STANDARD, id="no metric of Istio's"),
     ],
