@@ -29,6 +29,7 @@ async def resolve_then(stream: HttpStream, cluster: ClusterRuntime, use: Callabl
     # the filter that resolves ahead has an answer of its own; where the cluster resolves, it just has no host
     if any(isinstance(each.typed_config, DynamicForwardProxyFilter) for each in stream.manager.plan.http_filters):
         stream.info.response_flags.append("DF")
-        stream.local_reply(503, b"DNS resolution failure", "dns_resolution_failure")
+        stream.info.upstream_request_attempt_count = 0
+        stream.local_reply(503, b"DNS resolution failure", NOT_RESOLVED)
         return
     reply_no_host(stream, NOT_RESOLVED)
