@@ -5,7 +5,7 @@ The data plane writes it, access-log operators read it; the field names follow E
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,36 @@ if TYPE_CHECKING:
 
 Header = tuple[bytes, bytes]
 """Name in lower case, and value."""
+
+
+class Certificate(Protocol):
+    """What is told of a certificate; times are Unix seconds."""
+
+    @property
+    def uris(self) -> tuple[str, ...]: ...
+    @property
+    def dns_names(self) -> tuple[str, ...]: ...
+    @property
+    def ip_addresses(self) -> tuple[str, ...]: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def serial(self) -> str: ...
+    @property
+    def not_before(self) -> float: ...
+    @property
+    def not_after(self) -> float: ...
+
+
+class TlsCertificates(Protocol):
+    """Who the two sides of a TLS connection have proved to be."""
+
+    @property
+    def peer(self) -> Certificate | None: ...
+    @property
+    def own(self) -> Certificate | None: ...
 
 
 class StreamInfo:
@@ -36,6 +66,7 @@ class StreamInfo:
         "downstream_peer_subject",
         "downstream_peer_uri_san",
         "downstream_remote_address",
+        "downstream_tls",
         "downstream_tls_cipher",
         "downstream_tls_version",
         "downstream_transport_failure_reason",
@@ -116,6 +147,8 @@ class StreamInfo:
         self.downstream_direct_local_address: str | None = None
         """Where the connection arrived, e.g. ``127.0.0.1:15001``; ``None`` is the same as the above."""
         self.requested_server_name: str | None = None
+        self.downstream_tls: TlsCertificates | None = None
+        """Both sides' certificates, for the formats that ask."""
         self.downstream_tls_version: str | None = None
         self.downstream_tls_cipher: str | None = None
         self.downstream_peer_uri_san: str | None = None

@@ -15,6 +15,7 @@ from sandbox.access_log.stream_info import StreamInfo
 
 if TYPE_CHECKING:
     from sandbox.plan.listener import FilterChain, Listener
+    from sandbox.proxy.certificates import PeerCertificate
     from sandbox.proxy.snapshot import NodeRuntime
     from sandbox.proxy.stream_relay import StreamEnd
 
@@ -44,6 +45,8 @@ class TlsFacts(msgspec.Struct, frozen=True):
     peer_uri_san: str | None = None
     peer_dns_san: str | None = None
     peer_subject: str | None = None
+    peer: PeerCertificate | None = None
+    own: PeerCertificate | None = None
 
     @property
     def first_peer_uri(self) -> str | None:
@@ -152,6 +155,7 @@ class DownstreamConnection:
         info.listener = self.listener
         info.filter_chain = self.filter_chain
         if self.tls is not None:
+            info.downstream_tls = self.tls
             info.downstream_tls_version = self.tls.version
             info.downstream_tls_cipher = self.tls.cipher
             info.downstream_peer_uri_san = self.tls.peer_uri_san

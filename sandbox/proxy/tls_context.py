@@ -48,6 +48,8 @@ class _Context(ssl.SSLContext):
 
     rules: PeerRules | None = None
     verify_names: tuple[str, ...] = ()
+    own: PeerCertificate | None = None
+    """The certificate that is shown."""
 
     def wrap_bio(
         self,
@@ -197,7 +199,13 @@ def _openssl_cipher(name: str) -> str:
     return re.sub(r"[\[\]]", "", name).replace("|", ":")
 
 
-def _load_certificates(context: ssl.SSLContext, common: CommonTlsContext, secrets: SecretStore) -> bool:
+def _first_certificate(chain: bytes) -> PeerCertificate:
+    end = b"-----END CERTIFICATE-----"
+    first = chain[chain.index(b"-----BEGIN CERTIFICATE-----") : chain.index(end) + len(end)]
+    return read_certificate(ssl.PEM_cert_to_DER_cert(first.decode("ascii")))
+
+
+def _load_certificates(context: _Context, common: CommonTlsContext, secrets: SecretStore) -> bool:
     for config in common.tls_certificate_sds_secret_configs:
         secret = secrets.get(config.name)
         if secret is None or not secret.certificate_chain:
@@ -206,6 +214,7 @@ def _load_certificates(context: ssl.SSLContext, common: CommonTlsContext, secret
             pem.write(secret.certificate_chain + b"\n" + secret.private_key)
             pem.flush()
             context.load_cert_chain(pem.name)
+        context.own = _first_certificate(secret.certificate_chain)
     return True
 
 
@@ -260,5 +269,7 @@ def facts_of_session(session: ssl.SSLObject | ssl.SSLSocket) -> TlsFacts:
         peer_certificate=der,
         peer_uri_san=",".join(peer.uris) if peer and peer.uris else None,
         peer_dns_san=",".join(peer.dns_names) if peer and peer.dns_names else None,
-        peer_subject=peer.subject if peer else None,
+        peer_subject=(peer.subject or None) if peer else None,
+        peer=peer,
+        own=session.context.own if isinstance(session.context, _Context) else None,
     )

@@ -9,12 +9,18 @@ import pytest
 
 from tests.e2e.gateway_under_policy import Envoys, PolicyBench
 from tests.e2e.test_gateway_policies import (
+    test_identities_stand_in_the_log,
     test_what_a_policy_allows,
     test_what_passes,
     test_who_denied_stands_in_the_log,
 )
 
-__all__ = ["test_what_a_policy_allows", "test_what_passes", "test_who_denied_stands_in_the_log"]
+__all__ = [
+    "test_identities_stand_in_the_log",
+    "test_what_a_policy_allows",
+    "test_what_passes",
+    "test_who_denied_stands_in_the_log",
+]
 pytestmark = pytest.mark.skipif(shutil.which("envoy") is None, reason="no Envoy is at hand")
 
 

@@ -36,7 +36,11 @@ spec:
     accessLogEncoding: JSON
     accessLogFormat: >-
       {{"code": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%", "details": "%RESPONSE_CODE_DETAILS%",
-      "end": "%CONNECTION_TERMINATION_DETAILS%", "peer": "%DOWNSTREAM_PEER_URI_SAN%"}}
+      "end": "%CONNECTION_TERMINATION_DETAILS%", "peer": "%DOWNSTREAM_PEER_URI_SAN%",
+      "peer_subject": "%DOWNSTREAM_PEER_SUBJECT%", "peer_issuer": "%DOWNSTREAM_PEER_ISSUER%",
+      "peer_dns": "%DOWNSTREAM_PEER_DNS_SAN%", "peer_serial": "%DOWNSTREAM_PEER_SERIAL%",
+      "peer_from": "%DOWNSTREAM_PEER_CERT_V_START%", "peer_until": "%DOWNSTREAM_PEER_CERT_V_END(%Y-%m-%d)%",
+      "own": "%DOWNSTREAM_LOCAL_URI_SAN%", "own_subject": "%DOWNSTREAM_LOCAL_SUBJECT%"}}
 ---
 apiVersion: v1
 kind: Pod
@@ -248,11 +252,12 @@ class PolicyBench:
         self._where = "/dev/stdout" if not has_own_log else str(self._log)
         self._gateway = gateway
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="policies")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="policies", daemon=True)
         self._thread.start()
         self._origin = self._do(asyncio.start_server(_answer, "127.0.0.1", 0))
         self._ports = Ports.free(self._origin.sockets[0].getsockname()[1])
-        self._client = Client(self._ports, self._log, Authority(Path(os.environ["EGRESS_CERTS"]) / "mesh"))
+        self.authority = Authority(Path(os.environ["EGRESS_CERTS"]) / "mesh")
+        self._client = Client(self._ports, self._log, self.authority)
 
     def asked(self, policies: str, calls: list[Call]) -> list[Answer]:
         """What comes of the calls under these policies, and nothing else."""

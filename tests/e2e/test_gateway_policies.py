@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from cryptography import x509
 
 from tests.proxy.test_http_jwt import KEYS, bearer, token
 
@@ -326,3 +327,21 @@ def test_what_passes(policies: str, calls: list[Call], bench: PolicyBench) -> No
     answers = bench.asked(policies, calls)
     assert [answer.status for answer in answers] == [200] * len(calls)
     assert all(answer.body == "ok" for answer in answers)
+
+
+def test_identities_stand_in_the_log(bench: PolicyBench) -> None:
+    (answer,) = bench.asked("", [Call(caller=SLEEP)])
+
+    (leaf,) = (leaf for leaf in bench.authority.leaves() if leaf.certificate_file.stem == "default.sleep")
+    certificate = x509.load_pem_x509_certificate(leaf.certificate_file.read_bytes())
+    assert {name: answer.line[name] for name in answer.line if name.startswith(("peer", "own"))} == {
+        "own": "spiffe://cluster.local/ns/edge/sa/gateway",
+        "own_subject": None,
+        "peer": "spiffe://cluster.local/ns/default/sa/sleep",
+        "peer_dns": None,
+        "peer_from": f"{certificate.not_valid_before_utc:%Y-%m-%dT%H:%M:%S}.000Z",
+        "peer_issuer": "CN=Egress Sandbox local CA",
+        "peer_serial": f"{certificate.serial_number:x}",
+        "peer_subject": None,
+        "peer_until": f"{certificate.not_valid_after_utc:%Y-%m-%d}",
+    }
