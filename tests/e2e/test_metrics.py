@@ -303,7 +303,7 @@ def test_a_mesh_that_measures_nothing_says_why(certificates: Path, tmp_path: Pat
     asyncio.run(test())
 
 
-# --- the example that tells blocked from broken ---
+# --- examples that show what monitoring sees ---
 
 CALLS = re.compile(r"^\| `GET (?P<url>[^`]+)` \| (?P<status>\d+) \|", re.MULTILINE)
 SERIES = re.compile(r"^(?P<name>istio_\w+)\{(?P<labels>.*)\} (?P<value>\d+)$", re.MULTILINE)
@@ -315,12 +315,13 @@ def series_shown(readme: str) -> Iterator[tuple[str, Mapping[str, str], int]]:
         yield found["name"], dict(LABEL.findall(found["labels"])), int(found["value"])
 
 
-def test_the_example_tells_blocked_from_broken_by_metric(certificates: Path) -> None:
-    readme = (EXAMPLES / "blocked-or-broken" / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("example", ["blocked-or-broken", "unknown-hosts-pass"])
+def test_the_example_shows_what_a_prometheus_reads(example: str, certificates: Path) -> None:
+    readme = (EXAMPLES / example / "README.md").read_text(encoding="utf-8")
     shown = list(series_shown(readme))
 
     async def test() -> None:
-        async with mesh(certificates, EXAMPLES / "blocked-or-broken") as one:
+        async with mesh(certificates, EXAMPLES / example) as one:
             for found in CALLS.finditer(readme):
                 assert await one.call(found["url"]) == int(found["status"])
             samples = await one.samples()
