@@ -119,47 +119,7 @@ _ADDRESS_ATTRIBUTES: Final = {
 _NEVER_THERE: Final = (
     "VIRTUAL_CLUSTER_NAME", "TRACE_ID", "SPAN_ID", "ROUNDTRIP_DURATION", "TLS_JA3_FINGERPRINT",
     "TLS_JA4_FINGERPRINT", "DOWNSTREAM_TLS_SESSION_ID", "DOWNSTREAM_TLS_GROUP", "UPSTREAM_TLS_SESSION_ID",
-   
-    "UPSTREAM_DETECTED_CLOSE_TYPE": (values.detected_close_type, "text"),
-    "UPSTREAM_CONNECTION_POOL_READY_DURATION": (values.pool_ready_duration, "number"),
-    "DOWNSTREAM_LOCAL_CLOSE_REASON": (values.local_close_reason, "text"),
-    "FILTER_CHAIN_NAME": (values.filter_chain_name, "text"),
-    "ACCESS_LOG_TYPE": (values.access_log_type, "text"),
-    "DOWNSTREAM_PEER_CERT": (values.peer_certificate_pem, "text"),
-    "DOWNSTREAM_PEER_FINGERPRINT_256": (values.peer_fingerprint_256, "text"),
-    "DOWNSTREAM_PEER_FINGERPRINT_1": (values.peer_fingerprint_1, "text"),
-    "REQUEST_HEADERS_BYTES": (values.request_headers_size, "number"),
-    "RESPONSE_HEADERS_BYTES": (values.response_headers_size, "number"),
-    "RESPONSE_TRAILERS_BYTES": (values.response_trailers_size, "number"),
-}
-
-_DURATIONS: Final = {
-    "REQUEST_DURATION": ("info.start", "info.last_downstream_rx"),
-    "REQUEST_TX_DURATION": ("info.start", "info.last_upstream_tx"),
-    "RESPONSE_DURATION": ("info.start", "info.first_upstream_rx"),
-    "RESPONSE_TX_DURATION": ("info.first_upstream_rx", "info.last_downstream_tx"),
-}
-
-_ADDRESSES: Final = {
-    "UPSTREAM_LOCAL": values.upstream_local,
-    "UPSTREAM_REMOTE": values.upstream_remote,
-    "DOWNSTREAM_LOCAL": values.downstream_local,
-    "DOWNSTREAM_REMOTE": values.downstream_remote,
-    "DOWNSTREAM_DIRECT_LOCAL": values.downstream_direct_local,
-    "DOWNSTREAM_DIRECT_REMOTE": values.downstream_direct_remote,
-}
-_ADDRESS_ATTRIBUTES: Final = {
-    "UPSTREAM_LOCAL_ADDRESS": "upstream_local_address",
-    "DOWNSTREAM_LOCAL_ADDRESS": "downstream_local_address",
-    "DOWNSTREAM_REMOTE_ADDRESS": "downstream_remote_address",
-}
-
-_NEVER_THERE: Final = (
-    "VIRTUAL_CLUSTER_NAME", "TRACE_ID", "SPAN_ID", "ROUNDTRIP_DURATION", "TLS_JA3_FINGERPRINT",
-    "TLS_JA4_FINGERPRINT", "DOWNSTREAM_TLS_SESSION_ID", "DOWNSTREAM_TLS_GROUP", "UPSTREAM_TLS_SESSION_ID",
-    "UPSTREAM_TLS_GROUP",
-    "DOWNSTREAM_PEER_EMAIL_SAN",
-    "UPSTREAM_LOCAL_URI_SAN",
+    "UPSTREAM_TLS_GROUP", "DOWNSTREAM_PEER_EMAIL_SAN", "UPSTREAM_LOCAL_URI_SAN",
     "UPSTREAM_LOCAL_DNS_SAN", "UPSTREAM_LOCAL_IP_SAN", "UPSTREAM_PEER_IP_SAN",
     "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_CERT",
     "UPSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_HANDSHAKE_DURATION", "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
