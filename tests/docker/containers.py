@@ -23,7 +23,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 TOOLS = ("ip", "mount", "nsenter", "setpriv", "unshare", "curl")
-SECONDS = 30.0
+SECONDS = 60.0
 _IN_TMP = any(Path(path).is_relative_to("/tmp") for path in (ROOT, sys.executable))
 TEMPORARY = "/var/tmp" if _IN_TMP else "/tmp"
 """The one place where an image may write; a checkout in /tmp must stay visible."""
@@ -51,13 +51,20 @@ def health_check() -> list[str]:
 
 
 class Container(AbstractContextManager["Container"]):
-    """Namespaces kept by a process that sleeps; ``hosts`` are names and addresses that its resolver knows."""
+    """Namespaces kept by a process that sleeps.
 
-    def __init__(self, hosts: Mapping[str, str]) -> None:
+    ``hosts`` are names and addresses that its resolver knows, ``nameserver`` is the one that it asks.
+    """
+
+    def __init__(self, hosts: Mapping[str, str], nameserver: str = "") -> None:
         lines = "".join(f"{address} {name}\\n" for name, address in {"localhost": "127.0.0.1", **hosts}.items())
         steps = ["ip link set lo up", "mount -o remount,bind,ro /"]
         steps += [f"mount -t tmpfs tmpfs {TEMPORARY}", f"printf '{lines}' > {TEMPORARY}/hosts"]
-        steps += [f"mount --bind {TEMPORARY}/hosts /etc/hosts", "echo up", "exec sleep 1000"]
+        steps += [f"mount --bind {TEMPORARY}/hosts /etc/hosts"]
+        if nameserver:
+            steps += [f"echo nameserver {nameserver} > {TEMPORARY}/resolv.conf"]
+            steps += [f"mount --bind {TEMPORARY}/resolv.conf /etc/resolv.conf"]
+        steps += ["echo up", "exec sleep 1000"]
         script = " && ".join(steps)
         self._keeper = subprocess.Popen(
             ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", script],
@@ -139,11 +146,21 @@ class Container(AbstractContextManager["Container"]):
         self._started.append(process)
         return process
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def restore(self, rules: str) -> None:
+        """Rules that the engine itself lays, as iptables-restore takes them."""
+        command = ["nsenter", "-t", str(self._keeper.pid), "--net", "iptables-restore", "--noflush"]
+        subprocess.run(command, input=rules, text=True, check=True)
+
+    def start(self, *words: str, user: str = "1337:1337") -> subprocess.Popen[str]:
         """A command beside, as the image's user; it ends with the container."""
         environment = {"PATH": os.environ["PATH"], "HOME": TEMPORARY, "PYTHONDONTWRITEBYTECODE": "1"}
         process = subprocess.Popen(
-            self.command(words), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.command(words, user),
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self._started.append(process)
         return process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from tests.docker.containers import Container, missing_tools, services
 pytestmark = [
     pytest.mark.namespaces,
     pytest.mark.slow,
+    pytest.mark.timeout(180),  # certificates are made anew in each container, on a busy machine too
     pytest.mark.skipif(os.geteuid() != 0, reason="several users are needed, and only root has them"),
     pytest.mark.skipif(bool(missing_tools()), reason=f"not here: {', '.join(missing_tools())}"),
 ]
@@ -99,6 +101,56 @@ def test_shared_namespace() -> None:
     assert own.stdout.startswith("HTTP/1.1 301 "), own.stderr
     assert (blocked.stdout, as_root.stdout, as_sidecar.stdout) == ("502", "301", "000")
     assert [line["response_code"] for line in lines] == [301, 502, 301]
+
+
+ENGINES_DNS = """
+*nat
+-A OUTPUT -d 127.0.0.11/32 -p udp --dport 53 -j DNAT --to-destination 127.0.0.11:34567
+-A POSTROUTING -s 127.0.0.11/32 -p udp --sport 34567 -j SNAT --to-source :53
+COMMIT
+"""
+"""As Docker lays them in every container's namespace."""
+ANSWER = """
+import dns.message, dns.rrset, socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.11", 34567))
+print("up", flush=True)
+while True:
+    wire, client = server.recvfrom(512)
+    reply = dns.message.make_response(dns.message.from_wire(wire))
+    if reply.question[0].rdtype == 1:
+        reply.answer.append(dns.rrset.from_text(reply.question[0].name, 60, "IN", "A", "203.0.113.99"))
+    server.sendto(reply.to_wire(), client)
+"""
+ASK = """
+import concurrent.futures, socket
+def ask(number):
+    return socket.gethostbyname("api.example.com" if number % 2 else f"other-{number}.example")
+with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    found = list(pool.map(ask, range(400)))
+print(*sorted({(address, found.count(address)) for address in found}))
+"""
+
+
+@pytest.mark.skipif(shutil.which("iptables-restore") is None, reason="iptables-restore is not here")
+def test_shared_namespace_with_dns_beside_the_engines_own_server() -> None:
+    """Questions are redirected before the engine's rules see them, and what the mesh does not know still gets there."""
+    mesh = {"volumes": ["../../tests/docker/mesh-with-dns:/mesh:ro"]}
+    found = {name: {**service, **mesh} for name, service in services("shared-namespace").items()}
+    with Container({}, nameserver="127.0.0.11") as network:
+        network.give_network(APP)
+        network.restore(ENGINES_DNS)
+        engine = network.start(sys.executable, "-c", ANSWER, user="0:0")
+        assert engine.stdout is not None
+        assert engine.stdout.readline() == "up\n"
+        capture = network.play(found["capture"])
+        assert capture.wait(20) == 0, capture.communicate()[1]
+        network.play(found["sandbox"])
+        assert network.wait_until_healthy()
+
+        asked = network.run(sys.executable, "-c", ASK)
+
+    assert asked.stdout == "('203.0.113.99', 200) ('240.240.0.1', 200)\n", asked.stderr
 
 
 def test_image_writes_nowhere_but_to_its_temporary_files() -> None:
