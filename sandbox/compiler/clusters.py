@@ -91,6 +91,7 @@ class ClusterBuilder:
             proxy.region,
             proxy.zone,
             proxy.sub_zone,
+            proxy.metadata.network_view,
             self._preserve_case,
             proxy.metadata.tls_client_cert_chain,
             proxy.metadata.tls_client_key,

@@ -92,7 +92,7 @@ class EndpointBuilder:
     def _usable(self, endpoint: ServiceEndpoint, *, unhealthy_are_told: bool) -> bool:
         if self.service.node_local and endpoint.node_name != self.proxy.node_name:
             return False
-        if endpoint.health is Health.TERMINATING:
+        if endpoint.health is Health.TERMINATING or not self.proxy.sees_network(endpoint.network):
             return False
         if endpoint.health is Health.UNHEALTHY and not unhealthy_are_told:
             return False

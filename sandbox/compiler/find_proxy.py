@@ -241,6 +241,7 @@ def _metadata(workload: Workload, settings: ProxyConfig) -> ProxyMetadata:
     return ProxyMetadata(
         cluster_id=CLUSTER_ID,
         network=raw.get("NETWORK", "") or workload.metadata.labels.get(NETWORK_LABEL, ""),
+        network_view=frozenset(filter(None, raw.get("REQUESTED_NETWORK_VIEW", "").split(","))),
         dns_capture=_boolean(raw.get("DNS_CAPTURE", "")),
         dns_auto_allocate=_boolean(raw.get("DNS_AUTO_ALLOCATE", "")),
         http10=raw.get("HTTP10", "") == "1",

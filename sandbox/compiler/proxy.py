@@ -29,6 +29,8 @@ class ProxyMetadata:
 
     cluster_id: str = "Kubernetes"
     network: str = ""
+    network_view: frozenset[str] = frozenset()
+    """The networks whose endpoints it is told of; empty for all (``REQUESTED_NETWORK_VIEW``)."""
     dns_capture: bool = False
     dns_auto_allocate: bool = False
     http10: bool = False
@@ -96,6 +98,10 @@ class Proxy:
     def of_its_families(self, addresses: Iterable[str]) -> tuple[str, ...]:
         """The addresses (or CIDR blocks) of the IP families the proxy has."""
         return tuple(text for text in addresses if (self.supports_ipv4 if is_ipv4(text) else self.supports_ipv6))
+
+    def sees_network(self, network: str) -> bool:
+        """Whether the proxy wants to know endpoints of a network; those without one always (``IsVisible``)."""
+        return not network or not self.metadata.network_view or network in self.metadata.network_view
 
     def in_network(self, network: str) -> bool:
         """Whether an endpoint of a network is in the proxy's; an unknown network is any (``InNetwork``)."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from .nodes import addresses, compiled, manifest
+from .sidecars import mesh
 
 KUBERNETES_SERVICE = """\
 apiVersion: v1
@@ -272,5 +273,23 @@ def test_unhealthy_workload_entries_are_not_picked(
     operator = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n"
     settings = f"{operator}spec: {{values: {{pilot: {{env: {{{setting}}}}}}}}}\n"
     node = compiled(manifest("ServiceEntry", "a", spec), f"{entry}status: {status}\n", settings)
+
+    assert addresses(node.cluster("outbound|80||a.example")) == expected
+
+
+# Istio pilot/pkg/model/proxy_view.go, newProxyView and IsVisible.
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [("", ["10.1.1.1:80", "10.1.1.2:80", "10.1.1.3:80"]), ("one", ["10.1.1.1:80", "10.1.1.3:80"])],
+)
+def test_a_proxy_may_ask_for_the_endpoints_of_some_networks(view: str, expected: list[str]) -> None:
+    entry = """
+        hosts: [a.example]
+        ports: [{number: 80, name: http, protocol: HTTP}]
+        resolution: STATIC
+        endpoints: [{address: 10.1.1.1, network: one}, {address: 10.1.1.2, network: two}, {address: 10.1.1.3}]
+    """
+    settings = mesh(f"defaultConfig: {{proxyMetadata: {{ISTIO_META_REQUESTED_NETWORK_VIEW: '{view}'}}}}")
+    node = compiled(manifest("ServiceEntry", "a", entry), settings)
 
     assert addresses(node.cluster("outbound|80||a.example")) == expected
