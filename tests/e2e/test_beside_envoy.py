@@ -85,13 +85,14 @@ CASES = {
 
 def shown(data: bytes) -> list[Any]:
     """Frames, stream by stream: fields without their date; what is told of windows may come at any time."""
-    decoder, out = hpack.Decoder(), []
+    decoder = hpack.Decoder()
+    out: list[Any] = []
     while len(data) >= frames.FRAME_HEAD_BYTES:
         end = frames.FRAME_HEAD_BYTES + int.from_bytes(data[:3], "big")
         kind, flags, stream, payload = data[3], data[4], int.from_bytes(data[5:9], "big"), data[9:end]
         data = data[end:]
         if kind == frames.HEADERS:
-            fields = [(name, value) for name, value in decoder.decode(payload) if name != "date"]
+            fields = [(name, value) for name, value in decoder.decode(payload, raw=True) if name != b"date"]
             out.append((kind, flags, stream, fields))
         elif kind not in (frames.SETTINGS, frames.WINDOW_UPDATE):
             out.append((kind, flags, stream, payload))
