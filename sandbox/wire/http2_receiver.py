@@ -49,6 +49,8 @@ class Http2Receiver:
         self._buffer = b""
         self._needs_preface = not session.is_client
         self._has_settings = False
+        self._is_head_checked = False
+        """Of the frame that is not complete yet."""
         self._block: _HeaderBlock | None = None
         self._handlers: dict[int, Callable[[int, int, bytes], Iterator[Event]]] = {
             frames.DATA: self._data,
@@ -68,22 +70,27 @@ class Http2Receiver:
         self._buffer += data
         if self._needs_preface and not self._take_preface():
             return
-        while len(self._buffer) >= frames.FRAME_HEAD_BYTES:
-            head = self._buffer
-            length, kind, flags = int.from_bytes(head[:3], "big"), head[3], head[4]
-            stream_id = int.from_bytes(head[5:9], "big") & frames.MAX_WINDOW
-            self._check_head(length, kind, flags, stream_id)
-            end = frames.FRAME_HEAD_BYTES + length
-            if len(head) < end:
+        held, self._buffer = self._buffer, b""
+        place = 0
+        while len(held) - place >= frames.FRAME_HEAD_BYTES:
+            start = place + frames.FRAME_HEAD_BYTES
+            length, kind, flags = int.from_bytes(held[place : place + 3], "big"), held[place + 3], held[place + 4]
+            stream_id = int.from_bytes(held[place + 5 : start], "big") & frames.MAX_WINDOW
+            if not self._is_head_checked:
+                self._check_head(length, kind, flags, stream_id)
+            self._is_head_checked = len(held) < start + length
+            if self._is_head_checked:
                 break
-            payload, self._buffer = head[frames.FRAME_HEAD_BYTES : end], head[end:]
-            if self._block is not None:
-                yield from self._continued(flags, payload)
-                continue
-            handler = self._handlers.get(kind)
-            if handler is not None:
-                yield from handler(flags, stream_id, payload)
+            place = start + length
+            yield from self._complete(kind, flags, stream_id, held[start:place])
+        self._buffer = held[place:]
         self._session.check_control_frames()
+
+    def _complete(self, kind: int, flags: int, stream_id: int, payload: bytes) -> Iterator[Event]:
+        if self._block is not None:
+            return self._continued(flags, payload)
+        handler = self._handlers.get(kind)
+        return handler(flags, stream_id, payload) if handler is not None else iter(())
 
     def _take_preface(self) -> bool:
         if not frames.PREFACE.startswith(self._buffer[: len(frames.PREFACE)]):

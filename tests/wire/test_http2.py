@@ -241,3 +241,14 @@ def test_going_away_is_told_twice() -> None:
 
     assert soon == bytes.fromhex("0000080700000000007fffffff00000000")
     assert codec.take_output() == bytes.fromhex("0000080700000000000000000100000000")
+
+
+def test_frame_that_comes_in_pieces_counts_once() -> None:
+    codec = Http2Codec(is_client=False)
+    list(codec.receive(PREFACE + frame(4, 0, 0)))
+
+    for byte in frame(2, 0, 1, b"\0\0\0\0\x10") * 100:
+        list(codec.receive(bytes([byte])))
+
+    with pytest.raises(Http2Error):
+        list(codec.receive(frame(2, 0, 1, b"\0\0\0\0\x10")))
