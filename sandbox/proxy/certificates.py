@@ -28,9 +28,11 @@ class PeerCertificate(msgspec.Struct, frozen=True):
 
 
 def preload() -> None:
-    """Imports what reading takes (an eighth of a second), so that no connection has to wait for it."""
+    """Imports what a first handshake takes (an eighth of a second), so that no connection has to wait for it."""
     import cryptography.hazmat.primitives.serialization
     import cryptography.x509  # noqa: F401
+
+    "name".encode("idna")  # the ssl module encodes server names so, and the codec is imported on first use
 
 
 def read_certificate(der: bytes) -> PeerCertificate:
