@@ -10,7 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "sandbox"
 PURE = {
-    "yaml_source", "istio", "compiler", "plan", "analysis", "wire", "match", "access_log", "metrics", "explain", "envoy_config",
+    "yaml_source", "istio", "compiler", "plan", "analysis", "wire", "match", "access_log", "metrics", "explain",
+    "envoy_config",
 }  # fmt: skip
 FORBIDDEN_IN_PURE = {
     "asyncio", "socket", "ssl", "select", "threading", "subprocess", "logging", "time", "random", "os", "pathlib",
