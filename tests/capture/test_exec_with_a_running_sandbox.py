@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.slow]
 WORKERS = 5
 MAY_STAY = 2 + 2 * WORKERS
 """Descriptors: the access log, the event loop's, both ends of idle upstream connections; one namespace has eight."""
+MARK = "EGRESS_TEST_MARK"
 FETCH = """
 import sys, urllib.request, urllib.error
 try:
@@ -198,38 +199,40 @@ def test_sandbox_of_its_own_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert b"no-such-file.yaml: no such file" in ended.stderr
 
 
-def test_many_programs_leave_no_namespace_descriptor_or_process(tmp_path: Path) -> None:
+def test_many_programs_leave_no_namespace_descriptor_or_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A namespace lives by a process in it, or by a descriptor of it, which only the sandbox would have."""
     with running_sandbox(tmp_path / "run") as sandbox:
-        _run_many(sandbox)
+        monkeypatch.setenv(MARK, str(tmp_path))
+        most = sandbox.open_files() + MAY_STAY
+
+        def several(_worker: int) -> list[str]:
+            script = "readlink /proc/self/ns/net; curl -s -o /dev/null http://httpbin.org/get"
+            return [sandbox.run("sh", "-c", script).stdout.strip() for _ in range(4)]
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            namespaces = {name for names in pool.map(several, range(WORKERS)) for name in names}
+
+        assert len(namespaces) >= WORKERS
+        assert wait_until(lambda: sandbox.open_files() <= most), sandbox.open_files()
+        assert wait_until(lambda: not list(_marked(f"{MARK}={tmp_path}")))
 
 
-def _run_many(sandbox: RunningSandbox) -> None:
-    most = sandbox.open_files() + MAY_STAY
-
-    def several(_worker: int) -> list[str]:
-        script = "readlink /proc/self/ns/net; curl -s -o /dev/null http://httpbin.org/get"
-        return [sandbox.run("sh", "-c", script).stdout.strip() for _ in range(4)]
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        namespaces = {name for names in pool.map(several, range(WORKERS)) for name in names}
-
-    assert len(namespaces) >= WORKERS
-    assert wait_until(lambda: sandbox.open_files() <= most), sandbox.open_files()
-    assert not namespaces & set(_namespaces_of_processes())
+def _marked(variable: str) -> Iterator[str]:
+    """Processes with this in their environment."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if int(name) != os.getpid() and variable.encode() in Path(f"/proc/{name}/environ").read_bytes():
+                yield name
+        except OSError:
+            continue
 
 
 def _command_lines() -> Iterator[str]:
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             yield Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-
-
-def _namespaces_of_processes() -> Iterator[str]:
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            yield os.readlink(f"/proc/{name}/ns/net")
         except OSError:
             continue
 
