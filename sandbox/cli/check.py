@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sandbox.compiler.push_context import PushContext
     from sandbox.gateway_plans import GatewayPlans
     from sandbox.istio.load import Configuration
+    from sandbox.plan import NodePlan
     from sandbox.settings import Settings
     from sandbox.yaml_source.problems import Problem, Problems
 
@@ -120,6 +121,7 @@ def _compile_all(settings: Settings, configuration: Configuration, push: PushCon
     for proxy in gateways:
         report_refusals(plans.compiled(proxy), push)
         _report_loops(plans, proxy, push.problems)
+        _report_dead_ends(plans.plan(proxy), configuration, push.problems)
 
 
 def _others(configuration: Configuration, own: Proxy) -> list[Proxy]:
@@ -152,6 +154,19 @@ def _report_loops(plans: GatewayPlans, proxy: Proxy, problems: Problems) -> None
     hint = "give the rule that leads to the gateway match.gateways: [mesh], and the gateway a rule that leads on"
     for loop in plans.loops(proxy):
         problems.report("SBX0705", str(loop), origin_of(loop.because), hint=hint)
+
+
+def _report_dead_ends(plan: NodePlan, configuration: Configuration, problems: Problems) -> None:
+    from sandbox.explain.dead_ends import find_dead_ends
+    from sandbox.loading import origin_of
+
+    entries = [each.spec for each in configuration.resources("ServiceEntry") if each.spec.resolution == "NONE"]
+    unresolved = {host for spec in entries for host in spec.hosts}
+    hint = (
+        "give the ServiceEntry resolution DNS (DYNAMIC_DNS for a wildcard), or lead the gateway to a host that has it"
+    )
+    for dead_end in find_dead_ends(plan, unresolved):
+        problems.report("SBX0706", str(dead_end), origin_of(dead_end.because), hint=hint)
 
 
 def _print(problems: Sequence[Problem], output: str) -> None:

@@ -85,6 +85,7 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0601": Code("error", "a capture setting cannot be read"),
     "SBX0701": Code("info", "a gateway has no pod; one of a default installation stands in"),
     "SBX0703": Code("info", "a service runs where --endpoint says"),
+    "SBX0706": Code("warning", "a gateway's route leads to a host that it has no address for"),
     "SBX0705": Code("error", "calls come back to a gateway where they have been"),
     "SBX0704": Code("error", "the option --endpoint names a service that nobody knows"),
     "SBX0702": Code("info", "the files describe workloads, but not the one that was named"),

@@ -167,3 +167,35 @@ def test_a_call_in_a_circle_is_refused_and_others_go_on(
 
     assert asyncio.run(call()) == [204, 508]
     assert "egress: LOOP refused: calls for httpbin.org at gateway edge/a, port 8080" in capsys.readouterr().err
+
+
+WILDCARD = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: site}
+spec:
+  hosts: [httpbin.org]
+  ports: [{number: 80, name: http, protocol: HTTP}, {number: 443, name: tls, protocol: TLS}]
+"""
+TLS_OUT = """\
+  tls:
+  - match: [{gateways: [mesh], port: 443, sniHosts: [httpbin.org]}]
+    route: [{destination: {host: a.edge.svc.cluster.local, port: {number: 443}}}]
+  - match: [{gateways: [a], port: 443, sniHosts: [httpbin.org]}]
+    route: [{destination: {host: httpbin.org, port: {number: 443}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "rules", "expected"),
+    [
+        pytest.param(WILDCARD, http(f"match: [{{gateways: [a]}}], {to(OUT)}"), 1, id="HTTP"),
+        pytest.param(WILDCARD, RULES + TLS_OUT, 1, id="TLS"),
+        pytest.param(ENTRY, http(f"match: [{{gateways: [a]}}], {to(OUT)}"), 0, id="a host with addresses"),
+        pytest.param(WILDCARD, http(f"match: [{{gateways: [mesh]}}], {to(OUT)}"), 0, id="a route of the sidecar"),
+    ],
+)
+def test_check_tells_of_hosts_that_a_gateway_cannot_find(entry: str, rules: str, expected: int, tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text("---\n".join((gateway("a"), gateway("b"), entry, rules)))
+    told = CliRunner().invoke(egress, ["check", "-f", str(tmp_path)]).output
+    assert told.count("warning SBX0706: httpbin.org has resolution NONE") == expected
