@@ -64,6 +64,3 @@ ASM_JSON: Final = {**_COMMON_JSON, **_ASM_ONLY, "authority_for": "%REQ(:AUTHORIT
 
 LEGACY_JSON: Final = {**_COMMON_JSON, **_ASM_ONLY, "authority": "%REQ(:AUTHORITY)%"}
 """Istio before 1.9 (and ASM's own examples): ``authority``, the cluster's statistics name, policy status."""
-
-JSON_PRESETS: Final = {"istio": ISTIO_JSON, "asm": ASM_JSON, "legacy": LEGACY_JSON}
-TEXT_PRESETS: Final = {"istio-text": ISTIO_TEXT, "envoy-text": ENVOY_TEXT}

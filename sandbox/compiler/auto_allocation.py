@@ -34,9 +34,6 @@ class AllocatedAddresses(NamedTuple):
     ipv6: str = ""
 
 
-NONE_ALLOCATED: Final[Mapping[str, AllocatedAddresses]] = {}
-
-
 def name_of(entry: Entry) -> EntryName:
     """By which an entry is known again after a reload."""
     return entry.namespace, entry.name

@@ -6,7 +6,7 @@ Source: Istio pilot/pkg/serviceregistry/kube/controller/endpointslice.go, contro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from sandbox.compiler.label_selectors import augment, selects
@@ -207,8 +207,3 @@ def _selected_endpoint(instance: WorkloadInstance, port: ServicePort, number: in
         service_account=instance.service_account,
         because=instance.because,
     )
-
-
-def addresses_of(endpoints: Iterable[ServiceEndpoint]) -> tuple[str, ...]:
-    """The first address of each endpoint, once."""
-    return tuple(dict.fromkeys(endpoint.addresses[0] for endpoint in endpoints if endpoint.addresses))

@@ -14,7 +14,6 @@ UNSPECIFIED_IP: Final = "0.0.0.0"
 UNSPECIFIED_IPV6: Final = "::"
 MESH_GATEWAY: Final = "mesh"
 """The reserved gateway name: all sidecars."""
-OUTBOUND: Final = "outbound"
 
 
 def outbound_cluster(host: str, port: int, subset: str = "") -> str:

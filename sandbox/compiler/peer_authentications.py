@@ -14,7 +14,6 @@ from sandbox.istio.resource import Resource
 
 UNSET = "UNSET"
 PERMISSIVE = "PERMISSIVE"
-DISABLE = "DISABLE"
 Policy = Resource[PeerAuthentication]
 
 

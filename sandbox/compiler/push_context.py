@@ -89,10 +89,6 @@ class PushContext:
         """The service of a host in a namespace."""
         return self.registry.of_host(host).get(namespace)
 
-    def services_exported_to(self, namespace: str) -> Sequence[Service]:
-        """The services a namespace may see: private and exported ones, then public ones."""
-        return self.registry.exported_to(namespace)
-
     def is_visible(self, service: Service, namespace: str) -> bool:
         """Whether a namespace may see a service."""
         return self.registry.visibility.visible(service, namespace)

@@ -123,10 +123,6 @@ class Service:
         """The port with this number."""
         return next((port for port in self.ports if port.number == number), None)
 
-    def port_named(self, name: str) -> ServicePort | None:
-        """The port with this name."""
-        return next((port for port in self.ports if port.name == name), None)
-
     @property
     def is_kubernetes(self) -> bool:
         """Whether it is a Kubernetes Service."""

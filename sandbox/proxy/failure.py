@@ -34,11 +34,6 @@ class UpstreamFailure(msgspec.Struct, frozen=True):
         return UpstreamFailure(kind, transport_failure_reason=reason, transport_failure_text=text)
 
     @property
-    def reset_reason(self) -> str:
-        """For bodies: ``remote connection failure``."""
-        return self.kind.value
-
-    @property
     def details(self) -> str:
         """For ``response_code_details``: ``remote_connection_failure|delayed_connect_error:_Connection_refused``."""
         reason = self.kind.value.replace(" ", "_")

@@ -71,13 +71,6 @@ class ListenerRuntime:
         self.continue_on_timeout = plan.continue_on_listener_filters_timeout
 
 
-class Listeners(Protocol):
-    """Where a destination is looked up: exact address, wildcard, then ``virtualOutbound``."""
-
-    def find(self, ip: str, port: int) -> ListenerRuntime | None:
-        """The listener that takes connections meant for this address."""
-
-
 class ConnectionHandler:
     """Takes accepted sockets for one snapshot after another; live connections stay with theirs."""
 
