@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from sandbox.settings import Settings
     from sandbox.yaml_source.problems import Problem, Problems
 
-MOST_WORKLOADS = 50
+MOST_SECONDS = 10.0
+"""After that no further workload is compiled for: most findings are the same for all."""
 HASH_LABELS = ("pod-template-hash", "controller-revision-hash", "statefulset.kubernetes.io/pod-name")
 """Labels by which the replicas of one workload differ."""
 LEVELS = click.Choice(("error", "warning", "info"), case_sensitive=False)
@@ -116,7 +118,11 @@ def _compile_all(settings: Settings, configuration: Configuration, push: PushCon
         gateways = [own] if settings.workload is not None else plans.proxies or [own]
     elif settings.with_gateways and settings.workload is None:
         sidecars += _others(configuration, own)
-    for proxy in sidecars:
+    began = time.monotonic()
+    for done, proxy in enumerate(sidecars):
+        if time.monotonic() - began > MOST_SECONDS:
+            _tell_of_the_rest(done, len(sidecars))
+            break
         report_refusals(compile_node(push, proxy), push)
     for proxy in gateways:
         report_refusals(plans.compiled(proxy), push)
@@ -134,11 +140,11 @@ def _others(configuration: Configuration, own: Proxy) -> list[Proxy]:
         proxy = find_proxy(configuration, workload)
         if proxy is not None:
             found.setdefault(_likeness(proxy), proxy)
-    others = list(found.values())[1:]
-    if len(others) > MOST_WORKLOADS:
-        told = f"egress: compiled for {MOST_WORKLOADS} of {len(others)} workloads; --workload names one"
-        click.echo(told, err=True)
-    return others[:MOST_WORKLOADS]
+    return list(found.values())[1:]
+
+
+def _tell_of_the_rest(done: int, total: int) -> None:
+    click.echo(f"egress: compiled for {done} of {total} workloads; --workload names one", err=True)
 
 
 def _likeness(proxy: Proxy) -> tuple[object, ...]:

@@ -131,8 +131,10 @@ class Ports:
     def free(cls, origin: int) -> Ports:
         """Ports that nobody has at this moment."""
         with contextlib.ExitStack() as held:
-            found = [held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(3)]
-        return cls(*found, origin)
+            http, https, tcp = (
+                held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(3)
+            )
+        return cls(http, https, tcp, origin)
 
 
 class Client:
