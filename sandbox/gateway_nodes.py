@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from sandbox.explain.loops import without_loops
 from sandbox.gateway_plans import GatewayPlans
 from sandbox.loading import origin_of, report_refusals
 from sandbox.plan.base import SocketAddress
-from sandbox.proxy.listener import ConnectionHandler, discard
+from sandbox.proxy.listener import ConnectionHandler
 from sandbox.proxy.server import ListeningSocket, bind
 from sandbox.proxy.snapshot import Snapshot
 from sandbox.settings import HostPort
@@ -188,12 +187,5 @@ class GatewayNodes:
         for node in (*self._nodes.values(), *self._gone):
             node.close()
         self._gone.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.handler.until_idle()
-        for connection in list(self.handler.live.values()):
-            if connection.on_abort is not None:
-                connection.on_abort()
-            else:
-                discard(connection)
+        await self.handler.let_finish(seconds)
         self._nodes.clear()

@@ -6,6 +6,7 @@ Every door ends here, in ``ConnectionHandler.dispatch``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
@@ -95,6 +96,17 @@ class ConnectionHandler:
         while self.live:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
+
+    async def let_finish(self, seconds: float) -> None:
+        """Waits until live connections have ended, and after ``seconds`` ends those that are left."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.until_idle()
+        for connection in list(self.live.values()):
+            if connection.on_abort is not None:
+                connection.on_abort()
+            else:
+                discard(connection)
 
     def _forget(self, connection: DownstreamConnection) -> None:
         self.live.pop(connection.connection_id, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import ipaddress
 import logging
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sandbox.errors import ListenError
 from sandbox.plan.base import SocketAddress
 from sandbox.proxy.door import Enter, Origin
-from sandbox.proxy.listener import ConnectionHandler, discard
+from sandbox.proxy.listener import ConnectionHandler
 from sandbox.proxy.original_dst import original_destination, plain_address
 from sandbox.settings import HostPort
 
@@ -251,13 +250,6 @@ class Server:
         for connection in list(self.handler.live.values()):
             if connection.on_drain is not None:
                 connection.on_drain()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.handler.until_idle()
-        for connection in list(self.handler.live.values()):
-            if connection.on_abort is not None:
-                connection.on_abort()
-            else:
-                discard(connection)
+        await self.handler.let_finish(seconds)
         if self.snapshot is not None:
             self.snapshot.close()
