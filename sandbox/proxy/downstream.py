@@ -78,6 +78,7 @@ class DownstreamConnection:
         "filter_chain",
         "forward_authority",
         "is_finished",
+        "is_redirected",
         "listener",
         "local_address",
         "on_abort",
@@ -114,6 +115,8 @@ class DownstreamConnection:
         """The same as text: Envoy's downstream local address."""
         self.direct_local_address: str | None = None
         """Where a redirected connection arrived (``127.0.0.1:15001``); ``None``: where it meant to."""
+        self.is_redirected = True
+        """Whether its destination is where it meant to go; a port dialled by itself leads nowhere else."""
         self.door = "capture"
         """``capture``, ``proxy`` (explicit HTTP proxy), ``socks``, ``map`` or ``listener`` (a port the plan binds)."""
         self.listener: Listener
@@ -143,6 +146,11 @@ class DownstreamConnection:
         """The cluster that an earlier filter chose (``sni_cluster``)."""
         self.on_finished: Callable[[DownstreamConnection], None] | None = None
         self.is_finished = False
+
+    @property
+    def original_destination(self) -> tuple[str, int] | None:
+        """For ORIGINAL_DST clusters; ``None`` for a connection that was not redirected."""
+        return (self.destination_ip, self.destination_port) if self.is_redirected else None
 
     def new_stream(self, start: float, start_wall: float) -> StreamInfo:
         """A StreamInfo with everything filled in that belongs to the connection."""

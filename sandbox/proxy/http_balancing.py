@@ -32,8 +32,7 @@ def balancing_context(
         return PLAIN, cookies
     context = LoadBalancerContext()
     if needs_destination:
-        connection = stream.codec.connection
-        context.destination = (connection.destination_ip, connection.destination_port)
+        context.destination = stream.codec.connection.original_destination
     if rules is not None and rules.avoid_previous_hosts:
         context.tried = tried
         context.retry_attempts = rules.host_attempts

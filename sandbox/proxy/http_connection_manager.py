@@ -16,6 +16,7 @@ from sandbox.proxy.http_downstream import Http1ServerConnection
 from sandbox.proxy.http_request_headers import RequestHeaders
 from sandbox.proxy.http_router import RouteOwner, RouteRuntime, seconds
 from sandbox.proxy.http_sniffing import SniffingConnection
+from sandbox.proxy.http_timeouts import head_limit
 from sandbox.wire.headers import set_header
 from sandbox.wire.http1_lines import HeadLimits
 from sandbox.wire.http1_request import RequestHeadReader
@@ -92,7 +93,9 @@ class HttpConnectionManagerRuntime:
         self.max_stream_duration = seconds(common.max_stream_duration)
         self.stream_idle_timeout = seconds(plan.stream_idle_timeout, DEFAULT_STREAM_IDLE_TIMEOUT)
         self.request_timeout = seconds(plan.request_timeout)
-        self.request_headers_timeout = seconds(plan.request_headers_timeout)
+        self.head_limit = head_limit(
+            seconds(plan.request_headers_timeout), self.stream_idle_timeout, self.max_stream_duration
+        )
         self.drain_timeout = seconds(plan.drain_timeout, DEFAULT_DRAIN_TIMEOUT)
         self.delayed_close_timeout = seconds(plan.delayed_close_timeout, DEFAULT_DELAYED_CLOSE_TIMEOUT)
         self.has_stream_timers = any((self.stream_idle_timeout, self.request_timeout, self.max_stream_duration))

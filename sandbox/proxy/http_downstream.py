@@ -18,6 +18,7 @@ from sandbox.wire.http_status import STATUS_LINES, status_line
 if TYPE_CHECKING:
     from sandbox.proxy.downstream import DownstreamConnection
     from sandbox.proxy.http_connection_manager import HttpConnectionManagerRuntime
+    from sandbox.proxy.http_timeouts import HeadLimit
 
 log = logging.getLogger("sandbox.proxy")
 
@@ -232,9 +233,8 @@ class Http1ServerConnection(asyncio.Protocol):
     def _head_incomplete(self) -> None:
         if self._head_since is None:
             self._head_since = time.monotonic(), time.time()
-            timeout = self.manager.request_headers_timeout
-            if timeout > 0:
-                self._head_timer = asyncio.get_running_loop().call_later(timeout, self._on_head_timeout)
+            if (limit := self.manager.head_limit) is not None:
+                self._head_timer = asyncio.get_running_loop().call_later(limit.seconds, self._on_head_timeout, limit)
 
     def _head_complete(self) -> None:
         self._head_since = None
@@ -242,7 +242,7 @@ class Http1ServerConnection(asyncio.Protocol):
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _on_head_timeout(self) -> None:
+    def _on_head_timeout(self, limit: HeadLimit) -> None:
         self._head_timer = None
         if self._state != HEAD or self._head_since is None:
             return
@@ -251,7 +251,8 @@ class Http1ServerConnection(asyncio.Protocol):
         self._buffer = b""
         self._state = WAIT
         self.is_draining = True
-        self.stream.local_reply(408, b"request header timeout", "request_header_timeout")
+        self.stream.info.response_flags += limit.flags
+        self.stream.local_reply(408, limit.body, limit.details)
 
     def pause_request(self, is_paused: bool) -> None:
         """See DownstreamCodec."""
@@ -271,11 +272,12 @@ class Http1ServerConnection(asyncio.Protocol):
     def write_informational(self, status: int, headers: list[Header]) -> None:
         """See DownstreamCodec."""
         fields = render_headers(headers, None)
-        data = b"%b%b\r\n" % (STATUS_LINES[status], fields)
-        if self.stream is not None:
-            self.stream.info.wire_bytes_sent += len(data)
-            self.stream.info.response_headers_bytes += len(fields)
-        self._held.append(data)
+        assert self.stream is not None
+        info = self.stream.info
+        line = status_line(status, b"HTTP/1.0" if info.protocol == "HTTP/1.0" else b"HTTP/1.1")
+        info.wire_bytes_sent += len(line) + len(fields) + 2
+        info.response_headers_bytes += len(fields)
+        self._held.append(b"%b%b\r\n" % (line, fields))
         self.flush()
 
     def write_head(
@@ -283,9 +285,7 @@ class Http1ServerConnection(asyncio.Protocol):
     ) -> None:
         """See DownstreamCodec."""
         is_http11 = stream.info.protocol != "HTTP/1.0"
-        line = STATUS_LINES.get(status) if is_http11 else status_line(status, b"HTTP/1.0")
-        if line is None:
-            line = status_line(status)
+        line = (STATUS_LINES.get(status) if is_http11 else status_line(status, b"HTTP/1.0")) or status_line(status)
         framing = b""
         self._is_chunked = False
         has_length = False

@@ -51,8 +51,7 @@ def _start(stream: HttpStream, mirror: Mirror) -> MirrorRequest | None:
     cluster = mirror.target.cluster
     if cluster is None:
         return None
-    connection = stream.codec.connection
-    host = cluster.choose_host(LoadBalancerContext((connection.destination_ip, connection.destination_port)))
+    host = cluster.choose_host(LoadBalancerContext(stream.codec.connection.original_destination))
     if host is None:
         return None
     authority = stream.info.authority or b""

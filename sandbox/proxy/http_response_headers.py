@@ -41,6 +41,14 @@ def informational_headers(head: ResponseHead) -> list[Header]:
     return [field for field in head.headers if field[0] not in _REMOVED and field[0] != b"content-length"]
 
 
+def persistence_of_http10(stream: HttpStream, headers: list[Header], *, is_end: bool) -> Header:
+    """What an HTTP/1.0 client is told of its connection; a body that tells no length ends with it."""
+    if is_end or any(name == b"content-length" for name, _ in headers):
+        return b"connection", b"keep-alive"
+    stream.codec.is_draining = stream.saw_close = True
+    return b"connection", b"close"
+
+
 def change_response_headers(stream: HttpStream, headers: list[Header]) -> None:
     """What the route (and the weighted cluster) says about response headers; local replies get it too."""
     route, target = stream.route, stream.target

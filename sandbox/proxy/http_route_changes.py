@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.wire.headers import header_value, set_header
+from sandbox.wire.headers import add_or_join, header_value, set_header
 
 if TYPE_CHECKING:
     from sandbox.proxy.http_router import RouteRuntime
@@ -35,8 +35,8 @@ def apply_route_changes(stream: HttpStream, route: RouteRuntime) -> None:
     if path is not None:
         rewritten = route.rewritten_path(path)
         if rewritten is not None:
-            info.original_path = path
             if not stream.manager.suppresses_envoy_headers:
+                info.original_path = path
                 set_header(headers, b"x-envoy-original-path", path)
             info.path = rewritten
 
@@ -50,7 +50,10 @@ def _note_removed_length(stream: HttpStream) -> None:
 
 
 def rewrite_host(stream: HttpStream, host: bytes) -> None:
-    """A new authority; the upstream reads the one before in ``x-envoy-original-host``."""
+    """A new authority; the upstream reads the one before in ``x-envoy-original-host``, and where the mesh says so
+    in ``x-forwarded-host``."""
+    if stream.route is not None and stream.route.append_forwarded_host and stream.info.authority:
+        add_or_join(stream.headers, b"x-forwarded-host", stream.info.authority)
     if not stream.manager.suppresses_envoy_headers:
         set_header(stream.headers, b"x-envoy-original-host", stream.info.authority or b"")
     stream.info.authority = host

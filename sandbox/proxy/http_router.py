@@ -84,6 +84,7 @@ class RouteRuntime:
     """A route of the plan at work."""
 
     __slots__ = (
+        "append_forwarded_host",
         "attempt_count",
         "auto_host_rewrite",
         "cors",
@@ -156,6 +157,7 @@ class RouteRuntime:
         self.regex_rewrite = compile_rewrite(action.regex_rewrite) if action.regex_rewrite is not None else None
         self.host_rewrite = action.host_rewrite_literal.encode() if action.host_rewrite_literal else None
         self.auto_host_rewrite = bool(action.auto_host_rewrite)
+        self.append_forwarded_host = action.append_x_forwarded_host
         self.mirrors = tuple(Mirror(mirror, owner.clusters) for mirror in action.request_mirror_policies)
         self.hash_policy = compile_hash_policy(action.hash_policy)
         self.hash_cookies = tuple(

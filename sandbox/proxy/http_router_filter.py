@@ -254,6 +254,8 @@ class RouterFilter:
         stream.send_head(head.status, headers, is_end=is_end, is_upgraded=is_upgraded, names=names)
         if is_upgraded:
             stream.codec.enter_tunnel()
+            if stream.timers is not None:
+                stream.timers.request_complete()  # what follows is no request
             if self._body is not None:
                 self._body.release(connection)
                 connection.flush()

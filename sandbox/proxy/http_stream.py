@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.match.facts import RequestFacts
 from sandbox.proxy.http_local_reply import CODEC_BODIES, is_grpc_content
-from sandbox.proxy.http_response_headers import informational_headers
+from sandbox.proxy.http_response_headers import informational_headers, persistence_of_http10
 from sandbox.proxy.http_route_answers import answer_here, answers_preflight, redirects_to_tls, reply_of
 from sandbox.proxy.http_route_changes import decorate
 from sandbox.proxy.http_router_filter import RouterFilter
@@ -284,7 +284,7 @@ class HttpStream:
         else:
             self.local_reply(refusal.status, CODEC_BODIES.get(refusal.status, b""), refusal.details)
 
-    def timed_out(self, status: int, body: bytes, details: str) -> None:
+    def timed_out(self, status: int, body: bytes, details: str, *, grpc_status: int | None = None) -> None:
         """One of the stream's clocks has run out."""
         if self.is_ended:
             return
@@ -292,7 +292,7 @@ class HttpStream:
             self.info.response_code_details = details
             self._end(is_reset=True)
         else:
-            self.local_reply(status, body, details)
+            self.local_reply(status, body, details, grpc_status=grpc_status)
 
     # --- the response ---
 
@@ -347,7 +347,7 @@ class HttpStream:
             if codec.is_draining:
                 headers.append((b"connection", b"close"))
             elif codec.is_http1 and info.protocol == "HTTP/1.0":
-                headers.append((b"connection", b"keep-alive"))
+                headers.append(persistence_of_http10(self, headers, is_end=is_end))
         if self.timers is not None:
             self.timers.touch()
         info.first_downstream_tx = time.monotonic()

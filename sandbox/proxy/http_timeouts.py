@@ -5,8 +5,33 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from sandbox.proxy.http_stream import HttpStream
+
+
+_DEADLINE_EXCEEDED = 4
+"""gRPC's status."""
+
+
+class HeadLimit(msgspec.Struct, frozen=True):
+    """How long a client may take for a request's head, and what it is told then (with 408)."""
+
+    seconds: float
+    body: bytes
+    details: str
+    flags: tuple[str, ...] = ()
+
+
+def head_limit(headers_timeout: float, idle_timeout: float, max_duration: float) -> HeadLimit | None:
+    """The shortest of the times that a head counts for; 0 is none."""
+    limits = (
+        HeadLimit(headers_timeout, b"request header timeout", "request_header_timeout"),
+        HeadLimit(idle_timeout, b"stream timeout", "stream_idle_timeout", ("SI",)),
+        HeadLimit(max_duration, b"downstream duration timeout", "max_duration_timeout"),
+    )
+    return min((limit for limit in limits if limit.seconds > 0), key=lambda limit: limit.seconds, default=None)
 
 
 class StreamTimers:
@@ -91,4 +116,4 @@ class StreamTimers:
         self._duration = None
         stream = self._stream
         status = 504 if stream.is_request_complete else 408
-        stream.timed_out(status, b"downstream duration timeout", "max_duration_timeout")
+        stream.timed_out(status, b"downstream duration timeout", "max_duration_timeout", grpc_status=_DEADLINE_EXCEEDED)

@@ -122,7 +122,8 @@ class ConnectionHandler:
             return
         connection.runtime = node
         connection.listener = listener.plan
-        if listener.plan.bind_to_port is False or listener.plan.use_original_dst:
+        connection.is_redirected = listener.plan.bind_to_port is False or listener.needs_original_dst
+        if connection.is_redirected:
             connection.direct_local_address = node.capture_address(connection.destination_ip)
         if listener.inspectors:
             inspection = Inspection(connection, listener)

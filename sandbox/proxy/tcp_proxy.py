@@ -147,7 +147,7 @@ class TcpSession:
     def _context(self) -> LoadBalancerContext:
         connection = self._connection
         key = hash_of_ip(connection.remote_ip) if self._filter.hashes_source else None
-        return LoadBalancerContext((connection.destination_ip, connection.destination_port), key)
+        return LoadBalancerContext(connection.original_destination, key)
 
     def _connected(self, outcome: socket.socket | UpstreamFailure) -> None:
         self._connector = None

@@ -63,7 +63,7 @@ class PathRules:
         if self.normalize_path:
             path = canonical(path)
         if self.merge_slashes:
-            path = _SLASHES.sub(b"/", path)
+            path = _SLASHES.sub(b"/", path) if path.strip(b"/") else path[:2]
         if unescaped:
             raise PathRedirect(path + question + query)
         return path + question + query

@@ -16,7 +16,8 @@ from sandbox.plan.base import (
     RuntimeFractionalPercent,
     StringMatcher,
 )
-from sandbox.plan.http_connection_manager import UpgradeConfig
+from sandbox.plan.cluster import Cluster
+from sandbox.plan.http_connection_manager import Http1ProtocolOptions, HttpProtocolOptionsCommon, UpgradeConfig
 from sandbox.plan.route import (
     ClusterWeight,
     CorsPolicy,
@@ -299,5 +300,85 @@ def test_sizes_in_the_log_are_those_of_all_tries() -> None:
                 await server.send(answer.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
             await read_message(client)
             assert (await world.ended.get()).upstream_wire_bytes_sent == sum(sizes)
+
+    run(test)
+
+
+def test_a_port_that_is_dialled_itself_leads_to_no_original_destination() -> None:
+    async def test() -> None:
+        cluster = Cluster(name="up", type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED")
+        async with serving((http_listener(route()),), cluster) as world:
+            client = await world.client()
+            await client.send(get("/"))
+            assert (await read_message(client)).endswith(b"no healthy upstream")
+            assert (await world.ended.get()).response_flags == ["UH"]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("answer", "connection"),
+    [
+        pytest.param(OK, b"keep-alive", id="with its length"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"close", id="in chunks"
+        ),
+    ],
+)
+def test_an_http10_client_keeps_its_connection_where_the_length_is_told(answer: bytes, connection: bytes) -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        listener = http_listener(route(), http_protocol_options=Http1ProtocolOptions(accept_http_10=True))
+        async with serving((listener,), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")
+            server = await upstream.accept()
+            await read_head(server)
+            await server.send(b"HTTP/1.1 100 Continue\r\n\r\n" + answer)
+            assert await read_head(client) == b"HTTP/1.0 100 Continue\r\n\r\n"
+            assert b"\r\nconnection: %b\r\n" % connection in await read_head(client)
+            assert await client.receive(2) == b"ok"
+            if connection == b"close":
+                assert await client.ending() == "fin"
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("settings", "body", "flags"),
+    [
+        ({"stream_idle_timeout": timedelta(milliseconds=10)}, b"stream timeout", ["SI"]),
+        ({"request_headers_timeout": timedelta(milliseconds=10)}, b"request header timeout", []),
+        (
+            {"common_http_protocol_options": HttpProtocolOptionsCommon(max_stream_duration=timedelta(milliseconds=10))},
+            b"downstream duration timeout",
+            [],
+        ),
+    ],
+)
+def test_a_head_has_to_come_in_time(settings: dict[str, object], body: bytes, flags: list[str]) -> None:
+    async def test() -> None:
+        async with serving((http_listener(route(), **settings),)) as world:
+            client = await world.client()
+            await client.send(b"GET / HTTP/1.1\r\nHos")
+            answer = await read_message(client)
+            assert (answer[:12], answer[-len(body) :]) == (b"HTTP/1.1 408", body)
+            assert (await world.ended.get()).response_flags == flags
+            assert await client.ending() == "fin"
+
+    run(test)
+
+
+def test_a_host_before_its_rewrite_is_appended_to_x_forwarded_host() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        rewriting = route(host_rewrite_literal="backend", append_x_forwarded_host=True)
+        async with serving((http_listener(rewriting),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(get("/", "X-Forwarded-Host: first"))
+            server = await upstream.accept()
+            assert b"\r\nx-forwarded-host: first,svc.example.com\r\n" in await read_head(server)
+            await server.send(OK)
+            await read_message(client)
 
     run(test)

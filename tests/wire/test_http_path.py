@@ -27,6 +27,7 @@ DECODE = PathRules(True, True, "UNESCAPE_AND_FORWARD")
         (b"/a%2Fb", b"/a%2Fb", b"/a%2Fb", b"/a%2Fb", b"/a/b"),
         (b"/a%5Cb", b"/a%5Cb", b"/a%5Cb", b"/a%5Cb", b"/a/b"),
         (b"//a//b", b"//a//b", b"//a//b", b"/a/b", b"/a/b"),
+        (b"//", b"//", b"//", b"//", b"//"),
         (b"/a#frag", b"/a", b"/a", b"/a", b"/a"),
         (b"/a?x=1#frag", b"/a?x=1", b"/a?x=1", b"/a?x=1", b"/a?x=1"),
         (b"/a?x=/../%2F//b", b"/a?x=/../%2F//b", b"/a?x=/../%2F//b", b"/a?x=/../%2F//b", b"/a?x=/../%2F//b"),
