@@ -44,7 +44,7 @@ class HttpSeries:
     def count(self, milliseconds: int, received: int, sent: int) -> None:
         """One request more."""
         self._requests.value += 1
-        # Histogram.observe, three times: 0.53 µs, as calls 0.91 µs.
+        # Three times the same: 0.53 µs, as calls of a method 0.91 µs.
         duration, requests, responses = self._duration, self._received, self._sent
         duration.counts[bisect_right(LIMITS, milliseconds)] += 1
         duration.total += milliseconds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import Final
 
 BOUNDS: Final = (
@@ -34,8 +33,3 @@ class Histogram:
     def __init__(self) -> None:
         self.counts = [0] * (len(BOUNDS) + 1)
         self.total = 0
-
-    def observe(self, value: int) -> None:
-        """Takes in one value."""
-        self.counts[bisect_right(LIMITS, value)] += 1
-        self.total += value

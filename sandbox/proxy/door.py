@@ -67,14 +67,3 @@ class CallerFinder(Protocol):
     async def of(self, workload: str | None, address: str) -> Caller | str:
         """By the name that was said, else by the address that the connection comes from; a text says what is wrong."""
         ...
-
-
-class OneCaller:
-    """Whoever comes, it is the same workload."""
-
-    def __init__(self, names: WorkloadNames, enter: Enter) -> None:
-        self._caller = Caller(names, enter)
-
-    async def of(self, workload: str | None, address: str) -> Caller:
-        """That one."""
-        return self._caller

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
-_UUID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _TRACE_PLACE = 14
 NO_TRACE, SAMPLED, FORCED, CLIENT = b"4", b"9", b"a", b"b"
 
@@ -14,11 +11,6 @@ def new_request_id(bits: int) -> bytes:
     text = b"%032x" % bits
     variant = b"89ab"[(bits >> 62) & 3]
     return b"%b-%b-4%b-%c%b-%b" % (text[:8], text[8:12], text[13:16], variant, text[17:20], text[20:])
-
-
-def is_uuid(value: bytes) -> bool:
-    """Whether the trace digit may be read and written."""
-    return len(value) == 36 and _UUID.fullmatch(value) is not None
 
 
 def trace_digit(value: bytes) -> bytes:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.metrics.instruments import BOUNDS, Histogram
+from sandbox.metrics.http_meter import HttpSeries
+from sandbox.metrics.instruments import BOUNDS, Counter, Histogram
+
+
+def _histogram_of(milliseconds: int) -> Histogram:
+    """Durations, after one request that took so long."""
+    duration = Histogram()
+    HttpSeries(Counter(), duration, Histogram(), Histogram()).count(milliseconds, received=0, sent=0)
+    return duration
 
 
 @pytest.mark.parametrize(
@@ -25,17 +33,13 @@ from sandbox.metrics.instruments import BOUNDS, Histogram
     ],
 )
 def test_a_value_falls_into_the_bucket_envoy_puts_it_into(value: int, bound: float) -> None:
-    histogram = Histogram()
-
-    histogram.observe(value)
+    histogram = _histogram_of(value)
 
     assert histogram.counts.index(1) == BOUNDS.index(bound)
     assert histogram.total == value
 
 
 def test_what_is_beyond_the_last_bound_is_counted_all_the_same() -> None:
-    histogram = Histogram()
-
-    histogram.observe(3_700_000)
+    histogram = _histogram_of(3_700_000)
 
     assert histogram.counts[-1] == 1

@@ -12,7 +12,7 @@ from sandbox.plan.cluster import Cluster
 from sandbox.plan.http_connection_manager import Http1ProtocolOptions, HttpConnectionManager
 from sandbox.plan.listener import Filter, FilterChain, Listener
 from sandbox.plan.route import Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost
-from sandbox.proxy.door import OneCaller, WorkloadNames
+from sandbox.proxy.door import Caller, Enter, WorkloadNames
 from sandbox.proxy.http_proxy_door import HttpProxyDoor
 from sandbox.proxy.map_door import MapDoor
 from sandbox.proxy.resolver import Resolver
@@ -35,6 +35,16 @@ def virtual_outbound(terminal: Extension) -> Listener:
         use_original_dst=True,
         bind_to_port=False,
     )
+
+
+class OneCaller:
+    """Whoever comes, it is the same workload."""
+
+    def __init__(self, names: WorkloadNames, enter: Enter) -> None:
+        self._caller = Caller(names, enter)
+
+    async def of(self, workload: str | None, address: str) -> Caller:
+        return self._caller
 
 
 @contextlib.asynccontextmanager

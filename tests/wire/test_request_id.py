@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from sandbox.wire.request_id import is_sampled, is_uuid, new_request_id, trace_digit, with_trace_digit
+from sandbox.wire.request_id import is_sampled, new_request_id, trace_digit, with_trace_digit
 
 
 def test_a_new_id_is_a_version_4_uuid() -> None:
@@ -16,8 +16,6 @@ def test_the_digit_is_written_in_place() -> None:
     value = b"11111111-2222-4333-8444-555555555555"
     assert with_trace_digit(value, b"9") == b"11111111-2222-9333-8444-555555555555"
     assert trace_digit(value) == b"4"
-    assert is_uuid(value)
-    assert not is_uuid(b"not-a-uuid")
 
 
 def test_the_same_id_is_always_decided_alike() -> None:
