@@ -184,6 +184,7 @@ class Http2ClientStream:
             return
         self._is_head_done = True
         if is_end:
+            user.on_upstream_counted()
             self._finish()
         user.on_upstream_head(head, is_end)
 
@@ -194,6 +195,7 @@ class Http2ClientStream:
             self._connection.codec.acknowledge(self.stream_id, size)
             return
         if is_end:
+            user.on_upstream_counted()
             self._finish()
         if data:
             user.on_upstream_data(data)
@@ -209,6 +211,7 @@ class Http2ClientStream:
         user = self.user
         if user is None:
             return
+        user.on_upstream_counted()
         self._finish()
         user.on_upstream_trailers(headers)
         user.on_upstream_end()

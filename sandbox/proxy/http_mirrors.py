@@ -187,6 +187,9 @@ class MirrorRequest:
     def on_upstream_trailers(self, headers: list[Header]) -> None:
         """See UpstreamCallbacks."""
 
+    def on_upstream_counted(self) -> None:
+        """See UpstreamCallbacks."""
+
     def on_upstream_end(self) -> None:
         """See UpstreamCallbacks."""
         self._end()

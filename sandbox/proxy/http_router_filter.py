@@ -232,9 +232,10 @@ class RouterFilter:
         now = info.first_upstream_rx = time.monotonic()
         if self._cluster.outlier is not None:
             self._cluster.report_response(connection.host, head.status)
-        upstream_send.count_wire(stream, connection)
         if is_end:
             self._connection = None
+        else:
+            upstream_send.count_wire(stream, connection)
         if self._retry is not None and self._retry.retries_response(head, is_grpc=stream.is_grpc):
             self._drop_connection()
             return
@@ -277,9 +278,12 @@ class RouterFilter:
         if not self._is_done:
             self.stream.send_trailers(headers)
 
-    def on_upstream_end(self) -> None:
+    def on_upstream_counted(self) -> None:
         """See UpstreamCallbacks."""
         upstream_send.count_wire(self.stream, self._connection)
+
+    def on_upstream_end(self) -> None:
+        """See UpstreamCallbacks."""
         self._connection = None
         if self._is_done:
             return

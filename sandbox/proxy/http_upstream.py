@@ -12,7 +12,6 @@ from sandbox.wire.http_message import Header, Refusal, ResponseHead
 from sandbox.wire.http_retries import Reset
 
 if TYPE_CHECKING:
-    from sandbox.access_log.stream_info import StreamInfo
     from sandbox.proxy.host import Host
     from sandbox.proxy.http_connection_pool import HttpConnectionPool
     from sandbox.proxy.upstream import Upstream
@@ -41,6 +40,9 @@ class UpstreamCallbacks(Protocol):
     def on_upstream_trailers(self, headers: list[Header]) -> None:
         """Fields after the payload; the end follows."""
 
+    def on_upstream_counted(self) -> None:
+        """The connection's counters of bytes are final; the next request will begin them anew."""
+
     def on_upstream_end(self) -> None:
         """The response is complete; the connection is already released."""
 
@@ -61,7 +63,6 @@ class Http1ClientConnection(asyncio.Protocol):
         "_buffer",
         "_expects_no_body",
         "_head",
-        "_header_bytes",
         "_held",
         "_is_chunked_request",
         "_is_head_done",
@@ -70,6 +71,7 @@ class Http1ClientConnection(asyncio.Protocol):
         "_is_upgrade",
         "_must_close",
         "generation",
+        "header_bytes",
         "idle_since",
         "is_closed",
         "pool",
@@ -93,7 +95,7 @@ class Http1ClientConnection(asyncio.Protocol):
         self.wire_bytes_received = 0
         self.wire_bytes_sent = 0
         self._head: ResponseHead | None = None
-        self._header_bytes = 0
+        self.header_bytes = 0
         self._buffer = b""
         self._held: list[bytes] = []
         """Parts of a request not yet written: what one event brings goes out in one piece."""
@@ -116,14 +118,8 @@ class Http1ClientConnection(asyncio.Protocol):
         """Of all heads, as Envoy counts them; to be asked when one comes, for its headers change later."""
         head, self._head = self._head, None
         if head is not None:
-            self._header_bytes += max(3, sum(len(name) + len(value) + 3 for name, value in head.headers))
-        return self._header_bytes
-
-    def count_from(self, info: StreamInfo) -> None:
-        """Earlier tries of the same request count too."""
-        self.wire_bytes_sent += info.upstream_wire_bytes_sent
-        self.wire_bytes_received += info.upstream_wire_bytes_received
-        self._header_bytes += info.upstream_header_bytes_received
+            self.header_bytes += max(3, sum(len(name) + len(value) + 3 for name, value in head.headers))
+        return self.header_bytes
 
     @property
     def is_reusable(self) -> bool:
@@ -197,7 +193,7 @@ class Http1ClientConnection(asyncio.Protocol):
         self._expects_no_body = is_head_method
         self._is_upgrade = is_upgrade
         self._head = None
-        self._header_bytes = 0
+        self.header_bytes = 0
         self.wire_bytes_sent = len(head)
         self.wire_bytes_received = 0
         self._held.append(head)
@@ -274,7 +270,7 @@ class Http1ClientConnection(asyncio.Protocol):
                 if head.status in FORWARDED_INFORMATIONAL:
                     self.user.on_upstream_informational(head)
                 self._head = head
-                self._header_bytes = self.header_bytes_received
+                self.header_bytes = self.header_bytes_received
                 if not data:
                     return
                 continue
@@ -339,6 +335,8 @@ class Http1ClientConnection(asyncio.Protocol):
 
     def _finish(self, rest: bytes) -> None:
         """The response is complete: the connection goes back to its pool, or is closed."""
+        if self.user is not None:
+            self.user.on_upstream_counted()
         self.user = None
         if rest or not self._is_request_done:
             self._must_close = True
@@ -370,6 +368,7 @@ class Http1ClientConnection(asyncio.Protocol):
             if self._is_tunnel:
                 user.on_upstream_reset(Reset.CONNECTION_TERMINATION)
             else:
+                user.on_upstream_counted()
                 user.on_upstream_end()
         elif self._is_head_done or self._buffer:
             user.on_upstream_reset(Reset.PROTOCOL_ERROR)

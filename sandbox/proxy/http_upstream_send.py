@@ -57,7 +57,9 @@ def send_head(
         router_filter, head, is_chunked=is_chunked, is_head_method=stream.is_head, is_upgrade=stream.is_upgrade
     )
     if counts:
-        connection.count_from(info)
+        connection.wire_bytes_sent += info.upstream_wire_bytes_sent
+        connection.wire_bytes_received = info.upstream_wire_bytes_received
+        connection.header_bytes = info.upstream_header_bytes_received
     return info.upstream_header_bytes_sent + len(head) - head.index(b"\n") - 3
 
 

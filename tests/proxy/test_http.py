@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from sandbox.plan.access_log import AccessLog, FileAccessLog, SubstitutionFormatString
 from sandbox.plan.base import FractionalPercent, HeaderValue, HeaderValueOption
 from sandbox.plan.cluster import CircuitBreakers, Thresholds
 from sandbox.plan.http_connection_manager import FaultAbort, FaultDelay, HTTPFault, UpgradeConfig
@@ -345,6 +346,32 @@ def test_requests_beyond_the_breakers_overflow() -> None:
             await read_head(server)
             await server.send(OK)
             assert (await read_message(other)).endswith(b"ok")
+
+    run(test)
+
+
+def test_bytes_of_a_connection_that_goes_to_the_next_request_are_not_lost() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        breakers = CircuitBreakers(thresholds=(Thresholds(max_connections=1, max_pending_requests=1),))
+        cluster = static_cluster("up", upstream.port, circuit_breakers=breakers)
+        words = SubstitutionFormatString(json_format={"size": "%UPSTREAM_WIRE_BYTES_RECEIVED%"})
+        log = AccessLog(typed_config=FileAccessLog(path="/dev/null", log_format=words))
+        async with serving((http_listener(route(), access_log=(log,)),), cluster) as world:
+            first, second, third = [await world.client() for _ in range(3)]
+            await first.send(get("/1"))
+            server = await upstream.accept()
+            await read_head(server)
+            for client in (second, third):
+                await client.send(get("/2"))
+            await world.ended.get()  # one of them is refused: the other waits for the connection
+            await server.send(OK)
+            await read_head(server)
+            await server.send(OK)
+
+            sizes = [(await world.ended.get()).upstream_wire_bytes_received for _ in range(2)]
+
+        assert sizes == [len(OK), len(OK)]
 
     run(test)
 
