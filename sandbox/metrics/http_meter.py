@@ -6,6 +6,7 @@ Source: Envoy contrib/istio/filters/http/istio_stats/source/istio_stats.cc (``Is
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from sandbox.access_log.grpc_status import CAMEL_NAMES, grpc_status, is_grpc
@@ -79,6 +80,11 @@ class HttpMeter:
         self._common: dict[tuple[int, int, int, int | None], HttpSeries] = {}
         """The series of requests that went as most do: no flags, no gRPC, no TLS, no host but the configuration's."""
 
+    @property
+    def targets(self) -> Collection[Target]:
+        """Those that requests have gone to."""
+        return self._targets.values()
+
     # hot: per request; 0.9 µs, without the short way 1.3 µs
     def record(self, info: StreamInfo) -> None:
         """The request has ended."""
@@ -109,7 +115,7 @@ class HttpMeter:
         series = target.series.get(key)
         if series is None:
             series = self._new_series(target, key)
-            if not self._metrics.is_full:
+            if self._metrics.has_room_beside(target.series):
                 target.series[key] = series
         return target, series
 

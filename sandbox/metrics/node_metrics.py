@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Final, Protocol, TypeVar
 
 from sandbox.metrics.cluster_counters import ClusterCounters
@@ -46,6 +46,10 @@ class NodeMetrics:
     def is_full(self) -> bool:
         """There are as many series as there may be."""
         return self._series >= MOST_SERIES
+
+    def has_room_beside(self, known: Sized) -> bool:
+        """Whether a meter may remember another series; an expression's values differ even where no label tells them."""
+        return not self.is_full and len(known) < MOST_SERIES
 
     def counter(self, name: str, labels: Labels) -> Counter:
         """The counter of that name and labels."""

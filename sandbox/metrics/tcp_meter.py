@@ -65,7 +65,8 @@ class TcpMeter:
         self._interval = config.tcp_reporting_duration.total_seconds()
         self._open: dict[OpenConnection, None] = {}
         self._told: dict[OpenConnection, _Told] = {}
-        self._series: dict[tuple[object, ...], TcpSeries] = {}
+        self.series: dict[tuple[object, ...], TcpSeries] = {}
+        """By what tells connections apart."""
 
     def begin(self, connection: OpenConnection) -> None:
         """A connection is there."""
@@ -107,7 +108,7 @@ class TcpMeter:
         principal = info.upstream_peer_uri_san or ""
         has_tls = info.upstream_tls_version is not None
         key = (id(info.cluster), workload, tuple(info.response_flags), principal, has_tls, values)
-        known = self._series.get(key)
+        known = self.series.get(key)
         if known is not None:
             return known
         labels: Labels = (
@@ -129,8 +130,8 @@ class TcpMeter:
             self._counter("tcp_received_bytes_total", labels, values),
             self._counter("tcp_sent_bytes_total", labels, values),
         )
-        if not self._metrics.is_full:
-            self._series[key] = series
+        if self._metrics.has_room_beside(self.series):
+            self.series[key] = series
         return series
 
     def _counter(self, name: str, labels: Labels, values: tuple[str, ...]) -> Counter:

@@ -254,6 +254,17 @@ def test_series_come_to_an_end() -> None:
     assert metrics.series_left_out > 0
 
 
+def test_values_that_no_series_tells_are_not_kept_for_ever() -> None:
+    config = StatsConfig(metrics=(MetricConfig(name="request_messages_total", dimensions={"path": "request.path"}),))
+    meter = HttpMeter(config, NODE, NodeMetrics("shop/frontend-1"))
+
+    for number in range(MOST_SERIES + 5):
+        meter.record(request(cluster=EXTERNAL, path=b"/%d" % number))
+
+    (target,) = meter.targets
+    assert len(target.series) == MOST_SERIES
+
+
 class Connection:
     """A TCP connection to a service."""
 
@@ -295,6 +306,18 @@ def test_a_connection_is_counted_when_it_is_over() -> None:
         "api.example",
     )
     assert not metrics.live
+
+
+def test_values_that_no_series_of_tcp_tells_are_not_kept_for_ever() -> None:
+    config = StatsConfig(metrics=(MetricConfig(name="requests_total", dimensions={"port": "source.port"}),))
+    meter = TcpMeter(config, NODE, NodeMetrics("shop/frontend-1"))
+
+    for number in range(MOST_SERIES + 5):
+        connection = Connection(downstream_remote_address=f"10.{number // 60_000}.0.1:{number % 60_000}")
+        meter.begin(connection)
+        meter.end(connection)
+
+    assert len(meter.series) == MOST_SERIES
 
 
 def test_a_connection_that_stays_open_is_told_after_the_reporting_interval() -> None:
