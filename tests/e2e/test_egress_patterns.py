@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shlex
 from pathlib import Path
 
@@ -25,32 +24,6 @@ TEXT_FIELDS = (
     *("downstream_local", "downstream_remote", "sni", "route"),
 )
 """Istio's text format, with the request line as one field."""
-SEED_KEYS = {
-    "authority",
-    "bytes_received",
-    "bytes_sent",
-    "downstream_local_address",
-    "downstream_remote_address",
-    "duration",
-    "istio_policy_status",
-    "method",
-    "path",
-    "protocol",
-    "request_id",
-    "requested_server_name",
-    "response_code",
-    "response_flags",
-    "route_name",
-    "start_time",
-    "trace_id",
-    "upstream_cluster",
-    "upstream_host",
-    "upstream_local_address",
-    "upstream_service_time",
-    "upstream_transport_failure_reason",
-    "user_agent",
-    "x_forwarded_for",
-}
 Line = dict[str, str]
 PATTERNS: dict[str, tuple[str, str, Line, Line]] = {
     "HTTP through the gateway": (
@@ -188,19 +161,3 @@ def test_the_sidecar_alone_writes_its_line(
 
     assert len(lines) == 1
     assert differences(lines[0], expected) == {}
-
-
-def test_the_older_json_log_has_its_keys_and_types_on_both_hops(certificates: Path, tmp_path: Path) -> None:
-    lines = logged("unified-gateway-log", "http://aliyun.com/", certificates, tmp_path / "log")
-    at_gateway, at_sidecar = (json.loads(line) for line in lines)
-
-    assert set(at_gateway) == set(at_sidecar) == SEED_KEYS
-    assert at_sidecar["upstream_cluster"] == f"outbound|80||{GATEWAY};"
-    assert at_gateway["upstream_cluster"] == "outbound|80||aliyun.com;"
-    assert at_gateway["authority"] == "aliyun.com"
-    assert at_gateway["downstream_local_address"] == at_sidecar["upstream_host"] == f"{POD}:8080"
-    assert (at_gateway["response_code"], at_gateway["response_flags"]) == (301, "-")
-    assert isinstance(at_gateway["upstream_service_time"], str)
-    unset = ("trace_id", "istio_policy_status", "requested_server_name", "upstream_transport_failure_reason")
-    assert [at_gateway[key] for key in unset] == [None] * 4
-    assert at_gateway["x_forwarded_for"] == CLIENT
