@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sandbox.workload_identities import WorkloadIdentities
 
 WARM_SECONDS = 2.0
+MOST_WORKLOADS = 200
+"""Besides the run's own: whoever reaches a door may name any, and each has a plan."""
 UNKNOWN_WORKLOAD = "SBX0702"
 CAPTURE = "capture"
 LOCAL = "127.0.0.1"
@@ -108,6 +110,8 @@ class Callers:
             return f"{workload!r} is no workload, as in frontend.shop or shop/frontend"
         async with self._compiling:
             known = self._workloads.get(name)
+            if known is None and len(self._workloads) >= MOST_WORKLOADS:
+                return f"{MOST_WORKLOADS} workloads use this sandbox already, so that {name} has no plan"
             if known is None:
                 try:
                     known = await self._new(name, loaded)

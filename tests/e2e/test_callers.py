@@ -187,6 +187,17 @@ def test_a_workload_that_nobody_described_is_a_pod_without_labels(
     assert told == [f"egress: {what}"]
 
 
+def test_workloads_that_callers_make_up_come_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.callers.MOST_WORKLOADS", 2)
+
+    async def story() -> list[int]:
+        async with sandbox(tmp_path) as box:
+            users = ("a.shop", "b.shop", "c.shop", "b.shop", None)
+            return [await ask(box.addresses["proxy"], "httpbin.org", user) for user in users]
+
+    assert asyncio.run(story()) == [204, 204, 407, 204, 204]
+
+
 GATEWAY = """\
 apiVersion: networking.istio.io/v1
 kind: Gateway
