@@ -22,8 +22,8 @@ from sandbox.capture.resolver_file import remove_resolver_file, write_resolver_f
 from sandbox.errors import ListenError
 from sandbox.frozen_dataclass import dataclass
 from sandbox.proxy.original_dst import original_destination
+from sandbox.proxy.relay import reset
 from sandbox.proxy.server import ListeningSocket
-from sandbox.proxy.socket_relay import reset
 from sandbox.proxy.tasks import spawn
 from sandbox.settings import HostPort
 

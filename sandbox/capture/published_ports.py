@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from sandbox.capture.raw_relay import RawRelays
+from sandbox.proxy.relay import reset
 from sandbox.proxy.server import ListeningSocket, bind
-from sandbox.proxy.socket_relay import reset
 from sandbox.settings import HostPort
 
 LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}

@@ -7,7 +7,8 @@ import logging
 import socket
 from collections.abc import Sequence
 
-from sandbox.proxy.socket_relay import RelayEnd, SocketRelay, reset
+from sandbox.proxy.relay import RelayEnd, reset
+from sandbox.proxy.socket_relay import SocketRelay
 from sandbox.proxy.tasks import spawn
 
 log = logging.getLogger("sandbox.capture")

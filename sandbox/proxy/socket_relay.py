@@ -11,12 +11,11 @@ import contextlib
 import errno
 import os
 import socket
-import struct
-from collections.abc import Callable
 from typing import Final
 
 from sandbox.proxy.pipe_pool import Pipe, PipePool
 from sandbox.proxy.poller import poller_of
+from sandbox.proxy.relay import Relay, RelayEnd, reset
 
 READ_BYTES: Final = 65_536
 BULK_READS: Final = 2
@@ -25,30 +24,12 @@ SMALL_SPLICE: Final = 4096
 SMALL_SPLICES: Final = 32
 """So many small pieces in a row end it."""
 LINGER_SECONDS: Final = 60.0
-RESET: Final = struct.pack("ii", 1, 0)
 
 _buffer = memoryview(bytearray(READ_BYTES))
 """One for all: every read is written, or copied, before the next."""
 
 CAN_SPLICE: Final = hasattr(os, "splice")
 _pipes = PipePool()
-
-
-class RelayEnd:
-    """How a relay ended: by an upstream's RST (flag UR), by an authorization filter, or normally."""
-
-    __slots__ = ("is_denied", "upstream_reset")
-
-    def __init__(self, *, upstream_reset: bool = False, is_denied: bool = False) -> None:
-        self.upstream_reset = upstream_reset
-        self.is_denied = is_denied
-
-
-def reset(sock: socket.socket) -> None:
-    """Closes with RST."""
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    sock.close()
 
 
 class Direction:
@@ -240,39 +221,20 @@ class Direction:
 _SPLICE: Final = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
 
 
-class SocketRelay:
-    """Both directions, and the one end they have. ``on_end`` is called once, when the relay is over."""
+class SocketRelay(Relay):
+    """Between two sockets; closed from our side, both are closed as they are."""
 
-    __slots__ = (
-        "_idle",
-        "_idle_timer",
-        "denies",
-        "downward",
-        "is_over",
-        "last_activity",
-        "loop",
-        "now",
-        "on_end",
-        "poller",
-        "upward",
-    )
+    __slots__ = ("_lingering", "downward", "poller", "upward")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sockets: tuple[socket.socket, socket.socket], idle_seconds: float | None
     ) -> None:
-        self.loop = loop
+        super().__init__(loop, idle_seconds)
         self.poller = poller_of(loop)
-        self.now = loop.time
         downstream, upstream = sockets
         self.upward = Direction(self, downstream, upstream)
         self.downward = Direction(self, upstream, downstream)
-        self.last_activity = self.now()
-        self.is_over = False
-        self.denies = False
-        """The client's first byte ends it."""
-        self.on_end: Callable[[RelayEnd], None] = _nobody
-        self._idle = idle_seconds
-        self._idle_timer: asyncio.TimerHandle | None = None
+        self._lingering: Direction | None = None
 
     @property
     def received(self) -> int:
@@ -284,20 +246,9 @@ class SocketRelay:
         """Bytes from the upstream."""
         return self.downward.count
 
-    def start(self) -> None:
-        """Begins to read on both sides."""
+    def _read(self) -> None:
         self.poller.add_reader(self.upward.source_fd, self.upward.readable)
         self.poller.add_reader(self.downward.source_fd, self.downward.readable)
-        if self._idle:
-            self._idle_timer = self.loop.call_later(self._idle, self._check_idle)
-
-    def close(self) -> None:
-        """Ends it from our side: both sockets are closed as they are."""
-        self._finish(RelayEnd())
-
-    def deny(self) -> None:
-        """The client has sent something, and may not."""
-        self._finish(RelayEnd(is_denied=True))
 
     def read_failed(self, direction: Direction, error: OSError) -> None:
         """The source is gone: an upstream's RST goes on as RST, a client's ends in FIN after what it had sent."""
@@ -307,27 +258,14 @@ class SocketRelay:
             else:
                 self._finish(RelayEnd())
             return
-        self._finish(RelayEnd(), linger=self.upward if self.upward.holds_bytes else None)
+        self._lingering = self.upward if self.upward.holds_bytes else None
+        self._finish(RelayEnd())
 
     def write_failed(self, direction: Direction, error: OSError) -> None:
         """The sink is gone."""
         self._finish(RelayEnd(upstream_reset=direction is self.upward and error.errno == errno.ECONNRESET))
 
-    def _check_idle(self) -> None:
-        idle = self._idle or 0.0
-        left = self.last_activity + idle - self.now()
-        if left > 0.001:
-            self._idle_timer = self.loop.call_later(left, self._check_idle)
-            return
-        self._idle_timer = None
-        self._finish(RelayEnd())
-
-    def _finish(self, end: RelayEnd, linger: Direction | None = None) -> None:
-        if self.is_over:
-            return
-        self.is_over = True
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
+    def _close_sides(self, end: RelayEnd) -> None:
         self._stop(self.upward, self.downward)
         self.downward.release_pipe()
         downstream, upstream = self.upward.source, self.downward.source
@@ -335,14 +273,12 @@ class SocketRelay:
             reset(downstream)
         else:
             downstream.close()
-        if linger is None:
+        if self._lingering is None:
             self.upward.release_pipe()
             upstream.close()
         else:
-            _Lingering(self.loop, linger)
-        on_end, self.on_end = self.on_end, _nobody  # no cycle stays behind
+            _Lingering(self.loop, self._lingering)
         del self.upward.relay, self.downward.relay
-        on_end(end)
 
     def _stop(self, *directions: Direction) -> None:
         for direction in directions:
@@ -383,7 +319,3 @@ class _Lingering:
         poller_of(self._loop).remove_writer(self._direction.sink_fd)
         self._direction.release_pipe()
         self._direction.sink.close()
-
-
-def _nobody(end: RelayEnd) -> None:
-    del end

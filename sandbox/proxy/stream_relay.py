@@ -6,12 +6,10 @@ A side that writes more slowly than the other reads pauses it: each direction ho
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 from collections.abc import Callable
 from typing import Final, cast
 
-from sandbox.proxy.socket_relay import RESET, RelayEnd
+from sandbox.proxy.relay import Relay, RelayEnd, reset_when_closed
 
 HIGH_WATER: Final = 131_072
 
@@ -113,13 +111,14 @@ class StreamEnd(asyncio.Protocol):
             return
         sock = self.transport.get_extra_info("socket")
         if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            reset_when_closed(sock)
         self.transport.abort()
 
 
-class StreamRelay:
-    """Both sides, and the one end they have."""
+class StreamRelay(Relay):
+    """Between two transports."""
+
+    __slots__ = ("downstream", "upstream")
 
     def __init__(
         self,
@@ -127,16 +126,8 @@ class StreamRelay:
         ends: tuple[StreamEnd, StreamEnd],
         idle_seconds: float | None,
     ) -> None:
-        self.now = loop.time
-        self.loop = loop
+        super().__init__(loop, idle_seconds)
         self.downstream, self.upstream = ends
-        self.last_activity = self.now()
-        self.is_over = False
-        self.denies = False
-        """The client's first byte ends it."""
-        self.on_end: Callable[[RelayEnd], None] = _nobody
-        self._idle = idle_seconds
-        self._idle_timer: asyncio.TimerHandle | None = None
 
     @property
     def received(self) -> int:
@@ -148,12 +139,9 @@ class StreamRelay:
         """Bytes from the upstream."""
         return self.upstream.count
 
-    def start(self) -> None:
-        """Begins to read on both sides."""
+    def _read(self) -> None:
         self.downstream.peer, self.upstream.peer = self.upstream, self.downstream
         self.downstream.relay = self.upstream.relay = self
-        if self._idle:
-            self._idle_timer = self.loop.call_later(self._idle, self._check_idle)
         for end in (self.downstream, self.upstream):
             if end.is_lost:
                 self.side_lost(end)
@@ -163,14 +151,6 @@ class StreamRelay:
             if early:
                 end.data_received(early)
             end.resume()
-
-    def close(self) -> None:
-        """Ends it from our side."""
-        self._finish(RelayEnd())
-
-    def deny(self) -> None:
-        """The client has sent something, and may not."""
-        self._finish(RelayEnd(is_denied=True))
 
     def side_ended(self) -> None:
         """A side has sent its FIN."""
@@ -182,27 +162,9 @@ class StreamRelay:
         was_reset = end is self.upstream and isinstance(end.lost, ConnectionResetError)
         self._finish(RelayEnd(upstream_reset=was_reset))
 
-    def _check_idle(self) -> None:
-        left = self.last_activity + (self._idle or 0.0) - self.now()
-        if left > 0.001:
-            self._idle_timer = self.loop.call_later(left, self._check_idle)
-            return
-        self._idle_timer = None
-        self._finish(RelayEnd())
-
-    def _finish(self, end: RelayEnd) -> None:
-        if self.is_over:
-            return
-        self.is_over = True
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
+    def _close_sides(self, end: RelayEnd) -> None:
         if end.upstream_reset:
             self.downstream.reset()
         else:
             self.downstream.close()
         self.upstream.close()
-        self.on_end(end)
-
-
-def _nobody(end: RelayEnd) -> None:
-    del end

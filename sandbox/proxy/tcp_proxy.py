@@ -10,7 +10,8 @@ from sandbox.proxy.cluster_manager import LoadBalancerContext, hash_of_ip
 from sandbox.proxy.connector import Connector
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
 from sandbox.proxy.http_tunnel import HttpTunnel
-from sandbox.proxy.socket_relay import RelayEnd, SocketRelay
+from sandbox.proxy.relay import Relay, RelayEnd
+from sandbox.proxy.socket_relay import SocketRelay
 from sandbox.proxy.stream_relay import StreamEnd, StreamRelay
 from sandbox.proxy.tasks import spawn
 from sandbox.proxy.upstream import Upstream, connect, options_for_proxy_protocol
@@ -86,7 +87,7 @@ class TcpSession:
         self._loop = asyncio.get_running_loop()
         self._attempts = 0
         self._connector: Connector | None = None
-        self._relay: SocketRelay | StreamRelay | None = None
+        self._relay: Relay | None = None
         self._task: asyncio.Task[None] | None = None
         self._host: Host | None = None
         self._duration_timer: asyncio.TimerHandle | None = None
@@ -166,7 +167,7 @@ class TcpSession:
         relay = SocketRelay(self._loop, (self._connection.socket, outcome), self._filter.idle_seconds)
         self._run(relay)
 
-    def _run(self, relay: SocketRelay | StreamRelay) -> None:
+    def _run(self, relay: Relay) -> None:
         relay.on_end = self._relay_over
         relay.denies = self._connection.denial is not None
         self._relay = relay
