@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from typing import TYPE_CHECKING
 
-from sandbox.proxy.failure import PENDING_OVERFLOW, REQUESTS_OVERFLOW, FailureKind, UpstreamFailure
+from sandbox.proxy.connection_pool import ConnectionPool
+from sandbox.proxy.failure import REQUESTS_OVERFLOW, FailureKind, UpstreamFailure
 from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http2_upstream import Http2ClientConnection
 from sandbox.proxy.tasks import detach
@@ -15,14 +15,12 @@ from sandbox.proxy.upstream import connect
 if TYPE_CHECKING:
     from sandbox.plan.http_connection_manager import Http2ProtocolOptions
     from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.connection_pool import PoolUser
     from sandbox.proxy.host import Host
-    from sandbox.proxy.http_connection_pool import PoolUser
     from sandbox.proxy.upstream import TransportOptions
 
-DEFAULT_IDLE_TIMEOUT = 3600.0
 
-
-class Http2ConnectionPool:
+class Http2ConnectionPool(ConnectionPool):
     """Connections to one host: a new one only where the upstream's limit, or an end, makes it necessary."""
 
     preserve_case = False
@@ -34,40 +32,19 @@ class Http2ConnectionPool:
         options: TransportOptions | None,
         http2_options: Http2ProtocolOptions | None,
     ) -> None:
-        self.cluster = cluster
-        self.host = host
-        self.options = options
+        super().__init__(cluster, host, options)
         self.http2_options = http2_options
-        common = cluster.http_options.common_http_protocol_options if cluster.http_options is not None else None
-        idle = common.idle_timeout if common is not None else None
-        self.idle_timeout = DEFAULT_IDLE_TIMEOUT if idle is None else idle.total_seconds()
-        self.max_requests = (common.max_requests_per_connection or 0) if common is not None else 0
-        duration = common.max_connection_duration if common is not None else None
-        self.max_connection_duration = 0.0 if duration is None else duration.total_seconds()
         self._ready: list[Http2ClientConnection] = []
-        self._pending: deque[PoolUser] = deque()
         self._is_connecting = False
 
     def acquire(self, user: PoolUser) -> Http2ClientStream | UpstreamFailure | None:
         """A place at once, a refusal (overflow), or ``None``: the user waits and is called back."""
-        resources = self.cluster.resources
         connection = self._usable()
         if connection is not None:
-            if resources.requests.is_full:
+            if self.cluster.resources.requests.is_full:
                 return REQUESTS_OVERFLOW
             return self._attach(connection)
-        if resources.pending_requests.is_full:
-            return PENDING_OVERFLOW
-        resources.pending_requests.active += 1
-        self._pending.append(user)
-        self._connect_if_needed()
-        return None
-
-    def cancel(self, user: PoolUser) -> None:
-        """The user no longer waits."""
-        with contextlib.suppress(ValueError):
-            self._pending.remove(user)
-            self.cluster.resources.pending_requests.active -= 1
+        return self._wait(user)
 
     def _usable(self) -> Http2ClientConnection | None:
         return next((each for each in self._ready if each.takes_requests and not each.is_full), None)
@@ -92,11 +69,7 @@ class Http2ConnectionPool:
         if isinstance(result, UpstreamFailure):
             self.cluster.connect_failed(self.host, is_timeout=result.kind is FailureKind.CONNECTION_TIMEOUT)
             self.connection_closed(None)
-            waiting = list(self._pending)
-            self._pending.clear()
-            self.cluster.resources.pending_requests.active -= len(waiting)
-            for user in waiting:
-                user.on_pool_failure(self.host, result)
+            self._fail(result)
             return
         self.cluster.report_connect_success(self.host)
         connection = result.protocol

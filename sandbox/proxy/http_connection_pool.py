@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sandbox.plan.cluster import HttpProtocolOptions
-from sandbox.proxy.failure import PENDING_OVERFLOW, REQUESTS_OVERFLOW, FailureKind, UpstreamFailure
-from sandbox.proxy.http2_client_stream import Http2ClientStream
+from sandbox.proxy.connection_pool import ConnectionPool, PoolUser
+from sandbox.proxy.failure import REQUESTS_OVERFLOW, FailureKind, UpstreamFailure
 from sandbox.proxy.http2_connection_pool import Http2ConnectionPool
 from sandbox.proxy.http_upstream import Http1ClientConnection
 from sandbox.proxy.tasks import detach
@@ -19,83 +18,41 @@ if TYPE_CHECKING:
     from sandbox.plan.http_connection_manager import Http2ProtocolOptions
     from sandbox.proxy.cluster_manager import ClusterRuntime
     from sandbox.proxy.host import Host
-    from sandbox.proxy.http_upstream import UpstreamCallbacks
     from sandbox.proxy.upstream import TransportOptions
 
-DEFAULT_IDLE_TIMEOUT = 3600.0
 
-
-class PoolUser(Protocol):
-    """Who waits for a connection; ``UpstreamCallbacks`` with the outcome of the wait."""
-
-    def on_pool_ready(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
-        """The connection is the user's."""
-
-    def on_pool_failure(self, host: Host, failure: UpstreamFailure) -> None:
-        """No connection came about."""
-
-
-class HttpConnectionPool:
+class HttpConnectionPool(ConnectionPool):
     """Connections to one host; a request takes the one used last, or waits for a new one."""
 
     __slots__ = (
         "_connecting",
         "_generation",
         "_idle",
-        "_pending",
         "_reaper",
         "busy",
-        "cluster",
-        "host",
-        "idle_timeout",
-        "max_connection_duration",
-        "max_requests",
-        "options",
         "preserve_case",
     )
 
     def __init__(self, cluster: ClusterRuntime, host: Host, options: TransportOptions | None) -> None:
-        self.cluster = cluster
-        self.host = host
-        self.options = options
+        super().__init__(cluster, host, options)
         self._idle: list[Http1ClientConnection] = []
         self._generation = 0
         """Grows when the pool is drained: older connections are closed after their response."""
-        self._pending: deque[PoolUser] = deque()
         self._connecting = 0
         self._reaper: asyncio.TimerHandle | None = None
         self.busy = 0
-        http = cluster.http_options
-        common = http.common_http_protocol_options if http is not None else None
-        idle = common.idle_timeout if common is not None else None
-        self.idle_timeout = DEFAULT_IDLE_TIMEOUT if idle is None else idle.total_seconds()
-        self.max_requests = (common.max_requests_per_connection or 0) if common is not None else 0
-        duration = common.max_connection_duration if common is not None else None
-        self.max_connection_duration = 0.0 if duration is None else duration.total_seconds()
-        self.preserve_case = _keeps_case(http)
+        self.preserve_case = _keeps_case(cluster.http_options)
 
     def acquire(self, user: PoolUser) -> Http1ClientConnection | UpstreamFailure | None:
         """An idle connection at once, a refusal (overflow), or ``None``: the user waits and is called back."""
-        resources = self.cluster.resources
         if self._idle:
-            requests = resources.requests
+            requests = self.cluster.resources.requests
             if requests.active >= requests.maximum:
                 return REQUESTS_OVERFLOW
             connection = self._idle.pop()
             self._attach(connection)
             return connection
-        if resources.pending_requests.is_full:
-            return PENDING_OVERFLOW
-        resources.pending_requests.active += 1
-        self._pending.append(user)
-        self._connect_if_needed()
-        return None
-
-    def cancel(self, user: PoolUser) -> None:
-        """The user no longer waits; a connection under way goes on and becomes idle."""
-        with contextlib.suppress(ValueError):
-            self._pending.remove(user)
-            self.cluster.resources.pending_requests.active -= 1
+        return self._wait(user)
 
     def _attach(self, connection: Http1ClientConnection) -> None:
         self.busy += 1
@@ -134,13 +91,6 @@ class HttpConnectionPool:
 
     def _new_connection(self) -> Http1ClientConnection:
         return Http1ClientConnection(self)
-
-    def _fail(self, failure: UpstreamFailure) -> None:
-        waiting = list(self._pending)
-        self._pending.clear()
-        self.cluster.resources.pending_requests.active -= len(waiting)
-        for user in waiting:
-            user.on_pool_failure(self.host, failure)
 
     def _offer(self, connection: Http1ClientConnection) -> None:
         """A connection has nothing to do: the longest waiting request gets it, else it stays idle."""
@@ -245,6 +195,3 @@ def _keeps_case(http: HttpProtocolOptions | None) -> bool:
         if options is not None and options.header_key_format is not None:
             return options.header_key_format.stateful_formatter is not None
     return False
-
-
-__all__ = ["HttpConnectionPool", "PoolUser", "UpstreamCallbacks", "pool_of", "speaks_http2"]
