@@ -9,12 +9,13 @@ from typing import Final
 from sandbox.explain.call import Call
 from sandbox.explain.cluster_steps import endpoints_of
 from sandbox.explain.http_steps import request_facts
+from sandbox.explain.regex_example import EXAMPLES, examples_of
 from sandbox.explain.steps import Walk
 from sandbox.explain.walk import GatewayLookup, explain
 from sandbox.frozen_dataclass import dataclass
-from sandbox.match.reference import choose_route
+from sandbox.match.reference import choose_route, choose_virtual_host
 from sandbox.plan import NodePlan
-from sandbox.plan.base import DataSource, SocketAddress
+from sandbox.plan.base import DataSource, SocketAddress, StringMatcher
 from sandbox.plan.because import Because
 from sandbox.plan.http_connection_manager import HttpConnectionManager
 from sandbox.plan.listener import FilterChain, Listener, TcpProxy
@@ -116,9 +117,9 @@ class _Search:
                 continue
             name = _name(host.domains[0]) if host.domains else ""
             call = self._call(scheme=scheme, host=name, port=port, sni=sni or name)
-            call = _fitted(call, name, route.match or RouteMatch())
-            if choose_route(host, request_facts(call)).chosen is route:
-                yield _Try(call=call, what=route, because=route.because)
+            fitted = next((each for each in _fitted(call, route) if _takes(configuration, host, route, each)), None)
+            if fitted is not None:
+                yield _Try(call=fitted, what=route, because=route.because)
 
     def _call(self, *, scheme: str, host: str, port: int, sni: str) -> Call:
         return Call(scheme=scheme, host=host, port=port, sni=sni, address=self._address, is_mutual=scheme == "https")
@@ -151,25 +152,56 @@ def _name(pattern: str) -> str:
     return pattern.replace("*", "any") if pattern != "*" else "any.example.com"
 
 
-def _fitted(call: Call, host: str, match: RouteMatch) -> Call:
-    """The call as the match wants it, as far as its patterns tell."""
-    path = match.path or match.prefix or match.path_separated_prefix or "/"
-    headers = [("Host", host)]
-    method = call.method
+def _takes(configuration: RouteConfiguration, host: VirtualHost, route: Route, call: Call) -> bool:
+    """Whether the call takes this route, and no other before it."""
+    facts = request_facts(call)
+    chosen = choose_virtual_host(configuration, call.authority.encode()).chosen
+    return chosen is host and choose_route(host, facts).chosen is route
+
+
+def _fitted(call: Call, route: Route) -> Iterator[Call]:
+    """Calls as the route's match wants them, as far as its patterns tell."""
+    match = route.match or RouteMatch()
+    for path in _paths(match):
+        for number in range(EXAMPLES):
+            yield _with_headers(replace(call, path=path + _query(match, number)), match, number)
+
+
+def _paths(match: RouteMatch) -> tuple[str, ...]:
+    if match.safe_regex is None:
+        return (match.path or match.prefix or match.path_separated_prefix or "/",)
+    return tuple(text if text.startswith("/") else f"/{text}" for text in examples_of(match.safe_regex.regex))
+
+
+def _with_headers(call: Call, match: RouteMatch, number: int) -> Call:
+    authority, method = call.host, call.method
+    headers = []
     for matcher in match.headers:
-        wanted = matcher.string_match
-        value = (wanted.exact or wanted.prefix or "x") if wanted is not None else "x"
+        value = _value(matcher.string_match, number)
         if matcher.name == ":method":
             method = value
-        elif not matcher.invert_match:
+        elif matcher.invert_match:
+            continue
+        elif matcher.name == ":authority":
+            authority = value
+        else:
             headers.append((matcher.name, value))
-    queries = [
-        f"{each.name}={(each.string_match.exact or each.string_match.prefix or '') if each.string_match else ''}"
-        for each in match.query_parameters
-    ]
-    if queries:
-        path = f"{path}?{'&'.join(queries)}"
-    return replace(call, method=method, path=path, headers=tuple(headers))
+    return replace(call, method=method, headers=(("Host", authority), *headers))
+
+
+def _query(match: RouteMatch, number: int) -> str:
+    queries = [f"{each.name}={_value(each.string_match, number, '')}" for each in match.query_parameters]
+    return f"?{'&'.join(queries)}" if queries else ""
+
+
+def _value(wanted: StringMatcher | None, number: int, anything: str = "x") -> str:
+    """A value that is wanted, one of several where a pattern says."""
+    if wanted is None:
+        return anything
+    if wanted.safe_regex is not None:
+        examples = examples_of(wanted.safe_regex.regex)
+        return examples[number % len(examples)] if examples else anything
+    return wanted.exact or wanted.prefix or wanted.suffix or wanted.contains or anything
 
 
 def without_loops(plan: NodePlan, loops: tuple[Loop, ...]) -> NodePlan:

@@ -91,6 +91,55 @@ MESHES = {
         [ENTRY, http(f"match: [{{uri: {{prefix: /back}}}}], {to(A)}", f"match: [{{gateways: [a]}}], {to(OUT)}")],
         {("edge/a", 8080)},
     ),
+    "only what a pattern takes": (
+        [
+            ENTRY,
+            http(f"match: [{{uri: {{regex: '/(back|away)/.+'}}}}], {to(A)}", f"match: [{{gateways: [a]}}], {to(OUT)}"),
+        ],
+        {("edge/a", 8080)},
+    ),
+    "a pattern beside a rule that takes its shortest text": (
+        [
+            ENTRY,
+            http(
+                f"match: [{{uri: {{exact: /back}}}}], {to(OUT)}",
+                f"match: [{{uri: {{regex: /back.*}}}}], {to(A)}",
+                f"match: [{{gateways: [a]}}], {to(OUT)}",
+            ),
+        ],
+        {("edge/a", 8080)},
+    ),
+    "a pattern of headers": (
+        [
+            ENTRY,
+            http(
+                f"match: [{{headers: {{who: {{regex: '[a-c]{{2}}'}}}}, method: {{regex: GET|PUT}}}}], {to(A)}",
+                f"match: [{{gateways: [a]}}], {to(OUT)}",
+            ),
+        ],
+        {("edge/a", 8080)},
+    ),
+    "a pattern of authorities": (
+        [
+            ENTRY,
+            http(
+                f"match: [{{authority: {{regex: 'httpbin\\.org(:80)?'}}}}], {to(A)}",
+                f"match: [{{gateways: [a]}}], {to(OUT)}",
+            ),
+        ],
+        {("edge/a", 8080)},
+    ),
+    "a pattern that nothing of the host fits": (
+        [
+            ENTRY,
+            http(
+                f"match: [{{authority: {{regex: 'www\\..*'}}}}], {to(A)}",
+                f"match: [{{gateways: [mesh]}}], {to(A)}",
+                f"match: [{{gateways: [a]}}], {to(OUT)}",
+            ),
+        ],
+        set(),
+    ),
     "through both gateways and out": (
         [
             ENTRY,
