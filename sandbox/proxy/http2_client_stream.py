@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
     from sandbox.proxy.host import Host
     from sandbox.proxy.http2_upstream import Http2ClientConnection
-    from sandbox.proxy.http_upstream import UpstreamCallbacks
     from sandbox.proxy.upstream import Upstream
+    from sandbox.proxy.upstream_callbacks import UpstreamCallbacks
 
 MAX_HEAD_BYTES = 60 * 1024
 MAX_HEADERS = 100

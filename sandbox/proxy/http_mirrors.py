@@ -11,6 +11,7 @@ from sandbox.proxy.failure import UpstreamFailure
 from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_upstream_head import render_headers
+from sandbox.proxy.upstream_callbacks import UpstreamCallbacks
 from sandbox.wire.headers import add_or_join
 from sandbox.wire.http2_head import request_fields
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sandbox.proxy.http_router import Mirror, RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.proxy.http_upstream import Http1ClientConnection
-    from sandbox.wire.http_message import Header, ResponseHead
+    from sandbox.wire.http_message import ResponseHead
     from sandbox.wire.http_retries import Reset
 
 _BODILESS = (b"GET", b"HEAD", b"DELETE")
@@ -63,7 +64,7 @@ def _start(stream: HttpStream, mirror: Mirror) -> MirrorRequest | None:
     return request
 
 
-class MirrorRequest:
+class MirrorRequest(UpstreamCallbacks):
     """One copy; its response is read and dropped. With the request it copies, it ends early too."""
 
     __slots__ = ("_authority", "_connection", "_head", "_headers", "_is_complete", "_is_head", "_is_over",
@@ -170,25 +171,10 @@ class MirrorRequest:
 
     # --- UpstreamCallbacks ---
 
-    def on_upstream_informational(self, head: ResponseHead) -> None:
-        """See UpstreamCallbacks."""
-
     def on_upstream_head(self, head: ResponseHead, is_end: bool) -> None:
         """See UpstreamCallbacks."""
         if is_end:
             self._end()
-
-    def on_upstream_data(self, data: bytes) -> None:
-        """See UpstreamCallbacks."""
-
-    def on_upstream_flush(self) -> None:
-        """See UpstreamCallbacks."""
-
-    def on_upstream_trailers(self, headers: list[Header]) -> None:
-        """See UpstreamCallbacks."""
-
-    def on_upstream_counted(self) -> None:
-        """See UpstreamCallbacks."""
 
     def on_upstream_end(self) -> None:
         """See UpstreamCallbacks."""
@@ -201,6 +187,3 @@ class MirrorRequest:
     def _end(self) -> None:
         self._is_over = True
         self._connection = None
-
-    def on_upstream_writable(self, is_writable: bool) -> None:
-        """See UpstreamCallbacks."""

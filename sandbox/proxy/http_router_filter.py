@@ -20,6 +20,7 @@ from sandbox.proxy.http_route_changes import apply_route_changes, rewrite_host
 from sandbox.proxy.http_transport import transport_options
 from sandbox.proxy.http_upstream_failure import RESETS, reply_failure, reply_no_host, reply_timeout
 from sandbox.proxy.tasks import detach
+from sandbox.proxy.upstream_callbacks import UpstreamCallbacks
 from sandbox.wire.headers import set_header
 from sandbox.wire.http_retries import Reset
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from sandbox.wire.http_message import Header, ResponseHead
 
 
-class RouterFilter:
+class RouterFilter(UpstreamCallbacks):
     """Sends a request to its cluster, again where the retry policy says so, and the response back to the stream."""
 
     __slots__ = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
 from sandbox.wire.http1_response import ResponseHeadReader
@@ -15,42 +15,11 @@ if TYPE_CHECKING:
     from sandbox.proxy.host import Host
     from sandbox.proxy.http_connection_pool import HttpConnectionPool
     from sandbox.proxy.upstream import Upstream
-
+    from sandbox.proxy.upstream_callbacks import UpstreamCallbacks
 
 _HEADS = ResponseHeadReader()
 FORWARDED_INFORMATIONAL = frozenset({100, 102, 103, 104})
 """Other 1xx heads are dropped."""
-
-
-class UpstreamCallbacks(Protocol):
-    """The user of a connection, from its request to the end of the response."""
-
-    def on_upstream_informational(self, head: ResponseHead) -> None:
-        """100, 102, 103: the final head is still to come."""
-
-    def on_upstream_head(self, head: ResponseHead, is_end: bool) -> None:
-        """The final head; ``is_end``: there is no body, and the connection is already released."""
-
-    def on_upstream_data(self, data: bytes) -> None:
-        """Payload."""
-
-    def on_upstream_flush(self) -> None:
-        """All that one read brought has been told."""
-
-    def on_upstream_trailers(self, headers: list[Header]) -> None:
-        """Fields after the payload; the end follows."""
-
-    def on_upstream_counted(self) -> None:
-        """The connection's counters of bytes are final; the next request will begin them anew."""
-
-    def on_upstream_end(self) -> None:
-        """The response is complete; the connection is already released."""
-
-    def on_upstream_reset(self, reset: Reset) -> None:
-        """The connection broke before the response was complete."""
-
-    def on_upstream_writable(self, is_writable: bool) -> None:
-        """Back-pressure of the upstream: stop or go on sending."""
 
 
 class Http1ClientConnection(asyncio.Protocol):
