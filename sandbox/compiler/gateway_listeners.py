@@ -17,11 +17,11 @@ from sandbox.compiler.gateway_tls import build_transport_socket
 from sandbox.compiler.gateways import GatewayServer, PortServers, ServerPort
 from sandbox.compiler.http_connection_manager import ManagerOptions
 from sandbox.compiler.listener_builder import ListenerBuilder, new_listener_builder
+from sandbox.compiler.listener_messages import TLS_INSPECTOR, address_of
 from sandbox.compiler.protocols import Protocol, parse_protocol
 from sandbox.compiler.request_authentication import build_request_authentication
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.proxy_config import Topology
-from sandbox.plan.base import Pipe, SocketAddress
 from sandbox.plan.because import Because, IstioDefault
 from sandbox.plan.http_connection_manager import (
     Http1ProtocolOptions,
@@ -36,7 +36,6 @@ from sandbox.plan.listener import (
     Listener,
     ListenerFilter,
     ProxyProtocol,
-    TlsInspector,
 )
 from sandbox.plan.tls import DownstreamTlsContext
 
@@ -44,9 +43,7 @@ if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
     from sandbox.compiler.push_context import PushContext
 
-TLS_INSPECTOR: Final = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=TlsInspector())
 PROXY_PROTOCOL: Final = ListenerFilter(name="envoy.filters.listener.proxy_protocol", typed_config=ProxyProtocol())
-_UNIX: Final = "unix://"
 _CERT_DETAILS: Final = SetCurrentClientCertDetails(subject=True, cert=True, dns=True, uri=True)
 _SHOWS_CERTIFICATE: Final = frozenset({"APPEND_FORWARD", "SANITIZE_SET"})
 _NO_TOPOLOGY: Final = Topology()
@@ -170,7 +167,7 @@ def _listener(builder: ListenerBuilder, name: str, found: _ListenerChains) -> Li
     handshake = builder.push.features.transport_socket_connect_timeout
     return Listener(
         name=name,
-        address=_address(found.bind, found.port.number),
+        address=address_of(found.bind, found.port.number),
         filter_chains=tuple(_filter_chain(chain, handshake) for chain in found.chains),
         listener_filters=_listener_filters(builder, found.chains),
         traffic_direction="OUTBOUND",
@@ -178,13 +175,6 @@ def _listener(builder: ListenerBuilder, name: str, found: _ListenerChains) -> Li
         per_connection_buffer_limit_bytes=limit if limit is not None and limit >= 0 else None,
         because=tuple(Because("gateway server", entry.server.origin) for entry in found.servers),
     )
-
-
-def _address(bind: str, port: int) -> SocketAddress | Pipe:
-    """A socket; whatever has no port is the path of a Unix socket (``BuildNetworkAddress``)."""
-    if port:
-        return SocketAddress(address=bind, port_value=port)
-    return Pipe(path=bind.removeprefix(_UNIX))
 
 
 def _listener_filters(builder: ListenerBuilder, chains: list[GatewayChain]) -> tuple[ListenerFilter, ...]:

@@ -13,7 +13,7 @@ from typing import Final
 from sandbox.compiler.filter_chains import ChainOptions
 from sandbox.compiler.listener_builder import ListenerBuilder
 from sandbox.compiler.listener_conflicts import ListenerEntry
-from sandbox.compiler.names import PASSTHROUGH_FILTER_CHAIN, UNSPECIFIED_IP
+from sandbox.compiler.names import PASSTHROUGH_FILTER_CHAIN, UNIX_PREFIX, UNSPECIFIED_IP
 from sandbox.compiler.network_filters import SNI_DYNAMIC_FORWARD_PROXY
 from sandbox.compiler.outbound_policy import because_of_policy
 from sandbox.plan.base import Address, CidrRange, Pipe, SocketAddress
@@ -30,13 +30,12 @@ from sandbox.plan.listener import (
 
 TLS_INSPECTOR: Final = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=TlsInspector())
 HTTP_INSPECTOR: Final = ListenerFilter(name="envoy.filters.listener.http_inspector", typed_config=HttpInspector())
-_UNIX_PREFIX: Final = "unix://"
 _FOREVER: Final = timedelta(0)
 
 
 def address_of(bind: str, port: int) -> Address:
-    """A socket address; the path of a Unix socket where there is no port."""
-    return SocketAddress(address=bind, port_value=port) if port else Pipe(path=bind.removeprefix(_UNIX_PREFIX))
+    """A socket address; whatever has no port is the path of a Unix socket (``BuildNetworkAddress``)."""
+    return SocketAddress(address=bind, port_value=port) if port else Pipe(path=bind.removeprefix(UNIX_PREFIX))
 
 
 def finish_listener(builder: ListenerBuilder, entry: ListenerEntry, fallback: tuple[Filter, ...]) -> Listener:

@@ -24,7 +24,7 @@ from sandbox.compiler.listener_conflicts import (
     report_untold,
 )
 from sandbox.compiler.listener_messages import finish_listener
-from sandbox.compiler.names import UNSPECIFIED_IP, UNSPECIFIED_IPV6
+from sandbox.compiler.names import UNIX_PREFIX, UNSPECIFIED_IP, UNSPECIFIED_IPV6
 from sandbox.compiler.outbound_policy import because_of_egress
 from sandbox.compiler.protocols import Protocol, parse_protocol
 from sandbox.compiler.proxy import is_ip_address
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from sandbox.compiler.services import Service
     from sandbox.compiler.sidecar_scope import EgressListener, SidecarScope
 
-UNIX_PREFIX: Final = "unix://"
 _PRIVILEGED_PORTS: Final = range(1, 1024)
 _RAW_BUFFER: Final = "raw_buffer"
 

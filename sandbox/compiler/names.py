@@ -12,6 +12,8 @@ VIRTUAL_OUTBOUND_LISTENER: Final = "virtualOutbound"
 UNSPECIFIED_IP: Final = "0.0.0.0"
 """The address of a service without one (Istio's ``constants.UnspecifiedIP``)."""
 UNSPECIFIED_IPV6: Final = "::"
+UNIX_PREFIX: Final = "unix://"
+"""Before the path of a Unix socket, where an address or a bind is written."""
 MESH_GATEWAY: Final = "mesh"
 """The reserved gateway name: all sidecars."""
 

@@ -11,13 +11,13 @@ from typing import Final
 
 from sandbox.compiler.auto_allocation import AllocatedAddresses
 from sandbox.compiler.label_selectors import selects
-from sandbox.compiler.names import UNSPECIFIED_IP
+from sandbox.compiler.names import UNIX_PREFIX, UNSPECIFIED_IP
 from sandbox.compiler.protocols import parse_protocol
 from sandbox.compiler.provenance import by_default
 from sandbox.compiler.proxy import is_ip_address
 from sandbox.compiler.services import Registry, Resolution, Service, ServiceEndpoint, ServicePort
 from sandbox.compiler.traffic_distribution import traffic_distribution
-from sandbox.compiler.workloads import UNIX_PREFIX, WorkloadInstance, WorkloadReader
+from sandbox.compiler.workloads import WorkloadInstance, WorkloadReader
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY
 from sandbox.istio.resource import Resource

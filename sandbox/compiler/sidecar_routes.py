@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sandbox.compiler.destination_checks import check_destinations
 from sandbox.compiler.host_names import is_wildcard, matches
 from sandbox.compiler.host_table import HostTable
-from sandbox.compiler.names import MESH_GATEWAY
+from sandbox.compiler.names import MESH_GATEWAY, UNIX_PREFIX
 from sandbox.compiler.outbound_policy import because_of_egress
 from sandbox.compiler.protocols import Protocol, parse_protocol
 from sandbox.compiler.proxy_headers import HeaderSettings, header_settings
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from sandbox.compiler.services import Service, ServicePort
     from sandbox.compiler.sidecar_scope import EgressListener, SidecarScope
 
-UNIX_PREFIX: Final = "unix://"
 HTTP_PORT: Final = 80
 """The port on which VirtualServices work for hosts that are no services."""
 _MESH: Final = frozenset({MESH_GATEWAY})

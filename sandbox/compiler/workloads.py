@@ -16,6 +16,7 @@ from sandbox.compiler.label_selectors import (
     locality_of_labels,
     locality_of_node,
 )
+from sandbox.compiler.names import UNIX_PREFIX
 from sandbox.compiler.proxy import is_ip_address
 from sandbox.compiler.services import Health
 from sandbox.compiler.spiffe import spiffe_uri
@@ -29,7 +30,6 @@ from sandbox.plan.because import Because, because_field
 
 CLUSTER_ID = "Kubernetes"
 """The name of the one cluster there is."""
-UNIX_PREFIX = "unix://"
 DISABLED_TLS_MODE = "disabled"
 ISTIO_TLS_MODE = "istio"
 _HEALTH_CHECKS = "proxy.istio.io/health-checks-enabled"
