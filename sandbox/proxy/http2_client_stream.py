@@ -152,10 +152,6 @@ class Http2ClientStream:
             self._finish()
             self._connection.send()
 
-    def close_after_response(self) -> None:
-        """The connection takes no further request."""
-        self._connection.stop_taking()
-
     def pause_reading(self, is_paused: bool) -> None:
         """Back-pressure of the client: what is not acknowledged keeps the upstream's window shut."""
         self._is_paused = is_paused

@@ -209,10 +209,6 @@ class Http1ClientConnection(asyncio.Protocol):
         self.close()
         self.pool.release(self)
 
-    def close_after_response(self) -> None:
-        """No further request goes over it."""
-        self._must_close = True
-
     def pause_reading(self, is_paused: bool) -> None:
         """Back-pressure of the client."""
         if self.transport is not None and not self.is_closed:
