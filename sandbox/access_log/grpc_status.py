@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from sandbox.wire.decimal_number import decimal_number
+
 CAMEL_NAMES: Final = (
     "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
     "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented",
@@ -17,6 +19,8 @@ SNAKE_NAMES: Final = (
 )  # fmt: skip
 _FROM_HTTP: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 _UNKNOWN: Final = 2
+MOST_STATUS: Final = 2**64 - 1
+"""Services have codes of their own, too."""
 
 HeaderMap = Mapping[bytes, bytes]
 
@@ -32,7 +36,8 @@ def grpc_status(trailers: HeaderMap, headers: HeaderMap, response_code: int | No
     for fields in (trailers, headers):
         value = fields.get(b"grpc-status")
         if value is not None:
-            return int(value) if value.isdigit() else -1
+            status = decimal_number(value, MOST_STATUS)
+            return -1 if status is None else status
     if response_code is None:
         return None
     return _FROM_HTTP.get(response_code, _UNKNOWN)

@@ -12,6 +12,8 @@ from sandbox.proxy.host import Host
 from sandbox.proxy.host_source import HostSource, endpoints_of, host_of_endpoint, is_address
 from sandbox.proxy.resolver import Answer, jittered
 from sandbox.proxy.tasks import spawn
+from sandbox.wire.decimal_number import decimal_number
+from sandbox.wire.http1_target import MOST_PORT
 
 if TYPE_CHECKING:
     from sandbox.plan.cluster import Cluster, LbEndpoint, LocalityLbEndpoints
@@ -183,7 +185,8 @@ class _Entry:
 
 def split_authority(authority: str, default_port: int) -> tuple[str, int]:
     """``name[:port]`` or ``[v6][:port]`` as lower-case name without brackets, and port."""
-    host, separator, port = authority.rpartition(":")
-    if not separator or not port.isdigit() or (":" in host and not host.endswith("]")):
-        host, port = authority, ""
-    return host.lower().removeprefix("[").removesuffix("]"), int(port) if port else default_port
+    host, separator, text = authority.rpartition(":")
+    port = decimal_number(text.encode(), MOST_PORT)
+    if not separator or port is None or (":" in host and not host.endswith("]")):
+        host, port = authority, default_port
+    return host.lower().removeprefix("[").removesuffix("]"), port

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from sandbox.access_log.grpc_status import MOST_STATUS
+from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.http_retries import Reset, RetryRules, RetryState, Verdict
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Retrier(RetryState):
         wants = self.wants_status(
             head.status,
             is_rate_limited=b"x-envoy-ratelimited" in head.marked,
-            grpc_status=int(grpc) if grpc is not None and grpc.isdigit() and is_grpc else None,
+            grpc_status=decimal_number(grpc, MOST_STATUS) if grpc is not None and is_grpc else None,
         )
         return wants and self._retry_or_flag()
 

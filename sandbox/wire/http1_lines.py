@@ -15,6 +15,8 @@ HEADERS_TOO_LARGE = Refusal(431, "http1.headers_too_large")
 TOO_MANY_HEADERS = Refusal(431, "http1.too_many_headers")
 LOW_VERSION = Refusal(426, "low_version")
 
+MOST_CONTENT = 2**64 - 1
+"""Bytes that a Content-Length may tell."""
 _LONGEST_REMEMBERED = 256
 _MOST_REMEMBERED = 4096
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.headers import INLINE_REQUEST, MARKED_REQUEST, joined, tokens
 from sandbox.wire.http1_lines import (
     BAD_REQUEST,
@@ -15,6 +16,7 @@ from sandbox.wire.http1_lines import (
     HEADERS_TOO_LARGE,
     INVALID_CHARACTERS,
     LOW_VERSION,
+    MOST_CONTENT,
     NOT_CONTROL,
     TOO_MANY_HEADERS,
     HeadLimits,
@@ -155,9 +157,9 @@ def _framing_refusal(head: RequestHead) -> Refusal | None:
     marked = head.marked
     length = marked.get(b"content-length")
     if length is not None:
-        if not length.isdigit() or int(length) >= 1 << 64:
+        head.content_length = decimal_number(length, MOST_CONTENT)
+        if head.content_length is None:
             return BAD_REQUEST
-        head.content_length = int(length)
         if head.content_length and head.method == b"CONNECT":
             return Refusal(400, "http1.body_disallowed")
     coding = marked.get(b"transfer-encoding")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.headers import INLINE_RESPONSE, MARKED_RESPONSE, joined
 from sandbox.wire.http1_lines import (
+    MOST_CONTENT,
     NOT_CONTROL,
     HeadLimits,
     LineMemory,
@@ -113,9 +115,9 @@ def _response_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits)
 def _response_framing(head: ResponseHead) -> ResponseHead | Refusal:
     length = head.marked.get(b"content-length")
     if length is not None:
-        if not length.isdigit() or int(length) >= 1 << 64:
+        head.content_length = decimal_number(length, MOST_CONTENT)
+        if head.content_length is None:
             return PROTOCOL_ERROR
-        head.content_length = int(length)
     coding = head.marked.get(b"transfer-encoding")
     if coding is not None:
         if length is not None or coding.lower() != b"chunked":

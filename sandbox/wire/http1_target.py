@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.http_message import Refusal, RequestHead
 
 INVALID_URL = Refusal(400, "http1.invalid_url")
 INVALID_SCHEME = Refusal(400, "http1.invalid_scheme")
+MOST_PORT = 65535
 
 
 def resolve_target(head: RequestHead, allow_absolute_url: bool = True) -> Refusal | None:
@@ -33,7 +35,7 @@ def resolve_target(head: RequestHead, allow_absolute_url: bool = True) -> Refusa
 
 def _authority_form(head: RequestHead, target: bytes) -> Refusal | None:
     host, colon, port = target.rpartition(b":")
-    if not host or not colon or not port.isdigit() or int(port) > 65535 or b"/" in host or b"?" in host:
+    if not host or not colon or decimal_number(port, MOST_PORT) is None or b"/" in host or b"?" in host:
         return INVALID_URL
     head.host = target
     head.path = None
@@ -43,4 +45,4 @@ def _authority_form(head: RequestHead, target: bytes) -> Refusal | None:
 def _is_port_good(authority: bytes) -> bool:
     host = authority.rpartition(b"@")[2]
     _, colon, port = host.rpartition(b":") if not host.endswith(b"]") else (host, b"", b"")
-    return not colon or (port.isdigit() and int(port) <= 65535)
+    return not colon or decimal_number(port, MOST_PORT) is not None

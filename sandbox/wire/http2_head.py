@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.headers import INLINE_REQUEST, INLINE_RESPONSE, MARKED_REQUEST, MARKED_RESPONSE, joined
+from sandbox.wire.http2_rules import MAX_LENGTH
 from sandbox.wire.http_message import Header, RequestHead, ResponseHead
 
 TOO_LARGE = "http2.header_list_size_too_large"
@@ -43,7 +45,7 @@ def read_request_head(headers: list[Header], *, is_end: bool) -> RequestHead:
         fields.append((b"cookie", b"; ".join(cookies)))
     index = dict(fields)
     length = None if method == b"CONNECT" else index.get(b"content-length")
-    content_length = None if length is None else int(length)
+    content_length = None if length is None else decimal_number(length, MAX_LENGTH)
     return RequestHead(
         method=method,
         path=pseudo.get(b":path"),
@@ -70,7 +72,7 @@ def read_response_head(headers: list[Header]) -> ResponseHead:
         headers=fields,
         marked={name: value for name, value in fields if name in MARKED_RESPONSE},
         size=0,
-        content_length=int(length) if length.isdigit() else None,
+        content_length=decimal_number(length, MAX_LENGTH),
     )
 
 

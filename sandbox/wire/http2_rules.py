@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.http_message import Header
 
 INVALID_FIELD = "http2.invalid.header.field"
@@ -119,9 +120,10 @@ class MessageRules:
         self._take_length(value)
 
     def _take_length(self, value: bytes) -> None:
-        if self._length is not None or not value.isdigit() or int(value) > MAX_LENGTH:
+        length = decimal_number(value, MAX_LENGTH)
+        if self._length is not None or length is None:
             raise InvalidMessage(INVALID_FIELD)
-        self._length = int(value)
+        self._length = length
 
     def trailers(self, headers: list[Header], *, is_end: bool) -> None:
         """Fields after the payload. Raises ``InvalidMessage``."""

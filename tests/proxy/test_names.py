@@ -243,6 +243,10 @@ AUTHORITIES: dict[str, tuple[str, int]] = {
 }
 
 
+def test_a_port_that_is_none_belongs_to_the_name() -> None:
+    assert split_authority(f"a:{'1' * 5000}", 80) == (f"a:{'1' * 5000}", 80)
+
+
 @pytest.mark.parametrize(("text", "parts"), AUTHORITIES.items(), ids=AUTHORITIES.keys())
 def test_authorities_are_split(text: str, parts: tuple[str, int]) -> None:
     assert split_authority(text, 80) == parts

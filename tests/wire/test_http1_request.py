@@ -65,6 +65,7 @@ def test_header_fields_are_taken(fields: bytes, headers: list[tuple[bytes, bytes
         (b"Content-Length: -1\r\n", 400, "http1.codec_error"),
         (b"Content-Length: +2\r\n", 400, "http1.codec_error"),
         (b"Content-Length: 18446744073709551616\r\n", 400, "http1.codec_error"),
+        pytest.param(b"Content-Length: %b\r\n" % (b"1" * 5000), 400, "http1.codec_error", id="a length of many digits"),
         (
             b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
             400,
@@ -111,6 +112,7 @@ def test_targets_are_resolved(line: bytes, path: bytes | None, host: bytes) -> N
         (b"GET * HTTP/1.1", 400, "http1.invalid_url"),
         (b"GET ftp://svc.example.com/p HTTP/1.1", 400, "http1.invalid_scheme"),
         (b"CONNECT /x HTTP/1.1", 400, "http1.invalid_url"),
+        pytest.param(b"CONNECT a:%b HTTP/1.1" % (b"1" * 5000), 400, "http1.invalid_url", id="a port of many digits"),
         (b"GET / http/1.1", 400, "http1.codec_error"),
         (b"GET / HTTP/1.0", 426, "low_version"),
         (b"GET / HTTP/1.2", 426, "low_version"),

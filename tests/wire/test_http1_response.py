@@ -51,6 +51,7 @@ def test_heads_are_taken(head: bytes, status: int, headers: list[tuple[bytes, by
         b"HTTP/1.1 200 a\x01\r\n\r\n",
         OK + b"X: " + b"a" * (80 * 1024 - len(OK) - 6) + b"\r\n\r\n",
         OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+        pytest.param(OK + b"Content-Length: %b\r\n\r\nok" % (b"1" * 5000), id="a length of many digits"),
         OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
         OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
         b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok",

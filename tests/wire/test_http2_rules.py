@@ -41,6 +41,7 @@ def without(name: bytes) -> list[Header]:
         pytest.param(having(b":scheme", b"1http"), INVALID_FIELD, id="a scheme that begins with a digit"),
         pytest.param([*GET, (b"host", b"a"), (b"host", b"a")], INVALID_FIELD, id="host twice"),
         pytest.param([*GET, (b"content-length", b"x")], INVALID_FIELD, id="a length that is no number"),
+        pytest.param([*GET, (b"content-length", b"1" * 5000)], INVALID_FIELD, id="a length of many digits"),
         pytest.param([*GET, *[(b"content-length", b"0")] * 2], INVALID_FIELD, id="a length twice"),
         pytest.param([*GET, (b"X-Upper", b"1")], INVALID_FIELD, id="an upper case name"),
         pytest.param([*GET, (b"a b", b"1")], INVALID_FIELD, id="a space in a name"),
