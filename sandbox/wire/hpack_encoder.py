@@ -33,6 +33,9 @@ _STATIC_NAMES: dict[bytes, int] = {}
 for _index, (_name, _value) in enumerate(HeaderTable.STATIC_TABLE, 1):
     _STATIC.setdefault((_name, _value), _index)
     _STATIC_NAMES.setdefault(_name, _index)
+_CODES = [f"{code:0{length}b}" for code, length in zip(REQUEST_CODES, REQUEST_CODES_LENGTH, strict=False)]
+"""Huffman's code of each byte, in binary digits."""
+_LONGEST_REMEMBERED = 256
 STATIC_ENTRIES = len(HeaderTable.STATIC_TABLE)
 _INDEXED, _INCREMENTAL, _NOT_INDEXED, _NEVER_INDEXED, _TABLE_SIZE = 0x80, 0x40, 0x00, 0x10, 0x20
 
@@ -132,16 +135,19 @@ def _integer(value: int, bits: int, first: int) -> bytes:
     return bytes(encoded)
 
 
-@lru_cache(maxsize=2048)
 def _string(text: bytes) -> bytes:
-    """In Huffman's code where that is shorter; the same few hundred strings come again and again."""
-    bits = sum(REQUEST_CODES_LENGTH[byte] for byte in text)
-    size = (bits + 7) // 8
+    """In Huffman's code where that is shorter."""
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _encoded(text)
+
+
+def _encoded(text: bytes) -> bytes:
+    # As one number that grows by a byte at a time: 200 ms for the longest header, by digits 1.2 ms.
+    digits = "".join([_CODES[byte] for byte in text])
+    size = (len(digits) + 7) // 8
     if size >= len(text):
         return _integer(len(text), 7, 0) + text
-    code = 0
-    for byte in text:
-        code = code << REQUEST_CODES_LENGTH[byte] | REQUEST_CODES[byte]
-    padding = size * 8 - bits
-    code = code << padding | (1 << padding) - 1
-    return _integer(size, 7, 0x80) + code.to_bytes(size, "big")
+    return _integer(size, 7, 0x80) + int(digits.ljust(size * 8, "1"), 2).to_bytes(size, "big")
+
+
+_remembered = lru_cache(maxsize=2048)(_encoded)
+"""The same few hundred strings come again and again."""

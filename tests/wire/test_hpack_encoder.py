@@ -60,3 +60,18 @@ def test_every_block_is_read_back() -> None:
 
     for headers in blocks:
         assert [(bytes(n), bytes(v)) for n, v in decoder.decode(encoder.encode(headers), raw=True)] == headers
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"", id="none"),
+        pytest.param(bytes(range(32, 127)), id="every letter"),
+        pytest.param(b"\xff" * 100, id="longer in Huffman's code"),
+        pytest.param(b"a=b; " * 12_000, id="as long as a head may be"),
+    ],
+)
+def test_every_value_is_read_back(value: bytes) -> None:
+    block = HpackEncoder().encode([(b"x", value)])
+
+    assert hpack.Decoder(1 << 20).decode(block, raw=True) == [(b"x", value)]
