@@ -11,7 +11,7 @@ import binascii
 import logging
 import re
 import socket
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -34,6 +34,8 @@ HOST: Final = re.compile(rb"\n[Hh][Oo][Ss][Tt]:[ \t]*([^\r\n]*?)[ \t]*\r?\n")
 BASIC: Final = re.compile(rb"\n(?i:proxy-authorization:[ \t]*basic)[ \t]+([A-Za-z0-9+/=]+)[ \t]*\r?\n")
 CREDENTIALS: Final = re.compile(rb"(\n)(?i:proxy-authorization):[^\r\n]*\r?\n")
 HTTP_PORT: Final = 80
+UNSPECIFIED: Final = ("0.0.0.0", "::")
+"""Whoever dials them comes to this machine."""
 BAD_REQUEST: Final = b"400 Bad Request"
 UNKNOWN_USER: Final = b"407 Proxy Authentication Required"
 BAD_GATEWAY: Final = b"502 Bad Gateway"
@@ -103,6 +105,10 @@ class _Visit:
         address = await caller.names.look_up(request.host, request.port)
         if isinstance(address, NoAnswer):
             await self._refuse(refusal(BAD_GATEWAY, f"{request.host} does not resolve: {address.reason}"))
+            return
+        own = self._socket.getsockname()
+        if leads_back(address, request.port, own):
+            await self._refuse(refusal(BAD_REQUEST, itself(own)))
             return
         redirect = None
         if request.is_connect:
@@ -176,6 +182,17 @@ def refusal(status: bytes, reason: str) -> bytes:
     return head % (status, len(body)) + body
 
 
+def leads_back(address: str, port: int, own: tuple[Any, ...]) -> bool:
+    """Whether a call to there comes to ``own``, the door's address: passed on, it would do so again and again."""
+    return port == own[1] and address in (own[0], *UNSPECIFIED)
+
+
+def itself(own: tuple[Any, ...]) -> str:
+    """What is told to whoever asks the proxy for the proxy."""
+    address = f"[{own[0]}]:{own[1]}" if ":" in own[0] else f"{own[0]}:{own[1]}"
+    return f"this is the proxy itself; ask it for another host, as in curl -x {address} http://httpbin.org/"
+
+
 class Redirector:
     """Looks at each further request of a connection: one for another host enters anew, on the same transport."""
 
@@ -210,6 +227,11 @@ class Redirector:
             return
         if isinstance(address, NoAnswer):
             stream.transport.write(refusal(BAD_GATEWAY, f"{request.host} does not resolve: {address.reason}"))
+            stream.close()
+            return
+        own = stream.transport.get_extra_info("sockname")
+        if leads_back(address, request.port, own):
+            stream.transport.write(refusal(BAD_REQUEST, itself(own)))
             stream.close()
             return
         redirect = Redirector(self._caller, self._socket, self._remote, request).ask

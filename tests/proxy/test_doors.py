@@ -122,6 +122,28 @@ def test_the_http_door_says_why_it_refuses(request_bytes: bytes, status: bytes) 
     run(test)
 
 
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n",
+        "GET http://here:{port}/ HTTP/1.1\r\n\r\n",
+        "CONNECT 0.0.0.0:{port} HTTP/1.1\r\n\r\n",
+    ],
+    ids=["called as a server", "by a name", "any address of this machine"],
+)
+def test_the_http_door_does_not_call_itself(request_text: str) -> None:
+    async def test() -> None:
+        async with doors(Upstream()) as (world, callers):
+            client = await opened(world, HttpProxyDoor(callers))
+            port = world.server.addresses["door"].port
+            await client.send(request_text.format(port=port).encode())
+            answer = await client.receive(10_000)
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request")
+        assert b"this is the proxy itself; ask it for another host, as in curl -x 127.0.0.1:%d http" % port in answer
+
+    run(test)
+
+
 def test_socks_by_name_and_by_address() -> None:
     async def test() -> None:
         upstream = Upstream()
@@ -177,7 +199,12 @@ def test_a_map_leads_to_its_target_even_where_an_override_moves_the_port() -> No
     run(test)
 
 
-def test_the_next_request_of_a_connection_may_be_for_another_host() -> None:
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("nowhere.example", b"502 Bad Gateway"), ("here:{door}", b"400 Bad Request")],
+    ids=["unknown", "the proxy itself"],
+)
+def test_the_next_request_of_a_connection_may_be_for_another_host(host: str, status: bytes) -> None:
     async def test() -> None:
         manager = HttpConnectionManager(
             stat_prefix="http",
@@ -205,7 +232,8 @@ def test_the_next_request_of_a_connection_may_be_for_another_host() -> None:
                 while b"\r\n\r\n" not in answer:
                     answer += await client.receive(1)
                 assert answer.startswith(b"HTTP/1.1 200 OK")
-            await client.send(b"GET http://nowhere.example/ HTTP/1.1\r\nHost: h\r\n\r\n")
-            assert (await client.receive(1000)).startswith(b"HTTP/1.1 502 Bad Gateway")
+            authority = host.format(door=world.server.addresses["door"].port)
+            await client.send(f"GET http://{authority}/ HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            assert (await client.receive(1000)).startswith(b"HTTP/1.1 " + status)
 
     run(test)
