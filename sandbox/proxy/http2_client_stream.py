@@ -116,9 +116,10 @@ class Http2ClientStream:
         data = b"".join(self._held)
         self._held.clear()
         if data or is_end:
-            codec = self._connection.codec
-            codec.send_data(self.stream_id, data, is_end=is_end)
-            if not is_end and codec.waiting_bytes(self.stream_id) > WRITE_LIMIT and self.user is not None:
+            connection = self._connection
+            connection.codec.send_data(self.stream_id, data, is_end=is_end)
+            is_held = connection.is_blocked or connection.codec.waiting_bytes(self.stream_id) > WRITE_LIMIT
+            if not is_end and is_held and self.user is not None:
                 self.user.on_upstream_writable(False)
 
     def send_trailers(self, headers: list[Header]) -> None:

@@ -45,6 +45,8 @@ class Http2ServerConnection(asyncio.Protocol):
         self._is_draining = False
         self.is_receiving = False
         """What is written now goes out when all that was read has been dealt with."""
+        self.is_blocked = False
+        """The client does not read: what was written waits in the transport."""
 
     # --- asyncio.Protocol ---
 
@@ -93,11 +95,13 @@ class Http2ServerConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""
+        self.is_blocked = True
         for each in list(self.streams.values()):
             each.stream.downstream_writable(False)
 
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
+        self.is_blocked = False
         for each in list(self.streams.values()):
             each.stream.downstream_writable(True)
 
@@ -123,7 +127,7 @@ class Http2ServerConnection(asyncio.Protocol):
             case WindowOpened():
                 for stream_id in self.codec.window_opened(event.stream_id):
                     known = self.streams.get(stream_id)
-                    if known is not None:
+                    if known is not None and not self.is_blocked:
                         known.stream.downstream_writable(True)
             case _:
                 pass

@@ -122,7 +122,7 @@ class Http2ServerStream:
         if not self.is_sent:
             self._send_held(is_end=False)
         self._owner.send()
-        if self._owner.codec.waiting_bytes(self.stream_id) > WRITE_LIMIT:
+        if self._owner.is_blocked or self._owner.codec.waiting_bytes(self.stream_id) > WRITE_LIMIT:
             self.stream.downstream_writable(False)
 
     def enter_tunnel(self) -> None:

@@ -55,6 +55,8 @@ class Http2ClientConnection(asyncio.Protocol):
         self._early_end: Reset | None = None
         self._touched: list[Http2ClientStream] = []
         self._is_receiving = False
+        self.is_blocked = False
+        """The upstream does not read: what was written waits in the transport."""
         self._number = 0
         self._idle_timer: asyncio.TimerHandle | None = None
 
@@ -159,12 +161,14 @@ class Http2ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""
+        self.is_blocked = True
         for stream in list(self.streams.values()):
             if stream.user is not None:
                 stream.user.on_upstream_writable(False)
 
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
+        self.is_blocked = False
         for stream in list(self.streams.values()):
             stream.writable()
 
@@ -174,7 +178,7 @@ class Http2ClientConnection(asyncio.Protocol):
                 self._go_away(event.last_stream_id)
             case WindowOpened():
                 for stream_id in self.codec.window_opened(event.stream_id):
-                    if stream_id in self.streams:
+                    if stream_id in self.streams and not self.is_blocked:
                         self.streams[stream_id].writable()
             case StreamBegun():
                 pass  # streams of a server are never begun
