@@ -205,7 +205,7 @@ class Http2ServerConnection(asyncio.Protocol):
             each.stream.info.response_code_details = details or error.details
             each.stream.reset()
         self.streams.clear()
-        output = self.codec.take_output()
+        output = self.codec.take_output(is_blocked=self.is_blocked)
         if output:
             self.transport.write(output)
         self._close_later()
@@ -220,7 +220,7 @@ class Http2ServerConnection(asyncio.Protocol):
         """Writes what the codec has for the client; once for all that one read brought."""
         if self.is_receiving or self._is_dead:
             return
-        output = self.codec.take_output()
+        output = self.codec.take_output(is_blocked=self.is_blocked)
         if output:
             self.transport.write(output)
 

@@ -123,7 +123,7 @@ class Http2ClientConnection(asyncio.Protocol):
         """Writes what the codec has; once for all that one read brought."""
         if self._is_receiving or self.is_closed or self.transport is None or self._early_end is not None:
             return
-        output = self.codec.take_output()
+        output = self.codec.take_output(is_blocked=self.is_blocked)
         if output:
             self.transport.write(output)
 

@@ -118,13 +118,13 @@ class Http2Codec:
         Envoy says so also where both sides have ended it, if it had not read the request's end yet.
         """
         stream = self._session.streams.pop(stream_id, None)
-        self._session.queue(frames.rst_stream(stream_id, code), stream)
+        self._session.queue_reset(stream_id, code, stream)
 
     def refuse_head(self, stream: Http2Stream) -> None:
         """A head that is too large for us: INTERNAL_ERROR, and it counts for nothing."""
         stream.wire_bytes_received = stream.header_bytes_received = 0
         self._session.streams.pop(stream.stream_id, None)
-        self._session.queue(frames.rst_stream(stream.stream_id, frames.INTERNAL_ERROR), stream)
+        self._session.queue_reset(stream.stream_id, frames.INTERNAL_ERROR, stream)
 
     def go_away(self) -> None:
         """GOAWAY without an error, after the highest stream there was."""
@@ -135,6 +135,6 @@ class Http2Codec:
         """The first of two GOAWAYs: no stream is refused yet."""
         self._session.queue(frames.go_away(frames.MAX_WINDOW, frames.NO_ERROR))
 
-    def take_output(self) -> bytes:
-        """Bytes to send now."""
-        return self._session.take_output()
+    def take_output(self, *, is_blocked: bool = False) -> bytes:
+        """Bytes to send now; ``is_blocked``: the peer has not read what was sent before."""
+        return self._session.take_output(is_blocked=is_blocked)

@@ -84,7 +84,7 @@ class Http2Receiver:
             place = start + length
             yield from self._complete(kind, flags, stream_id, held[start:place])
         self._buffer = held[place:]
-        self._session.check_control_frames()
+        self._session.check_output()
 
     def _complete(self, kind: int, flags: int, stream_id: int, payload: bytes) -> Iterator[Event]:
         if self._block is not None:
@@ -153,7 +153,7 @@ class Http2Receiver:
         if code is not None:
             session.open_window(None, size)
             session.streams.pop(stream_id)
-            session.queue(frames.rst_stream(stream_id, code), stream)
+            session.queue_reset(stream_id, code, stream)
             yield StreamReset(stream_id, code)
             return
         stream.wire_bytes_received += frames.FRAME_HEAD_BYTES + size
@@ -219,7 +219,7 @@ class Http2Receiver:
         if session.has_said_goodbye:
             return None
         if is_full:
-            session.queue(frames.rst_stream(stream_id, frames.REFUSED_STREAM))
+            session.queue_reset(stream_id, frames.REFUSED_STREAM)
             return None
         return session.open(stream_id, MessageRules())
 

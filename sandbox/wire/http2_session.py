@@ -9,8 +9,10 @@ from sandbox.wire.http2_rules import MessageRules
 DEFAULT_STREAM_WINDOW = 16 * 1024 * 1024
 DEFAULT_CONNECTION_WINDOW = 24 * 1024 * 1024
 DEFAULT_CONCURRENT_STREAMS = 1024
+MAX_FRAMES = 10_000
+"""Frames that may wait to be sent, for a peer that does not read (``max_outbound_frames``)."""
 MAX_CONTROL_FRAMES = 1000
-"""Answers that may wait to be sent, for a peer that does not read (``max_outbound_control_frames``)."""
+"""Of these, answers to SETTINGS and PING, and RST_STREAM (``max_outbound_control_frames``)."""
 
 
 class Http2Settings:
@@ -112,6 +114,7 @@ class Http2Session:
         self._urgent: list[bytes] = []
         """SETTINGS and PING go before everything else (``ob_urgent`` of nghttp2)."""
         self._regular: list[bytes] = []
+        self._frames = 0
         self._control_frames = 0
         self._announce()
 
@@ -155,16 +158,25 @@ class Http2Session:
     def queue(self, frame: bytes, stream: Http2Stream | None = None) -> None:
         """A frame that goes in its turn."""
         self._regular.append(frame)
+        self._frames += 1
         if stream is not None:
             stream.wire_bytes_sent += len(frame)
+
+    def queue_reset(self, stream_id: int, code: int, stream: Http2Stream | None = None) -> None:
+        """RST_STREAM."""
+        self.queue(frames.rst_stream(stream_id, code), stream)
+        self._control_frames += 1
 
     def queue_urgent(self, frame: bytes) -> None:
         """SETTINGS or PING."""
         self._urgent.append(frame)
+        self._frames += 1
         self._control_frames += 1
 
-    def check_control_frames(self) -> None:
-        """Raises ``Http2Error`` where the peer made us answer too often in one go; it gets the answers all the same."""
+    def check_output(self) -> None:
+        """Raises ``Http2Error`` where more waits to be sent than may; the peer gets it all the same."""
+        if self._frames > MAX_FRAMES:
+            raise Http2Error("codec_error:Too_many_frames_in_the_outbound_queue.")
         if self._control_frames > MAX_CONTROL_FRAMES:
             raise Http2Error("codec_error:Too_many_control_frames_in_the_outbound_queue.")
 
@@ -188,11 +200,12 @@ class Http2Session:
         self._regular, self._urgent = [], []
         return Http2Error(CALLBACK_FAILED, stream_id, stream_details)
 
-    def take_output(self) -> bytes:
-        """Bytes to send now."""
+    def take_output(self, *, is_blocked: bool) -> bytes:
+        """Bytes to send now; where what was sent before is still blocked, these frames go on waiting with it."""
+        if not is_blocked:
+            self._frames = self._control_frames = 0
         if not self._urgent and not self._regular:
             return b""
         output = b"".join(self._urgent) + b"".join(self._regular)
         self._urgent, self._regular = [], []
-        self._control_frames = 0
         return output

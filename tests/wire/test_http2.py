@@ -184,6 +184,48 @@ def test_floods_end_the_connection(data: bytes, words: str) -> None:
     assert error.value.details == f"codec_error:{words}"
 
 
+PING = frame(6, 0, 0, b"abcdefgh")
+
+
+def test_answers_that_are_not_taken_off_by_the_peer_add_up() -> None:
+    codec = Http2Codec(is_client=False)
+    list(codec.receive(PREFACE + frame(4, 0, 0) + PING * 600))
+    codec.take_output(is_blocked=True)
+
+    with pytest.raises(Http2Error) as error:
+        list(codec.receive(PING * 600))
+
+    assert error.value.details == "codec_error:Too_many_control_frames_in_the_outbound_queue."
+
+
+def test_answers_that_the_peer_reads_do_not_add_up() -> None:
+    codec = Http2Codec(is_client=False)
+    list(codec.receive(PREFACE + frame(4, 0, 0) + PING * 600))
+    codec.take_output()
+
+    assert list(codec.receive(PING * 600)) == []
+
+
+def answer(codec: Http2Codec, stream_id: int) -> None:
+    """Takes a request and answers it, while the peer reads nothing."""
+    for event in codec.receive(frame(1, 5, stream_id, GET)):
+        if isinstance(event, HeadReceived):
+            codec.send_headers(event.stream_id, [(b":status", b"404")], is_end=True)
+    codec.take_output(is_blocked=True)
+
+
+def test_responses_that_the_peer_does_not_read_come_to_an_end() -> None:
+    codec = Http2Codec(is_client=False)
+    list(codec.receive(PREFACE + frame(4, 0, 0)))
+    for number in range(9_999):  # 10,000 frames, with the acknowledgement of the settings
+        answer(codec, 2 * number + 1)
+
+    with pytest.raises(Http2Error) as error:
+        answer(codec, 19_999)
+
+    assert error.value.details == "codec_error:Too_many_frames_in_the_outbound_queue."
+
+
 def test_payload_waits_for_the_peers_window() -> None:
     client = new_client()
     client.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 10})
