@@ -28,7 +28,7 @@ from sandbox.wire.http1_lines import (
     regular_lines,
 )
 from sandbox.wire.http1_target import resolve_target
-from sandbox.wire.http_message import Header, Refusal, RequestHead
+from sandbox.wire.http_message import Refusal, RequestHead
 
 METHODS = frozenset(
     b"ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE MSEARCH NOTIFY "
@@ -124,14 +124,7 @@ def _request_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) 
     if not lines:
         return BAD_REQUEST
     method, target, is_http11 = _request_line(lines[0])
-    headers: list[Header] = []
-    marked: dict[bytes, bytes] = {}
-    read = _REQUEST_LINES.read
-    for line in lines[1:]:
-        header = read(line)
-        headers.append(header)
-        if header[0] in MARKED_REQUEST:
-            marked[header[0]] = header[1]
+    headers, marked = _REQUEST_LINES.read_all(lines[1:], MARKED_REQUEST)
     if len(headers) > limits.max_count:
         return TOO_MANY_HEADERS
     if limits.underscores != "ALLOW" and any(b"_" in name for name, _ in headers):

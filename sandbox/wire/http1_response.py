@@ -17,7 +17,7 @@ from sandbox.wire.http1_lines import (
     lines_of,
     regular_lines,
 )
-from sandbox.wire.http_message import Header, Refusal, ResponseHead
+from sandbox.wire.http_message import Refusal, ResponseHead
 
 PROTOCOL_ERROR = Refusal(502, "protocol_error")
 RESPONSE_LIMITS = HeadLimits(max_bytes=80 * 1024)
@@ -93,14 +93,7 @@ def _response_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits)
     first = _status_line(lines[0])
     if first is None:
         return PROTOCOL_ERROR
-    headers: list[Header] = []
-    marked: dict[bytes, bytes] = {}
-    read = _RESPONSE_LINES.read
-    for line in lines[1:]:
-        header = read(line)
-        headers.append(header)
-        if header[0] in MARKED_RESPONSE:
-            marked[header[0]] = header[1]
+    headers, marked = _RESPONSE_LINES.read_all(lines[1:], MARKED_RESPONSE)
     if len(headers) > limits.max_count:
         return PROTOCOL_ERROR
     if len(dict(headers)) != len(headers):
