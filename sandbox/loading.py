@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from sandbox.cluster_addresses import with_cluster_addresses
 from sandbox.config_files import read_texts
 from sandbox.errors import ConfigError
 from sandbox.given_endpoints import FILE as ENDPOINTS_FILE
@@ -196,7 +197,7 @@ def read_configuration(settings: Settings, cache: LoadCache | None = None) -> Co
         for sentence in sentences:
             configuration.problems.report("SBX0701", sentence, None)
     configuration.problems.extend(unreadable)
-    return configuration
+    return with_cluster_addresses(configuration, cache.addressed_services if cache is not None else {})
 
 
 def _with_text(configuration: Configuration, file: str, text: str) -> Configuration:

@@ -15,6 +15,9 @@ from sandbox.yaml_source.problems import Problem
 _Key = tuple[str, object, int]
 """The file, how it is read, and how many times it was read before in the same load."""
 
+AddressedServices = dict[int, tuple[LoadedObject, LoadedObject]]
+"""Services as they were read, by identity, and the same with the address that a cluster gives."""
+
 
 @dataclass(slots=True)
 class LoadedChunk:
@@ -51,9 +54,10 @@ class _FileRead:
 class LoadCache:
     """Files as they were read by the load before, and by the present one."""
 
-    __slots__ = ("_kept", "_used")
+    __slots__ = ("_kept", "_used", "addressed_services")
 
     def __init__(self) -> None:
+        self.addressed_services: AddressedServices = {}
         self._kept: dict[_Key, _FileRead] = {}
         self._used: dict[_Key, _FileRead] = {}
 

@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lab": {"pki", "settings", "errors", "proxy.tasks"},
     "loading": EVERYTHING,
     "stand_in_gateways": EVERYTHING,
+    "cluster_addresses": EVERYTHING,
     "given_endpoints": EVERYTHING,
     "callers": EVERYTHING,
     "doors": EVERYTHING,
