@@ -11,7 +11,6 @@ from sandbox.access_log.filters import StreamPredicate, compile_filter
 from sandbox.access_log.json_text import SMALLEST_ODD_NUMBER, encode, number, repaired
 from sandbox.access_log.operator_values import as_text, header_map
 from sandbox.access_log.operators import LogEnvironment, Operator, compile_operator
-from sandbox.access_log.presets import ENVOY_TEXT
 from sandbox.access_log.stream_info import StreamInfo
 from sandbox.plan.access_log import AccessLog, FileAccessLog, SubstitutionFormatString
 
@@ -20,6 +19,12 @@ __all__ = ["CompiledAccessLog", "FormatRefused", "LogEnvironment", "compile_acce
 LineFunction = Callable[[StreamInfo], bytes]
 
 _NO_ENVIRONMENT: Final = LogEnvironment()
+ENVOY_TEXT: Final = (
+    '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
+    '%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" '
+    '"%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n'
+)
+"""What Envoy writes when it is told no format."""
 
 
 class CompiledAccessLog:

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.access_log.format import LogEnvironment, compile_access_log, compile_line
 from sandbox.access_log.json_text import number_text
-from sandbox.access_log.presets import ASM_JSON, ISTIO_JSON, ISTIO_TEXT, LEGACY_JSON
+from sandbox.compiler.access_log_formats import JSON_FORMAT, TEXT_FORMAT
 from sandbox.plan.access_log import (
     AccessLog,
     AccessLogFilter,
@@ -89,20 +89,12 @@ def test_omitted_values_leave_text_empty_but_json_null() -> None:
 
 
 def test_istio_defaults_have_their_keys_and_order() -> None:
-    line = json.loads(_line(SubstitutionFormatString(json_format=ISTIO_JSON)))
-    assert list(line) == sorted(ISTIO_JSON)
+    line = json.loads(_line(SubstitutionFormatString(json_format=JSON_FORMAT)))
+    assert list(line) == sorted(JSON_FORMAT)
     assert len(line) == 24
-    assert _line(_text(ISTIO_TEXT)).startswith(
+    assert _line(_text(TEXT_FORMAT)).startswith(
         b'[2025-11-20T17:39:49.618Z] "GET /a/b?a=1%20x&b&c=2 HTTP/1.1" 200 - via'
     )
-
-
-def test_vendor_presets_differ_where_the_vendor_differs() -> None:
-    required = 23
-    assert len(ASM_JSON) == required + 1
-    assert "authority_for" in ASM_JSON
-    assert "request_id" in ASM_JSON
-    assert set(ASM_JSON) ^ set(LEGACY_JSON) == {"authority_for", "authority"}
 
 
 def test_without_a_format_the_line_is_envoys_own() -> None:
