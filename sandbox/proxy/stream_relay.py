@@ -77,7 +77,8 @@ class StreamEnd(asyncio.Protocol):
             self.peer.write_eof()
         if self.relay is not None:
             self.relay.side_ended()
-        return True
+        # TLS has no half-closed connections: uvloop closes it, and warns of whoever wants to keep it.
+        return self.transport is not None and self.transport.can_write_eof()
 
     def pause_writing(self) -> None:
         if self.peer is not None and self.peer.transport is not None and not self.peer.transport.is_closing():
