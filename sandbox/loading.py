@@ -15,6 +15,7 @@ from sandbox.config_files import read_texts
 from sandbox.errors import ConfigError
 from sandbox.given_endpoints import FILE as ENDPOINTS_FILE
 from sandbox.given_endpoints import given_endpoints
+from sandbox.kubernetes_text import ELSEWHERE
 from sandbox.plan.because import IstioDefault
 from sandbox.stand_in_gateways import FILE as STAND_IN_FILE
 from sandbox.stand_in_gateways import gateway_workloads, stand_ins
@@ -267,13 +268,15 @@ def _report_unknown_workload(configuration: Configuration, workload: str) -> Non
 
 
 def described_workloads(configuration: Configuration) -> list[str]:
-    """``namespace/name`` of Pods besides the gateways, then of what makes pods."""
+    """``namespace/name`` of Pods besides the gateways, then of what makes pods; none that ``--endpoint`` made."""
     from sandbox.istio.kinds import WORKLOAD_KINDS
 
     selectors = [gateway.spec.selector.items() for gateway in configuration.resources("Gateway")]
     found: list[str] = []
     for kind in ("Pod", *WORKLOAD_KINDS):
         for resource in configuration.resources(kind):
+            if ELSEWHERE in resource.metadata.annotations:
+                continue
             template = resource if kind == "Pod" else resource.spec.pod_template
             labels = template.metadata.labels.items() if template is not None else None
             if labels is not None and not any(selector and selector <= labels for selector in selectors):

@@ -14,6 +14,7 @@ from sandbox.app import Sandbox
 from sandbox.cli.main import egress
 from sandbox.errors import SettingsError
 from sandbox.istio.load import load_texts
+from sandbox.loading import load
 from sandbox.settings import HostPort, Settings, parse_endpoint
 from sandbox.stand_in_gateways import gateway_workloads, stand_ins
 
@@ -327,6 +328,17 @@ def test_a_service_is_where_its_endpoints_are_given(options: list[str], endpoint
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.output.splitlines() if ONE_SERVICE in line]
     assert {line[0] for line in lines} == endpoints
+
+
+def test_a_pod_of_given_endpoints_is_not_the_one_that_calls(tmp_path: Path) -> None:
+    """A Service outside, as in Istio's task of mutual TLS origination at the gateway."""
+    mesh = (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: my-nginx, namespace: outside}\nspec: {ports: [{port: 443}]}\n"
+    )
+    (tmp_path / "mesh.yaml").write_text(mesh)
+    settings = Settings(files=(str(tmp_path),), endpoints=(parse_endpoint("my-nginx.outside=127.0.0.1:4443"),))
+
+    assert load(settings).plan.workload == "default/egress-sandbox"
 
 
 def test_gateways_that_run_elsewhere_do_not_run_here(tmp_path: Path) -> None:
