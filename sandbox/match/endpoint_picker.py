@@ -91,6 +91,15 @@ class EndpointPicker(Generic[H]):
         ]
         return spread_load(counts, self._panic_threshold)
 
+    def has_healthy_beyond(self, excluded: frozenset[int]) -> bool:
+        """Whether a priority that is not excluded has a healthy host."""
+        return any(
+            host.healthy
+            for priority, hosts in enumerate(self._priorities)
+            if priority not in excluded
+            for host in hosts
+        )
+
     def pick(
         self,
         now: float,

@@ -6,11 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sandbox.access_log.grpc_status import MOST_STATUS
+from sandbox.match.previous_priorities import PreviousPriorities
 from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.http_retries import Reset, RetryRules, RetryState, Verdict
 
 if TYPE_CHECKING:
-    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.cluster_manager import ClusterRuntime, LoadBalancerContext
+    from sandbox.proxy.host import Host
     from sandbox.proxy.http_router_filter import RouterFilter
     from sandbox.wire.http_message import ResponseHead
 
@@ -18,18 +20,30 @@ if TYPE_CHECKING:
 class Retrier(RetryState):
     """A request's retry policy at work: it flags why no try follows, and keeps the clock of the one that does."""
 
-    __slots__ = ("_cluster", "_filter", "_is_over", "_timer")
+    __slots__ = ("_cluster", "_filter", "_is_over", "_priorities", "_timer")
 
     def __init__(self, router_filter: RouterFilter, rules: RetryRules, cluster: ClusterRuntime) -> None:
         super().__init__(rules)
         self._filter = router_filter
         self._cluster = cluster
         self._is_over = False
+        frequency = rules.priority_update_frequency
+        self._priorities = PreviousPriorities(frequency) if frequency else None
         self._timer: asyncio.TimerHandle | None = None
 
     def give_up(self) -> None:
         """No further tries: the request cannot be sent again."""
         self._is_over = True
+
+    def prepare(self, context: LoadBalancerContext) -> None:
+        """A try is about to choose its host."""
+        if self._priorities is not None:
+            context.priority_excluded = self._priorities.excluded(self._cluster.picker.has_healthy_beyond)
+
+    def tried(self, host: Host) -> None:
+        """It has chosen this one."""
+        if self._priorities is not None:
+            self._priorities.tried(host.priority)
 
     def retries_response(self, head: ResponseHead, *, is_grpc: bool) -> bool:
         """Whether another try is on its way instead of this response."""

@@ -232,9 +232,13 @@ def retry_rules(policy: RetryPolicy | None) -> RetryRules | None:
         max_interval=seconds(back_off.max_interval if back_off is not None else None, base * 10),
         avoid_previous_hosts=PreviousHostsPredicate in predicates,
         host_attempts=policy.host_selection_retry_max_attempts or 1,
-        previous_priorities=policy.retry_priority is not None
-        and isinstance(policy.retry_priority.typed_config, PreviousPrioritiesConfig),
+        priority_update_frequency=_priority_update_frequency(policy),
     )
+
+
+def _priority_update_frequency(policy: RetryPolicy) -> int:
+    config = policy.retry_priority.typed_config if policy.retry_priority is not None else None
+    return config.update_frequency or 0 if isinstance(config, PreviousPrioritiesConfig) else 0
 
 
 def hash_cookie(policies: tuple[HashPolicy, ...], client: str, local: str) -> list[tuple[bytes, bytes, bytes]]:

@@ -155,6 +155,8 @@ class RouterFilter(UpstreamCallbacks):
         if cluster.plan.cluster_type is not None:
             detach(resolve_then(stream, cluster, self._try_host), "dynamic forward proxy")
             return
+        if self._retry is not None:
+            self._retry.prepare(self._context)
         self._try_host(cluster.choose_host(self._context))
 
     def _try_host(self, host: Host | None) -> None:
@@ -167,6 +169,7 @@ class RouterFilter(UpstreamCallbacks):
             rewrite_host(stream, host.hostname.encode())
         if self._retry is not None:
             self._tried.append(host)
+            self._retry.tried(host)
         options = transport_options(self._cluster, stream)
         is_http2 = speaks_http2(self._cluster, stream.info.protocol)
         pool = pool_of(self._cluster, host, options, is_http2=is_http2)

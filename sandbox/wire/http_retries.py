@@ -62,7 +62,8 @@ class RetryRules(msgspec.Struct, frozen=True):
     max_interval: float
     avoid_previous_hosts: bool = False
     host_attempts: int = 0
-    previous_priorities: bool = False
+    priority_update_frequency: int = 0
+    """After so many tries other priorities are tried (``previous_priorities``); 0 is never."""
 
     @staticmethod
     def words_of(retry_on: str) -> frozenset[str]:

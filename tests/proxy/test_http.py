@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from sandbox.compiler.retries import PREVIOUS_PRIORITIES
 from sandbox.plan.access_log import AccessLog, FileAccessLog, SubstitutionFormatString
 from sandbox.plan.base import FractionalPercent, HeaderValue, HeaderValueOption
-from sandbox.plan.cluster import CircuitBreakers, Thresholds
+from sandbox.plan.cluster import (
+    CircuitBreakers,
+    ClusterLoadAssignment,
+    Endpoint,
+    LbEndpoint,
+    LocalityLbEndpoints,
+    Thresholds,
+)
 from sandbox.plan.http_connection_manager import FaultAbort, FaultDelay, HTTPFault, UpgradeConfig
 from sandbox.plan.route import RedirectAction, RequestMirrorPolicy, RetryPolicy, Route, RouteMatch
 from tests.proxy.http_world import OK, direct, get, http_listener, masked, read_head, read_message, route
-from tests.proxy.proxy_world import Upstream, closed_port, run, serving, static_cluster
+from tests.proxy.proxy_world import Upstream, address, closed_port, run, serving, static_cluster
 
 ALL = FractionalPercent(numerator=100)
+SORRY = b"HTTP/1.1 503 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 def test_a_request_is_forwarded_as_envoy_writes_it() -> None:
@@ -195,6 +205,29 @@ def test_a_retried_request_brings_its_body_along() -> None:
                 request = await read_message(server)
                 assert b"x-envoy-attempt-count: " + count in request
                 assert request.endswith(b"\r\n\r\nhello")
+                await server.send(answer)
+            assert (await read_message(client)).endswith(b"ok")
+
+    run(test)
+
+
+def test_retries_go_to_remote_localities_after_two_tries() -> None:
+    async def test() -> None:
+        near, remote = Upstream(), Upstream()
+        retry = RetryPolicy(retry_on="5xx", num_retries=3, retry_priority=PREVIOUS_PRIORITIES)
+        localities = tuple(
+            LocalityLbEndpoints(
+                priority=priority, lb_endpoints=(LbEndpoint(endpoint=Endpoint(address=address(each.port))),)
+            )
+            for priority, each in enumerate((near, remote))
+        )
+        cluster = replace(static_cluster("up"), load_assignment=ClusterLoadAssignment(endpoints=localities))
+        async with serving((http_listener(route(retry_policy=retry)),), cluster) as world:
+            client = await world.client()
+            await client.send(get())
+            for upstream, answer in ((near, SORRY), (near, SORRY), (remote, OK)):
+                server = await upstream.accept()
+                await read_message(server)
                 await server.send(answer)
             assert (await read_message(client)).endswith(b"ok")
 
