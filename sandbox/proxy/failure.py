@@ -24,14 +24,12 @@ class UpstreamFailure(msgspec.Struct, frozen=True):
     transport_failure_reason: str | None = None
     """As logged, with underscores: ``delayed_connect_error:_Connection_refused``; ``None`` for a timeout."""
     local_address: str | None = None
-    transport_failure_text: str | None = None
-    """The same reason with its blanks, as older Envoys wrote it into bodies."""
 
     @staticmethod
     def because(kind: FailureKind, text: str | None) -> UpstreamFailure:
         """A failure with the transport's own words; in the log every blank is an underscore."""
         reason = None if text is None else text.replace(" ", "_")
-        return UpstreamFailure(kind, transport_failure_reason=reason, transport_failure_text=text)
+        return UpstreamFailure(kind, transport_failure_reason=reason)
 
     @property
     def details(self) -> str:

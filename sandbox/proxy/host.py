@@ -43,7 +43,6 @@ class Host:
         "healthy",
         "hostname",
         "locality",
-        "locality_weight",
         "metadata",
         "outlier",
         "pools",
@@ -62,8 +61,6 @@ class Host:
         self.weight = 1
         self.priority = 0
         self.locality: Locality | None = None
-        self.locality_weight: int | None = None
-        """``load_balancing_weight`` of its locality."""
         self.metadata: Mapping[str, Mapping[str, object]] = {}
         """``filter_metadata`` of the endpoint (``envoy.lb`` has the subset's labels)."""
         self.health_status = "UNKNOWN"

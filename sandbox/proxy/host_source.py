@@ -112,7 +112,6 @@ def host_of_endpoint(endpoint: LbEndpoint, group: LocalityLbEndpoints, now: floa
     host.weight = endpoint.load_balancing_weight or 1
     host.priority = group.priority
     host.locality = group.locality
-    host.locality_weight = group.load_balancing_weight
     if endpoint.metadata is not None and endpoint.metadata.filter_metadata is not None:
         host.metadata = endpoint.metadata.filter_metadata
     host.health_status = endpoint.health_status

@@ -40,7 +40,6 @@ class HttpStream:
         "is_request_complete",
         "is_upgrade",
         "manager",
-        "request_complete_at",
         "response_started",
         "route",
         "router",
@@ -72,7 +71,6 @@ class HttpStream:
         self.is_head = False
         self.is_request_complete = False
         self.is_upgrade = False
-        self.request_complete_at = 0.0
         self.response_started = False
         self.saw_close = False
 
@@ -99,7 +97,7 @@ class HttpStream:
             read_connection_options(self, head)
         if is_end and not self.is_upgrade:
             self.is_request_complete = True
-            self.request_complete_at = info.last_downstream_rx = time.monotonic()
+            info.last_downstream_rx = time.monotonic()
         if manager.has_stream_timers:
             self.timers = StreamTimers.of_manager(self)
         if head.host is None and not head.is_http11 and manager.default_host:
@@ -248,7 +246,7 @@ class HttpStream:
         if self.is_ended:
             return
         self.is_request_complete = True
-        self.request_complete_at = self.info.last_downstream_rx = time.monotonic()
+        self.info.last_downstream_rx = time.monotonic()
         if self.timers is not None:
             self.timers.request_complete()
         if self.waiting is None and self.router is not None:
