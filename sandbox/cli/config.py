@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from sandbox.cli.loading import Compiled
     from sandbox.plan import NodePlan
 
-output_option = click.option(
-    "-o", "--output", type=click.Choice(("short", "json", "yaml")), default="short", show_default=True
-)
+FORMATS = click.Choice(("short", "json", "yaml"))
+TABLES = ("clusters", "listeners", "routes", "endpoints")
+"""In the order of ``istioctl proxy-config all``."""
+output_option = click.option("-o", "--output", type=FORMATS, default="short", show_default=True)
+whole_option = click.option("-o", "--output", type=FORMATS, default="json", show_default=True)
 
 
 def _examples(*lines: str) -> str:
@@ -51,20 +53,25 @@ def config() -> None:
         "dump -f my-mesh/ --node gateway --workload istio-system/istio-egressgateway",
         "dump -f my-mesh/ --node all | jq '.[\"istio-system/istio-egressgateway\"]'",
         "dump -f my-mesh/ --because | grep -A9 because",
+        "dump -f my-mesh/ -o short    # all tables",
     ),
 )
 @workload_options
 @click.option("--because", is_flag=True, help="Add to every object the lines of YAML and the defaults behind it.")
-def dump(because: bool, **options: Any) -> int:
+@whole_option
+def dump(because: bool, output: str, **options: Any) -> int:
     """Print an Envoy config dump, as localhost:15000/config_dump?include_eds would (istioctl reads it).
 
-    Of several nodes each has its own, under NAMESPACE/NAME.
+    Of several nodes each has its own, under NAMESPACE/NAME. In short: the tables of clusters, listeners, routes and
+    endpoints, as of istioctl proxy-config all.
     """
     nodes = _nodes(options)
+    if output == "short":
+        return _print_tables(nodes, TABLES)
     # Imported here, as in all subcommands: --help needs neither compiler nor codec.
     from sandbox.envoy_config.config_dump import config_dump
 
-    click.echo(json.dumps(_each(nodes, partial(config_dump, because=because)), indent=1))
+    _print_whole(_each(nodes, partial(config_dump, because=because)), output, indent=1)
     return nodes[0].exit_status
 
 
@@ -111,12 +118,15 @@ def endpoints(output: str, **options: Any) -> int:
     epilog=_examples("names -f my-mesh/ --workload shop/frontend"),
 )
 @workload_options
-def names(**options: Any) -> int:
-    """Print the names that the DNS proxy answers, with their addresses, as JSON."""
+@whole_option
+def names(output: str, **options: Any) -> int:
+    """Print the names that the DNS proxy answers, with their addresses."""
     nodes = _nodes(options)
+    if output == "short":
+        return _print_tables(nodes, ("names_table",))
     from sandbox.cli import plan_tables
 
-    click.echo(json.dumps(_each(nodes, plan_tables.names), indent=1))
+    _print_whole(_each(nodes, plan_tables.names), output, indent=1)
     return nodes[0].exit_status
 
 
@@ -140,21 +150,29 @@ def _each(nodes: list[Compiled], show: Callable[[NodePlan], Any]) -> Any:
 
 
 def _print(nodes: list[Compiled], what: str, output: str) -> int:
+    if output == "short":
+        return _print_tables(nodes, (what,))
+    _print_whole(_each(nodes, lambda plan: _encoded(plan, what)), output, indent=4)
+    return nodes[0].exit_status
+
+
+def _print_tables(nodes: list[Compiled], tables: tuple[str, ...]) -> int:
     from sandbox.cli import plan_tables
 
-    if output == "short":
-        for number, node in enumerate(nodes):
-            if len(nodes) > 1:
-                click.echo(f"{chr(10) * (number > 0)}# {node.plan.workload} ({node.plan.node_type})")
-            click.echo(getattr(plan_tables, what)(node.plan))
-        return nodes[0].exit_status
-    text = json.dumps(_each(nodes, lambda plan: _encoded(plan, what)), indent=4)
+    for number, node in enumerate(nodes):
+        if len(nodes) > 1:
+            click.echo(f"{chr(10) * (number > 0)}# {node.plan.workload} ({node.plan.node_type})")
+        click.echo("\n\n".join(getattr(plan_tables, name)(node.plan) for name in tables))
+    return nodes[0].exit_status
+
+
+def _print_whole(shown: Any, output: str, *, indent: int) -> None:
+    text = json.dumps(shown, indent=indent)
     if output == "yaml":
         import yaml
 
         text = yaml.safe_dump(json.loads(text), sort_keys=False).rstrip("\n")
     click.echo(text)
-    return nodes[0].exit_status
 
 
 def _encoded(plan: NodePlan, what: str) -> list[Any]:

@@ -70,6 +70,11 @@ def names(plan: NodePlan) -> Mapping[str, list[str]]:
     return {host: list(entry.addresses) for host, entry in plan.name_table.hosts.items()}
 
 
+def names_table(plan: NodePlan) -> str:
+    """The same as a table."""
+    return table(("NAME", "ADDRESSES"), [(host, ",".join(found)) for host, found in sorted(names(plan).items())])
+
+
 def chains(listener: Listener) -> Iterator[FilterChain]:
     """All filter chains, the default one last."""
     yield from listener.filter_chains

@@ -74,10 +74,30 @@ def test_tables_also_come_whole() -> None:
     assert "outbound|80||httpbin.org" in [cluster["name"] for cluster in as_json]
 
 
-def test_names_are_those_of_hosts_with_addresses() -> None:
-    names = json.loads(run("config", "names", *QUICKSTART).stdout)
+def test_a_config_dump_is_yaml_or_all_tables_on_request() -> None:
+    as_json = json.loads(run("config", "dump", *QUICKSTART).stdout)
+    as_yaml = yaml.safe_load(run("config", "dump", *QUICKSTART, "-o", "yaml").stdout)
+    tables = run("config", "dump", *QUICKSTART, "-o", "short").stdout.split("\n\n")
+
+    assert [section["@type"] for section in as_yaml["configs"]] == [section["@type"] for section in as_json["configs"]]
+    kinds = ("clusters", "listeners", "routes", "endpoints")
+    assert [table.strip() for table in tables] == [run("config", kind, *QUICKSTART).stdout.strip() for kind in kinds]
+
+
+@pytest.mark.parametrize("output", ["json", "yaml"])
+def test_names_are_those_of_hosts_with_addresses(output: str) -> None:
+    names = yaml.safe_load(run("config", "names", *QUICKSTART, "-o", output).stdout)
 
     assert names == {"frontend.default.svc.cluster.local": ["10.96.0.80"]}
+
+
+def test_names_are_a_table_in_short() -> None:
+    lines = run("config", "names", *QUICKSTART, "-o", "short").stdout.splitlines()
+
+    assert [line.split() for line in lines] == [
+        ["NAME", "ADDRESSES"],
+        ["frontend.default.svc.cluster.local", "10.96.0.80"],
+    ]
 
 
 def test_an_explanation_is_text_or_json() -> None:
