@@ -23,7 +23,7 @@ from sandbox.proxy.outlier_detection import OutlierDetector
 from sandbox.proxy.transport_socket import TransportSocketRuntime
 
 if TYPE_CHECKING:
-    from sandbox.plan.cluster import Cluster
+    from sandbox.plan.cluster import Cluster, RetryBudget
     from sandbox.proxy.host import SocketTarget
     from sandbox.proxy.resolver import Resolver
     from sandbox.proxy.secrets import SecretStore
@@ -33,6 +33,7 @@ __all__ = ["ClusterManager", "ClusterRuntime", "Limit", "LoadBalancerContext", "
 DEFAULT_CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_LIMIT: Final = 1024
 DEFAULT_MAX_RETRIES: Final = 3
+DEFAULT_RETRY_PERCENT: Final = 20.0
 HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 SocketOption = tuple[int, int, int]
@@ -53,6 +54,25 @@ class Limit:
         return self.active >= self.maximum
 
 
+class RetryLimit(Limit):
+    """Retries by a budget: a share of the requests that run or wait (``RetryBudgetImpl``), whatever the interval."""
+
+    __slots__ = ("_least", "_of", "_share")
+
+    def __init__(self, budget: RetryBudget, of: tuple[Limit, ...]) -> None:
+        super().__init__(0)
+        percent = budget.budget_percent
+        self._share = (DEFAULT_RETRY_PERCENT if percent is None else percent.value) / 100
+        least = budget.min_retry_concurrency
+        self._least = DEFAULT_MAX_RETRIES if least is None else least
+        self._of = of
+
+    @property
+    def is_full(self) -> bool:
+        """No further one may begin."""
+        return self.active >= max(int(self._share * sum(each.active for each in self._of)), self._least)
+
+
 class ResourceManager:
     """Circuit breakers of a cluster (default priority): who begins adds to ``active``, who ends takes off again."""
 
@@ -69,6 +89,8 @@ class ResourceManager:
         self.pending_requests = limit(first.max_pending_requests, DEFAULT_LIMIT)
         self.requests = limit(first.max_requests, DEFAULT_LIMIT)
         self.retries = limit(first.max_retries, DEFAULT_MAX_RETRIES)
+        if first.retry_budget is not None:
+            self.retries = RetryLimit(first.retry_budget, (self.requests, self.pending_requests))
 
 
 class ClusterEnvironment:
