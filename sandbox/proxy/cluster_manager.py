@@ -19,7 +19,7 @@ from sandbox.proxy.host import Host, close_idle_pools
 from sandbox.proxy.host_source import HostSource, host_source
 from sandbox.proxy.load_balancer import LoadBalancerContext
 from sandbox.proxy.original_dst import plain_address
-from sandbox.proxy.outlier_detection import OutlierDetector
+from sandbox.proxy.outlier_detection import OutlierDetector, counted_status, error_statuses
 from sandbox.proxy.transport_socket import TransportSocketRuntime
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ class ClusterRuntime:
         self._known: tuple[Host, ...] = ()
         self.source.on_change = self._hosts_changed
         self._transports = ClusterTransports(plan, self.http_options, environment.secrets)
+        self._error_statuses = error_statuses(self.http_options)
         self.outlier: OutlierDetector | None = None
         if plan.outlier_detection is not None:
             self.outlier = OutlierDetector(plan, environment.loop, environment.random, self._health_changed)
@@ -215,7 +216,7 @@ class ClusterRuntime:
     def report_response(self, host: Host, status: int) -> None:
         """An HTTP answer, for outlier detection."""
         if self.outlier is not None:
-            self.outlier.put_response(host, status)
+            self.outlier.put_response(host, counted_status(status, self._error_statuses))
 
     def report_connect_failure(self, host: Host, *, is_timeout: bool = False) -> None:
         """A failed connect, or a reset before the answer, for outlier detection."""

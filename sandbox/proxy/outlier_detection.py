@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from sandbox.plan.cluster import Cluster
+    from sandbox.plan.cluster import Cluster, HttpProtocolOptions
     from sandbox.proxy.host import Host
 
 GATEWAY_STATUSES: Final = (502, 503, 504)
@@ -165,3 +165,23 @@ def _number(value: int | None, default: int) -> int:
 
 def _seconds(value: timedelta | None, default: float) -> float:
     return default if value is None else value.total_seconds()
+
+
+def error_statuses(options: HttpProtocolOptions | None) -> frozenset[int] | None:
+    """The statuses that a cluster calls errors, as istiod writes them; ``None`` where it does not say."""
+    matcher = options.outlier_detection.error_matcher if options is not None and options.outlier_detection else None
+    if matcher is None:
+        return None
+    rules = matcher.or_match.rules if matcher.or_match is not None else (matcher,)
+    matches = [rule.http_response_headers_match for rule in rules]
+    texts = [header.string_match for match in matches if match is not None for header in match.headers]
+    return frozenset(int(text.exact) for text in texts if text is not None and text.exact)
+
+
+def counted_status(status: int, errors: frozenset[int] | None) -> int:
+    """What outlier detection is told of a response: with ``errors`` these alone are none of success (``router.cc``)."""
+    if errors is None:
+        return status
+    if status not in errors:
+        return 200
+    return max(status, 500)

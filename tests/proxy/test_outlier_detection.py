@@ -8,9 +8,18 @@ from datetime import timedelta
 
 import pytest
 
-from sandbox.plan.cluster import Cluster, OutlierDetection
+from sandbox.plan.base import HeaderMatcher, StringMatcher
+from sandbox.plan.cluster import (
+    Cluster,
+    HttpHeadersMatch,
+    HttpOutlierDetection,
+    HttpProtocolOptions,
+    MatchPredicate,
+    MatchSet,
+    OutlierDetection,
+)
 from sandbox.proxy.host import Host
-from sandbox.proxy.outlier_detection import OutlierDetector
+from sandbox.proxy.outlier_detection import OutlierDetector, counted_status, error_statuses
 
 
 class FakeLoop:
@@ -120,3 +129,32 @@ def test_what_is_not_enforced_ejects_nobody() -> None:
     detected = Detected(consecutive_5xx=1, enforcing_consecutive_5xx=0)
     detected.detector.put_response(detected.hosts[0], 500)
     assert all(detected.healthy)
+
+
+@pytest.mark.parametrize(
+    ("status", "errors", "counted"),
+    [
+        pytest.param(503, None, 503, id="no list"),
+        pytest.param(429, frozenset({429}), 500, id="on the list, but no server error"),
+        pytest.param(503, frozenset({429, 503}), 503, id="a server error on the list"),
+        pytest.param(500, frozenset({429, 503}), 200, id="a server error that is not on it"),
+    ],
+)
+def test_statuses_that_count_as_errors(status: int, errors: frozenset[int] | None, counted: int) -> None:
+    assert counted_status(status, errors) == counted
+
+
+@pytest.mark.parametrize("statuses", [pytest.param((429,), id="one"), pytest.param((429, 503), id="several")])
+def test_the_list_is_read_as_istiod_writes_it(statuses: tuple[int, ...]) -> None:
+    rules = tuple(
+        MatchPredicate(
+            http_response_headers_match=HttpHeadersMatch(
+                headers=(HeaderMatcher(name=":status", string_match=StringMatcher(exact=str(status))),)
+            )
+        )
+        for status in statuses
+    )
+    matcher = rules[0] if len(rules) == 1 else MatchPredicate(or_match=MatchSet(rules=rules))
+    options = HttpProtocolOptions(outlier_detection=HttpOutlierDetection(error_matcher=matcher))
+
+    assert error_statuses(options) == frozenset(statuses)
