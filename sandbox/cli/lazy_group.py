@@ -36,6 +36,19 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(found.module), found.attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand; the nearest one is named where there is none (click looks for it among imported ones)."""
+        name = args[0]
+        if name not in self._subcommands and name[:1].isalnum() and not ctx.resilient_parsing:
+            # Imported here: most runs have no mistake to show.
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self._subcommands, n=1)
+            ctx.fail(f"No such command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the table alone."""
         with formatter.section("Commands"):

@@ -57,6 +57,7 @@ def main() -> NoReturn:
         sys.exit(exit_codes.INTERRUPTED)
     except click.UsageError as error:
         error.show()
+        _say_where_files_go(error)
         sys.exit(exit_codes.USAGE)
     except click.ClickException as error:
         error.show()
@@ -80,3 +81,12 @@ def main() -> NoReturn:
         click.echo(f"egress: {error.filename}: {(error.strerror or type(error).__name__).lower()}", err=True)
         sys.exit(exit_codes.FAILED)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _say_where_files_go(error: click.UsageError) -> None:
+    """``istioctl analyze`` takes files as arguments, and so does everybody who writes ``-f *.yaml``."""
+    takes_files = error.ctx is not None and any(option.name == "files" for option in error.ctx.command.params)
+    before, _, extra = error.message.partition(" (")
+    if takes_files and before.startswith("Got unexpected extra argument"):
+        given = " ".join(f"-f {path}" for path in extra.removesuffix(")").split(" "))
+        click.echo(f"hint: name each file or directory by -f, as in: {given}", err=True)

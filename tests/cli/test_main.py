@@ -43,6 +43,10 @@ def test_every_look_at_the_configuration_has_examples(name: str) -> None:
     ("arguments", "said"),
     [
         pytest.param(["rnu"], "No such command 'rnu'", id="a misspelt command"),
+        pytest.param(["valdate"], "Did you mean 'validate'?", id="a command that is near"),
+        pytest.param(
+            ["check", "configs"], "name each file or directory by -f, as in: -f configs\n", id="a file without -f"
+        ),
         pytest.param(["run", "--nonsense"], "No such option", id="an unknown option"),
         pytest.param(["run"], "no configuration: give -f PATH", id="no configuration"),
         pytest.param(["run", "-f", ".", "--proxy", "nowhere"], "needs a port", id="an address without a port"),
