@@ -207,7 +207,8 @@ def _keep_one_of_each(message_type: type[Message], values: dict[str, object], re
 def _unknown_field(shape: Shape, node: YamlMapping, key: str, reader: ObjectReader, path: str) -> None:
     names = [name for name, field in shape.by_key.items() if field.canonical]
     near = did_you_mean(key, names)
-    place = rightful_place(reader.root, path, key) if near.lower() != key.lower() and reader.root is not None else ""
+    is_meant_here = near.lower().startswith(key.lower())
+    place = rightful_place(reader.root, path, key) if not is_meant_here and reader.root is not None else ""
     listed = f"the fields are {', '.join(names)}" if len(names) <= _FEW_FIELDS else ""
     hint = f"{key} belongs under {place}" if place else f"did you mean {near}?" if near else listed
     message = f"unknown field {key} in {shape.message_type.__name__}"

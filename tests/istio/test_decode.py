@@ -115,6 +115,12 @@ def test_a_misspelt_field_is_not_written() -> None:
             "weight belongs under spec.http[0].route[0]",
             id="inside the neighbour",
         ),
+        pytest.param(
+            "VirtualService",
+            "http: [{fault: {abort: {percent: 10}}}]",
+            "did you mean percentage?",
+            id="the beginning of a field of this place",
+        ),
         pytest.param("DestinationRule", "tls: {mode: SIMPLE}", "tls belongs under spec.trafficPolicy", id="level lost"),
         pytest.param("VirtualService", "http: [{Timeout: 3s}]", "did you mean timeout?", id="misspelt in place"),
         pytest.param("VirtualService", "http: [{nothing: 1}]", "", id="nowhere"),
