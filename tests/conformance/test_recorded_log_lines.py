@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sandbox.access_log.format import LogEnvironment, compile_line
-from sandbox.access_log.presets import ISTIO_JSON, ISTIO_TEXT, LEGACY_JSON
 from sandbox.access_log.stream_info import StreamInfo
+from sandbox.compiler.access_log_formats import JSON_FORMAT, TEXT_FORMAT
 from sandbox.plan.access_log import SubstitutionFormatString
 from sandbox.plan.base import DataSource
 from sandbox.plan.listener import FilterChain
@@ -23,6 +23,13 @@ WORLDS = Path(__file__).parents[3] / "shared" / "replay" / "world"
 
 pytestmark = pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings do not lie beside the checkout")
 
+_LATER = ("response_code_details", "connection_termination_details")
+ASM_JSON = {name: value for name, value in JSON_FORMAT.items() if name not in _LATER} | {
+    "upstream_cluster": "%UPSTREAM_CLUSTER%",
+    "trace_id": "%REQ(X-B3-TRACEID)%",
+    "istio_policy_status": "%DYNAMIC_METADATA(istio.mixer:status)%",
+}
+"""Istio's before 1.9, and in the examples of Alibaba Cloud Service Mesh."""
 NOT_UTF8 = "\ufffd"
 """How the recordings of text lines show bytes that are not UTF-8: those lines cannot be rebuilt."""
 
@@ -35,7 +42,7 @@ def _mesh_format(world: str) -> str:
     return text
 
 
-def _json(fields: dict[str, object], *, omit: bool = False) -> SubstitutionFormatString:
+def _json(fields: Mapping[str, object], *, omit: bool = False) -> SubstitutionFormatString:
     return SubstitutionFormatString(json_format=fields, omit_empty_values=omit)
 
 
@@ -45,10 +52,10 @@ def _text(text: str) -> SubstitutionFormatString:
 
 def _formats() -> dict[str, SubstitutionFormatString]:
     return {
-        "istio_json": _json(ISTIO_JSON),
-        "asm_json": _json(LEGACY_JSON),
-        "asm_json_omit_empty": _json(LEGACY_JSON, omit=True),
-        "istio_text": _text(ISTIO_TEXT),
+        "istio_json": _json(JSON_FORMAT),
+        "asm_json": _json(ASM_JSON),
+        "asm_json_omit_empty": _json(ASM_JSON, omit=True),
+        "istio_text": _text(TEXT_FORMAT),
         "extra_json": _json(json.loads(_mesh_format("log-operators"))),
         "asm_fields_as_text_template": _text(_mesh_format("log-template") + "\n"),
     }
