@@ -33,6 +33,7 @@ _SENTENCES: Final = {
     ),
 }
 _CANNOT_START: Final = "found character that cannot start any token"
+_TAB: Final = "found a tab character that violates indentation"
 
 
 def report_syntax_error(error: yaml.YAMLError | UnicodeError, source: Source, text: str, problems: Problems) -> None:
@@ -58,7 +59,7 @@ def report_syntax_error(error: yaml.YAMLError | UnicodeError, source: Source, te
     lines = text.split("\n")
     excerpt = lines[mark.line] if mark.line < len(lines) else ""
     span = source.span(mark.line + 1, mark.column + 1)
-    if said == _CANNOT_START:
+    if said in (_CANNOT_START, _TAB):
         _report_character(excerpt[mark.column : mark.column + 1], excerpt, span, problems)
     elif "{{" in excerpt:
         report_template(span, problems)

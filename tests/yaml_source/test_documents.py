@@ -64,6 +64,7 @@ def test_scalars_mean_what_kubectl_reads(text: str, value: object) -> None:
         pytest.param("a: b: c", "SBX0002", 1, 5, id="second colon"),
         pytest.param("a: @b", "SBX0002", 1, 4, id="reserved character"),
         pytest.param("a:\n\tb: 1", "SBX0003", 2, 1, id="tab"),
+        pytest.param("a: 1\n\tb: 2", "SBX0003", 2, 1, id="tab after a value"),
         pytest.param("a: 1\nb: 2\na: 3", "SBX0004", 3, 1, id="duplicate key"),
         pytest.param("a: &x [*x]", "SBX0005", 1, 8, id="alias of itself"),
         pytest.param("a: *b", "SBX0005", 1, 4, id="unknown alias"),
