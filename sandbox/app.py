@@ -369,6 +369,6 @@ class Sandbox:
 
 
 def tell_problems(problems: Problems) -> None:
-    """Findings to standard error, one line each."""
+    """Findings to standard error, one line each, with what would be right."""
     for problem in problems:
-        print(problem, file=sys.stderr)
+        print(f"{problem} ({problem.hint})" if problem.hint else problem, file=sys.stderr)

@@ -25,6 +25,7 @@ spec:
   hosts: [a.example.com]
   http:
   - route: [{destination: {host: ""}}]
+    timout: 3s
 """
 
 
@@ -85,6 +86,7 @@ def test_a_reload_keeps_what_was_when_the_new_is_wrong(running: subprocess.Popen
     os.kill(running.pid, signal.SIGHUP)
 
     assert "empty domain name not allowed" in "".join(told)
+    assert "unknown field timout in HTTPRoute (did you mean timeout?)\n" in "".join(told)
     assert running.stderr.readline() == "egress: configuration reloaded\n"
 
 
