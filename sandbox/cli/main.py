@@ -40,11 +40,31 @@ Examples:
 Exit status: 0 fine, 1 failed, 64 usage, 65 the configuration cannot be used,
 79 problems were found."""
 
+
+def _print_version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if is_asked and not context.resilient_parsing:
+        # Imported here, as every subcommand.
+        from sandbox.cli.version import version
+
+        context.invoke(version, output="text")
+        context.exit()
+
+
 egress = LazyGroup(
     "egress",
     SUBCOMMANDS,
     help="What an Istio sidecar or egress gateway does with outbound traffic: here, from real YAML, with reasons.",
     epilog=EPILOG,
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Print the version, as the command does.",
+        )
+    ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 

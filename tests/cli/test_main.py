@@ -66,6 +66,10 @@ def test_a_mistake_in_the_command_line_ends_with_64(arguments: list[str], said: 
     assert ended.stdout == ""
 
 
+def test_the_version_is_an_option_too() -> None:
+    assert egress("--version").stdout == egress("version").stdout
+
+
 def test_a_file_that_is_not_there_is_named() -> None:
     ended = egress("validate", "-f", "no-such-file.yaml")
 
