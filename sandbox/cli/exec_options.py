@@ -40,7 +40,7 @@ Options:
 
 Examples:
   egress exec -- curl -I http://www.aliyun.com
-  egress exec -f configs/quickstart -- curl -I http://www.aliyun.com
+  egress exec -f configs/quickstart --lab -- curl -I http://www.aliyun.com
   egress exec --workload shop/web -- ./client
   egress exec --host-ports 5432 -- psql -h 127.0.0.1
   egress exec --publish 8080:3000 -- npm run dev
