@@ -164,9 +164,8 @@ def _say_ready(sandbox: Sandbox) -> None:
         found = {*sandbox.loaded.configuration.problems, *sandbox.loaded.problems}
         warnings = sum(1 for problem in found if problem.severity == "warning")
         if warnings:
-            click.echo(
-                f"egress: {warnings} warning{'s' * (warnings != 1)} about the configuration: see egress check", err=True
-            )
+            counted = f"{warnings} warning{'s' * (warnings != 1)}"
+            click.echo(f"egress: {counted} about the configuration: see {_check_for(sandbox.settings)}", err=True)
         configuration = sandbox.loaded.configuration
         for problem in configuration.problems:
             if problem.code in TOLD_AT_START:
@@ -180,6 +179,14 @@ def _say_ready(sandbox: Sandbox) -> None:
     if sandbox.gateways is not None:
         who += "".join(f" and gateway {name}" for name in sandbox.gateways.names)
     click.echo(f"egress: ready: {who}{'; ' if doors else ''}{doors}", err=True)
+
+
+def _check_for(settings: Settings) -> str:
+    """The command that shows what this proxy is warned of: the warnings may be this workload's alone."""
+    labels = ",".join(f"{name}={value}" for name, value in settings.labels.items())
+    who = {"--workload": settings.workload, "--labels": labels}
+    options = "".join(f" {option} {value}" for option, value in who.items() if value)
+    return f"egress check -f ...{options}" if options else "egress check"
 
 
 def _door(name: str, where: str) -> str:

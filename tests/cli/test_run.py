@@ -17,6 +17,20 @@ kind: IstioOperator
 metadata: {name: mesh}
 spec: {meshConfig: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}}
 """
+MUTUAL_TLS_FOR_ONE_WORKLOAD = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: partner, namespace: shop}
+spec: {hosts: [partner.example.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: partner, namespace: shop}
+spec:
+  host: partner.example.com
+  workloadSelector: {matchLabels: {app: client}}
+  trafficPolicy: {tls: {mode: MUTUAL, credentialName: no-such-secret}}
+"""
 REFUSED = """\
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -88,6 +102,20 @@ def test_a_reload_keeps_what_was_when_the_new_is_wrong(running: subprocess.Popen
     assert "empty domain name not allowed" in "".join(told)
     assert "unknown field timout in HTTPRoute (did you mean timeout?)\n" in "".join(told)
     assert running.stderr.readline() == "egress: configuration reloaded\n"
+
+
+def test_warnings_are_told_with_the_check_that_shows_them(tmp_path: Path) -> None:
+    (tmp_path / "origination.yaml").write_text(MUTUAL_TLS_FOR_ONE_WORKLOAD)
+    options = ["-f", str(tmp_path), "--workload", "shop/client", "--labels", "app=client"]
+    arguments = [sys.executable, "-m", "sandbox", "run", *options, "--proxy", "127.0.0.1:0", "--no-control"]
+
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        process.kill()
+
+    named = "egress check -f ... --workload shop/client --labels app=client"
+    assert said == f"egress: 1 warning about the configuration: see {named}\n"
 
 
 def test_without_mesh_configuration_the_log_is_on_and_said_so(tmp_path: Path) -> None:
