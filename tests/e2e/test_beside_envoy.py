@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -136,7 +137,7 @@ async def sandbox(directory: Path) -> AsyncIterator[int]:
 @contextmanager
 def envoy(directory: Path) -> Iterator[int]:
     path, port = config(directory)
-    export = [shutil.which("egress") or "egress", "export", "envoy", "-f", str(path)]
+    export = [sys.executable, "-m", "sandbox", "export", "envoy", "-f", str(path)]
     bootstrap = json.loads(subprocess.run(export, capture_output=True, check=True).stdout)
     listeners = bootstrap["static_resources"]["listeners"]
     bootstrap["static_resources"]["listeners"] = [each for each in listeners if not each["name"].startswith("virtual")]
