@@ -98,15 +98,15 @@ class Container(AbstractContextManager["Container"]):
         self._address(address)
         self._ip("route add default dev eth0")
 
-    def join(self, other: Container, own: str, theirs: str) -> None:
-        """A network of these two and nobody else, without a way out."""
-        self._ip(f"link add eth0 type veth peer name eth0 netns {other._keeper.pid}")
-        self._address(own)
+    def join(self, other: Container, own: str, theirs: str, device: str = "eth0") -> None:
+        """A network of these two and nobody else, without a way out; ``device`` is our end of it."""
+        self._ip(f"link add {device} type veth peer name eth0 netns {other._keeper.pid}")
+        self._address(own, device)
         other._address(theirs)
 
-    def _address(self, address: str) -> None:
-        self._ip(f"address add {address}/24 dev eth0")
-        self._ip("link set eth0 up")
+    def _address(self, address: str, device: str = "eth0") -> None:
+        self._ip(f"address add {address}/24 dev {device}")
+        self._ip(f"link set {device} up")
 
     def _ip(self, words: str) -> None:
         subprocess.run(["nsenter", "-t", str(self._keeper.pid), "--net", "ip", *words.split()], check=True)

@@ -45,8 +45,9 @@ def parse(words: list[str]) -> click.Context:
     return command.make_context(command.name, words, parent=context)
 
 
-def test_there_are_three_recipes_each_with_a_readme() -> None:
-    assert [recipe.name for recipe in RECIPES] == ["explicit-proxy", "network-aliases", "shared-namespace"]
+def test_there_are_four_recipes_each_with_a_readme() -> None:
+    names = ["egress-gateway", "explicit-proxy", "network-aliases", "shared-namespace"]
+    assert [recipe.name for recipe in RECIPES] == names
     assert all(f"docker/{recipe.name}/compose.yaml" in (recipe / "README.md").read_text() for recipe in RECIPES)
     assert all(f"]({recipe.name}/)" in (DOCKER / "README.md").read_text() for recipe in RECIPES)
 

@@ -25,10 +25,15 @@ SANDBOX, APP, ELSEWHERE = "10.99.0.2", "10.99.0.3", "198.51.100.7"
 
 def ended(process: subprocess.Popen[str]) -> list[dict[str, object]]:
     """Ends a sandbox; its access log, which compose shows as the service's output."""
+    return [json.loads(line) for line in ended_in_text(process)]
+
+
+def ended_in_text(process: subprocess.Popen[str]) -> list[str]:
+    """The same where the log is text."""
     process.terminate()
     out, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
-    return [json.loads(line) for line in out.splitlines()]
+    return out.splitlines()
 
 
 def embedded_internet(container: Container) -> dict[str, str]:
@@ -59,6 +64,27 @@ def test_explicit_proxy() -> None:
     assert own.stdout.startswith("HTTP/1.1 301 "), own.stderr
     assert (blocked.stdout, tls.stdout[0], without.stdout) == ("502", "2", "000")
     assert [line["response_code"] for line in lines] == [301, 502, 0]
+
+
+def test_egress_gateway() -> None:
+    found = services("egress-gateway")
+    at_gateway = found["gateway"]["networks"]["mesh"]["ipv4_address"]
+    with Container({}) as outer, Container({}) as proxy, Container({"sandbox": SANDBOX}) as app:
+        proxy.join(app, SANDBOX, APP)
+        proxy.join(outer, "10.244.0.10", at_gateway, "eth1")
+        outer.set({"net.ipv4.ip_unprivileged_port_start": "0"})  # as Docker does; the embedded internet wants port 80
+        gateway = outer.play(found["gateway"], "--lab")
+        assert outer.wait_until_healthy()
+        sandbox = proxy.play(found["sandbox"])
+        assert proxy.wait_until_healthy()
+
+        own = app.run("curl", *found["app"]["command"], **found["app"]["environment"])
+        (at_sidecar,), (at_the_gateway,) = ended_in_text(sandbox), ended_in_text(gateway)
+
+    assert own.stdout.startswith("HTTP/1.1 200 "), own.stderr
+    assert f'"{at_gateway}:8080" outbound|80||istio-egressgateway.istio-system.svc.cluster.local' in at_sidecar
+    assert " outbound|80||httpbin.org " in at_the_gateway
+    assert f" {at_gateway}:8080 10.244.0.10:" in at_the_gateway
 
 
 def test_network_aliases() -> None:
