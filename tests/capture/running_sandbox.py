@@ -159,7 +159,7 @@ def running_sandbox(
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = SECONDS) -> bool:
-    """Whether the condition came true in time."""
+    """Whether the condition came true in time; polled, for other processes and the kernel send no word."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

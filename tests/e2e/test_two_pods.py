@@ -13,12 +13,14 @@ import pytest
 
 from sandbox.pki import Authority
 
+from .test_gateways import MUTUAL
+
 ROOT = Path(__file__).resolve().parents[2]
 OWN_NAMESPACES = ["unshare", "--user", "--map-root-user", "--net"]
 GATEWAY = "spiffe://cluster.local/ns/istio-system/sa/istio-egressgateway-service-account"
 SLEEP = "spiffe://cluster.local/ns/default/sa/sleep"
 STRANGER = "spiffe://cluster.local/ns/default/sa/stranger"
-YAML = """\
+PODS = """\
 apiVersion: install.istio.io/v1alpha1
 kind: IstioOperator
 spec:
@@ -42,43 +44,8 @@ metadata: {name: stranger, labels: {app: stranger}}
 spec: {serviceAccountName: stranger, containers: [{name: sleep}]}
 status: {podIP: 10.244.0.11}
 ---
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: httpbin, namespace: default}
-spec:
-  hosts: [httpbin.org]
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  resolution: DNS
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: egress, namespace: default}
-spec:
-  selector: {istio: egressgateway}
-  servers:
-  - port: {number: 443, name: https, protocol: HTTPS}
-    hosts: [httpbin.org]
-    tls: {mode: ISTIO_MUTUAL}
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: gateway, namespace: default}
-spec:
-  host: istio-egressgateway.istio-system.svc.cluster.local
-  trafficPolicy: {tls: {mode: ISTIO_MUTUAL, sni: httpbin.org}}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: httpbin, namespace: default}
-spec:
-  hosts: [httpbin.org]
-  gateways: [egress, mesh]
-  http:
-  - match: [{gateways: [mesh], port: 80}]
-    route: [{destination: {host: istio-egressgateway.istio-system.svc.cluster.local, port: {number: 443}}}]
-  - match: [{gateways: [egress], port: 443}]
-    route: [{destination: {host: httpbin.org, port: {number: 80}}}]
----
+"""
+POLICY = """\
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: {name: only-sleep, namespace: istio-system}
@@ -88,6 +55,7 @@ spec:
   - from: [{source: {principals: [cluster.local/ns/default/sa/sleep]}}]
     to: [{operation: {notPaths: [/admin]}}]
 """
+YAML = f"{PODS}{MUTUAL}---\n{POLICY}"
 
 
 def why_not() -> str:
