@@ -89,7 +89,8 @@ def _leftovers(command: list[str], pid: int) -> str:
     left = max(_open_files(pid) - before, 0)
     return (
         f"{PARALLEL} x {SEQUENTIAL} execs: {PARALLEL * SEQUENTIAL / seconds:.0f} per second, {failed} failed, "
-        f"{left} descriptors and {max(_network_namespaces() - namespaces, 0)} network namespaces left"
+        f"{left} descriptors and {max(_network_namespaces() - namespaces, 0)} network namespaces left "
+        "(counted by the kernel's allocator, in whole slabs of several: a leak would show as hundreds)"
     )
 
 
