@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.decode import decode_message, shape_of
+from sandbox.istio.install_profiles import profile_environment, profile_key, profile_mesh
 from sandbox.istio.mesh_config import DefaultProviders, MeshConfig
 from sandbox.istio.mesh_defaults import DEFAULT_MESH_CONFIG, DEFAULT_PROXY_CONFIG
 from sandbox.istio.message import EMPTY, Message
@@ -16,6 +17,7 @@ from sandbox.istio.proxy_config import ProxyConfig
 from sandbox.istio.read_object import NotEmulated, ObjectReader
 from sandbox.yaml_source.documents import parse_documents, split_documents
 from sandbox.yaml_source.nodes import Source, YamlMapping, YamlSequence, block_source
+from sandbox.yaml_source.place import OverlaidPlace
 from sandbox.yaml_source.problems import Problem, Problems
 from sandbox.yaml_source.span import ResourceRef
 
@@ -31,6 +33,8 @@ class MeshSettings:
 
     ref: ResourceRef
     mesh: MeshConfig | None = None
+    profile: MeshConfig | None = None
+    """What the installation's profile sets beneath all that is written."""
     pilot_env: Mapping[str, str] = EMPTY
     values: Mapping[str, object] = EMPTY
     problems: tuple[Problem, ...] = ()
@@ -94,11 +98,20 @@ def read_values(document: YamlMapping, ref: ResourceRef, source: Source) -> Mesh
         node = holder.get("meshConfig")
         if isinstance(node, YamlMapping) and (found.mesh is None or holder is not values):
             found = read_bare(node, source, ref, path if operator else "meshConfig")
-    return replace(found, pilot_env=_pilot_env(spec, values), values=values)
+    chosen = profile_key(spec if operator else EMPTY, values)
+    profile = profile_mesh(*chosen, source) if chosen is not None else None
+    return replace(
+        found,
+        profile=read_bare(*profile, ref, prefix + "profile").mesh if profile is not None else None,
+        pilot_env={**(profile_environment(chosen[1]) if chosen is not None else EMPTY), **_pilot_env(spec, values)},
+        values=values,
+    )
 
 
 def _pilot_env(spec: Mapping[str, object], values: Mapping[str, object]) -> Mapping[str, str]:
-    environment = {key: _as_text(value) for key, value in _mapping(_mapping(values.get("pilot")).get("env")).items()}
+    pilot = _mapping(values.get("pilot"))
+    sampling = {"PILOT_TRACE_SAMPLING": _as_text(pilot["traceSampling"])} if pilot.get("traceSampling") else {}
+    environment = sampling | {key: _as_text(value) for key, value in _mapping(pilot.get("env")).items()}
     components = _mapping(_mapping(_mapping(spec.get("components")).get("pilot")).get("k8s")).get("env")
     for entry in components if isinstance(components, YamlSequence) else ():
         if isinstance(entry, YamlMapping) and "name" in entry:
@@ -118,6 +131,9 @@ def with_defaults(settings: Iterable[MeshSettings]) -> MeshConfig:
     """The mesh configuration istiod works with: each written field overrides; proxy settings and providers merge."""
     mesh = DEFAULT_MESH_CONFIG
     settings = tuple(settings)
+    for setting in settings:
+        if setting.profile is not None:
+            mesh = _override_mesh(mesh, setting.profile)
     for setting in settings:
         if setting.mesh is not None:
             mesh = _override_mesh(mesh, setting.mesh)
@@ -200,7 +216,7 @@ def merge_proxy_config(base: ProxyConfig, written: ProxyConfig) -> ProxyConfig:
 
 def _override(base: MessageT, written: MessageT, *, zeros: bool = True) -> MessageT:
     """``base`` with the fields that were written, null not counting as written, nor a zero without ``zeros``."""
-    changes: dict[str, Any] = {"place": written.place}
+    changes: dict[str, Any] = {"place": OverlaidPlace(written.place, base.place) if base.place else written.place}
     for field in fields(written):
         if field.name == "place" or written.place.value(field.name) is None:
             continue

@@ -117,5 +117,29 @@ class Place:
         return path, self.source.span(*span)
 
 
+class OverlaidPlace(Place):
+    """The place of a message written over another: a field that is not written here is where that one has it."""
+
+    __slots__ = ("below",)
+
+    def __init__(self, above: Place, below: Place) -> None:
+        super().__init__(above.resource, above.source, above.path, above.node)
+        self.below = below
+
+    def written(self, name: str) -> bool:
+        """Whether the field was written in either."""
+        return super().written(name) or self.below.written(name)
+
+    def value(self, name: str) -> object:
+        """What was written for a field, here or else below."""
+        return super().value(name) if super().written(name) else self.below.value(name)
+
+    def field_origin(self, name: str, *keys: int | str) -> Origin:
+        """Where the field was written, here or else below."""
+        if not super().written(name) and self.below.written(name):
+            return self.below.field_origin(name, *keys)
+        return super().field_origin(name, *keys)
+
+
 NOWHERE: Final = Place(ResourceRef("", "", ""), Source("", 1), "", YamlMapping(0, 0))
 """The place of messages that no file holds: built-in defaults, and messages made by hand."""

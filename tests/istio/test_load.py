@@ -270,6 +270,36 @@ spec:
     assert configuration.domain_suffix == "corp.local"
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "log", "sampling"),
+    [
+        pytest.param("kind: IstioOperator\nspec:\n  profile: demo", 3, "/dev/stdout", "100", id="IstioOperator"),
+        pytest.param("meshConfig: {}\nprofile: demo", 2, "/dev/stdout", "100", id="Helm values"),
+        pytest.param("global:\n  profile: demo", 2, "/dev/stdout", "100", id="Helm's global value"),
+        pytest.param("profile: demo\nmeshConfig:\n  accessLogFile: /a", 3, "/a", "100", id="what is written wins"),
+        pytest.param("profile: demo\npilot: {traceSampling: 5}", 1, "/dev/stdout", "5", id="so do Helm's values"),
+    ],
+)
+def test_the_demo_profile_stands_beneath_what_is_written(text: str, line: int, log: str, sampling: str) -> None:
+    header = "apiVersion: install.istio.io/v1alpha1\n" if "IstioOperator" in text else ""
+    configuration = load_texts([], mesh=("mesh.yaml", header + text))
+
+    assert configuration.mesh_given
+    assert configuration.mesh.access_log_file == log
+    assert str(configuration.mesh.origin_of("access_log_file")) == f"mesh.yaml:{line + bool(header)}"
+    assert configuration.pilot_env == {"PILOT_TRACE_SAMPLING": sampling}
+    assert not configuration.problems
+
+
+def test_the_preview_profile_captures_dns_and_the_default_one_sets_nothing() -> None:
+    preview = load_texts([], mesh=("mesh.yaml", "global: {profile: preview}")).mesh.default_config
+    default = load_texts([], mesh=("mesh.yaml", "profile: default\nmeshConfig: {}"))
+
+    assert preview is not None
+    assert preview.proxy_metadata == {"ISTIO_META_DNS_CAPTURE": "true"}
+    assert (default.mesh.access_log_file, default.pilot_env) == ("", {})
+
+
 def test_networks_beside_the_mesh_configuration_are_mentioned() -> None:
     none = load(CONFIG_MAP + '  meshNetworks: "networks: {}"\n')
     some = load(CONFIG_MAP + '  meshNetworks: "networks: {a: {}}"\n')
@@ -282,6 +312,8 @@ def test_settings_written_twice_are_mentioned_and_add_up() -> None:
     configuration = load("accessLogFile: /a\nenableTracing: false", "accessLogFile: /b")
 
     assert (configuration.mesh.access_log_file, configuration.mesh.enable_tracing) == ("/b", False)
+    assert str(configuration.mesh.origin_of("access_log_file")) == "b.yaml:1"
+    assert str(configuration.mesh.origin_of("enable_tracing")) == "a.yaml:2"
     assert "SBX0204" in [problem.code for problem in configuration.problems]
 
 
