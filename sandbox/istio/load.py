@@ -172,7 +172,7 @@ class _Loader:
             by_kind={kind: tuple(resources) for kind, resources in by_kind.items()},
             objects=tuple(objects),
             mesh=with_defaults(settings),
-            mesh_given=any(setting.mesh is not None for setting in settings),
+            mesh_given=any(setting.mesh is not None or setting.profile is not None for setting in settings),
             pilot_env={key: value for setting in settings for key, value in setting.pilot_env.items()},
             values={key: value for setting in settings for key, value in setting.values.items()},
             problems=self.problems,
