@@ -269,6 +269,7 @@ class Sandbox:
         detach(self._reload_and_tell(), "reload")
 
     async def _reload_and_tell(self) -> None:
+        before = self.loaded
         try:
             problems = await self.reload()
         except SandboxError as error:
@@ -279,6 +280,14 @@ class Sandbox:
             print("egress: the configuration stays as it was", file=sys.stderr)
         else:
             print("egress: configuration reloaded", file=sys.stderr)
+            if before is not None and before.logs_by_default and not self._has_log():
+                print(
+                    "egress: the access log is off now: the mesh configuration names no accessLogFile", file=sys.stderr
+                )
+
+    def _has_log(self) -> bool:
+        configuration = self.loaded.configuration if self.loaded is not None else None
+        return configuration is None or bool(configuration.mesh.access_log_file or configuration.resources("Telemetry"))
 
     async def _start_gateways(self, loaded: Loaded) -> None:
         """Gateways first: the sidecar's connections to them go to their loopback ports."""

@@ -128,3 +128,22 @@ def test_without_mesh_configuration_the_log_is_on_and_said_so(tmp_path: Path) ->
         process.kill()
 
     assert said == "egress: no mesh configuration is given: the access log is on, as it is not in Istio\n"
+
+
+def test_a_mesh_configuration_that_ends_the_log_by_default_says_so(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text("# nothing\n")
+    arguments = [sys.executable, "-m", "sandbox", "run", "-f", str(tmp_path), "--proxy", "127.0.0.1:0", "--no-control"]
+
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "the access log is on" in process.stderr.readline()
+        process.stderr.readline()
+        (tmp_path / "mesh.yaml").write_text(MESH)
+        process.send_signal(signal.SIGHUP)
+        said = [process.stderr.readline() for _ in range(2)]
+        process.kill()
+
+    assert said == [
+        "egress: configuration reloaded\n",
+        "egress: the access log is off now: the mesh configuration names no accessLogFile\n",
+    ]
