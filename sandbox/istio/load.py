@@ -17,6 +17,7 @@ from sandbox.istio.mesh_defaults import DEFAULT_MESH_CONFIG
 from sandbox.istio.mesh_settings import (
     MeshSettings,
     is_mesh_config,
+    is_operator_fragment,
     read_bare,
     read_config_map,
     read_values,
@@ -137,9 +138,12 @@ class _Loader:
 
     def document(self, document: object, text: str, read: LoadedChunk, problems: Problems, *, mesh_file: bool) -> None:
         if isinstance(document, YamlMapping) and not document.keys() & {"kind", "apiVersion"}:
-            bare = mesh_file and not document.keys() & {"meshConfig", "pilot", "global", "values"}
+            bare = mesh_file and not document.keys() & {"meshConfig", "pilot", "global", "values", "spec"}
             if bare or is_mesh_config(document):
                 read.mesh.append(read_bare(document, read.source, ResourceRef("MeshConfig", "", "")))
+                return
+            if is_operator_fragment(document):
+                read.mesh.append(read_values(document, ResourceRef("IstioOperator", "", ""), read.source))
                 return
         for loaded in read_objects(document, read.source, self.default_namespace, problems):
             read.objects.append(loaded)

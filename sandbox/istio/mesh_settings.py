@@ -47,6 +47,13 @@ def is_mesh_config(document: object) -> bool:
     return isinstance(document, YamlMapping) and bool(document) and document.keys() <= known.keys()
 
 
+def is_operator_fragment(document: object) -> bool:
+    """Whether a document without apiVersion and kind is the ``spec`` of an IstioOperator, as istioctl takes it too."""
+    if not isinstance(document, YamlMapping) or document.keys() != {"spec"}:
+        return False
+    return bool(_mapping(document["spec"]).keys() & {"meshConfig", "values", "profile", "components"})
+
+
 def read_config_map(document: YamlMapping, ref: ResourceRef, source: Source, text: str) -> MeshSettings | None:
     """The key ``mesh`` of the ConfigMap ``istio`` (or of a revision, ``istio-…``); None for other ConfigMaps."""
     data = document.get("data")

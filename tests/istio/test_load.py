@@ -188,6 +188,7 @@ defaultConfig:
     [
         pytest.param(CONFIG_MAP, 8, id="ConfigMap"),
         pytest.param(OPERATOR, 8, id="IstioOperator"),
+        pytest.param(OPERATOR.partition("spec:")[1] + OPERATOR.partition("spec:")[2], 4, id="IstioOperator's spec"),
         pytest.param(HELM, 4, id="Helm values"),
         pytest.param(BARE, 3, id="bare"),
     ],
