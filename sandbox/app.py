@@ -26,6 +26,7 @@ from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.server import Server, bind, wide_address
 from sandbox.proxy.snapshot import Snapshot, Subscriber, Surroundings
 from sandbox.proxy.tasks import detach
+from sandbox.service_network import service_names, service_targets
 from sandbox.settings import HostPort, ResolveOverride, Settings
 from sandbox.watching import FileWatch
 from sandbox.workload_identities import WorkloadIdentities
@@ -289,8 +290,15 @@ class Sandbox:
         configuration = self.loaded.configuration if self.loaded is not None else None
         return configuration is None or bool(configuration.mesh.access_log_file or configuration.resources("Telemetry"))
 
+    def _know_cluster(self, loaded: Loaded) -> None:
+        """Names and addresses of the cluster's Services, which clusters resolve as soon as they are there."""
+        resolver, proxy = self._surroundings.resolver, loaded.proxy
+        resolver.know_aliases(external_names(loaded.configuration, proxy.namespace))
+        resolver.know_services(service_names(loaded.push, proxy), service_targets(loaded.push, proxy))
+
     async def _start_gateways(self, loaded: Loaded) -> None:
         """Gateways first: the sidecar's connections to them go to their loopback ports."""
+        self._know_cluster(loaded)
         if self.gateways is None and not (self.settings.with_gateways and loaded.configuration.resources("Gateway")):
             return
         from sandbox.gateway_nodes import GatewayNodes
@@ -321,7 +329,6 @@ class Sandbox:
     def _take(self, loaded: Loaded, snapshot: Snapshot) -> None:
         self.server.swap(snapshot, skip_ports=self._own_ports())
         self.loaded = loaded
-        self._surroundings.resolver.know_aliases(external_names(loaded.configuration, loaded.proxy.namespace))
         self._table = table_lookup(
             loaded.plan.name_table,
             namespace=loaded.proxy.namespace,

@@ -11,7 +11,7 @@ from sandbox.app import Sandbox
 from sandbox.istio.load import Configuration
 from sandbox.istio.load_cache import LoadCache
 from sandbox.loading import load, read_configuration
-from sandbox.settings import HostPort, Settings
+from sandbox.settings import HostPort, ResolveOverride, Settings
 
 SERVICE = """\
 ---
@@ -96,25 +96,61 @@ subsets: [{{addresses: [{{ip: 127.0.0.1}}], ports: [{{name: tcp, port: {port}}}]
 """
 
 
+THROUGH_DNS = """\
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: partner, namespace: shop}}
+spec:
+  hosts: [partner.example.com]
+  ports: [{{number: 9000, name: tcp, protocol: TCP}}]
+  resolution: DNS
+  endpoints: [{{address: {name}, ports: {{tcp: 5432}}}}]
+"""
+
+
+async def greeting(tmp_path: Path, text: str, target: str) -> bytes:
+    """What the site behind the Service ``web`` says to who calls ``target``."""
+
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello\n")
+        await writer.drain()
+        writer.close()
+
+    site = await asyncio.start_server(greet, "127.0.0.1", 0)
+    endpoints = ENDPOINTS.format(port=site.sockets[0].getsockname()[1])
+    (tmp_path / "mesh.yaml").write_text(service("web", "ports: [{name: tcp, port: 5432}]") + endpoints + text)
+    settings = Settings(
+        files=(str(tmp_path),),
+        proxy=HostPort("127.0.0.1", 0),
+        resolve=(ResolveOverride("partner.example.com", None, "192.0.2.1", None),),
+        access_log=str(tmp_path / "log"),
+    )
+    async with site, Sandbox(settings) as sandbox:
+        proxy = sandbox.addresses["proxy"]
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        writer.write(f"CONNECT {target} HTTP/1.1\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        said = await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+    return said
+
+
 def test_a_manifest_as_it_is_written_can_be_called_by_name(tmp_path: Path) -> None:
-    async def call() -> bytes:
-        async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"hello\n")
-            await writer.drain()
-            writer.close()
+    assert asyncio.run(greeting(tmp_path, "", "web.shop.svc.cluster.local:5432")) == b"hello\n"
 
-        site = await asyncio.start_server(greet, "127.0.0.1", 0)
-        ports = "ports: [{name: tcp, port: 5432}]"
-        endpoints = ENDPOINTS.format(port=site.sockets[0].getsockname()[1])
-        (tmp_path / "mesh.yaml").write_text(service("web", ports) + endpoints)
-        settings = Settings(files=(str(tmp_path),), proxy=HostPort("127.0.0.1", 0))
-        async with site, Sandbox(settings) as sandbox:
-            proxy = sandbox.addresses["proxy"]
-            reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
-            writer.write(b"CONNECT web.shop.svc.cluster.local:5432 HTTP/1.1\r\n\r\n")
-            await reader.readuntil(b"\r\n\r\n")
-            greeting = await reader.readline()
-            writer.close()
-        return greeting
 
-    assert asyncio.run(call()) == b"hello\n"
+@pytest.mark.parametrize("name", ["web.shop.svc.cluster.local", "web.shop.svc", "web.shop"])
+def test_a_host_that_is_resolved_to_a_service_arrives_at_its_endpoint(name: str, tmp_path: Path) -> None:
+    said = asyncio.run(greeting(tmp_path, THROUGH_DNS.format(name=name), "partner.example.com:9000"))
+
+    assert said == b"hello\n"
+    assert '"10.111.35.18:5432" outbound|9000||partner.example.com' in (tmp_path / "log").read_text()
+
+
+def test_so_does_what_is_passed_on_to_the_service_s_address(tmp_path: Path) -> None:
+    unseen = "---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default}\n"
+    spec = 'spec: {egress: [{hosts: ["./*"]}]}\n'
+
+    assert asyncio.run(greeting(tmp_path, unseen + spec, "10.111.35.18:5432")) == b"hello\n"
+    assert '"10.111.35.18:5432" PassthroughCluster' in (tmp_path / "log").read_text()

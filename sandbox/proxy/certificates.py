@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 
 import msgspec
 
@@ -37,6 +38,13 @@ def preload() -> None:
 
 def read_certificate(der: bytes) -> PeerCertificate:
     """Parses; a certificate without alternative names has empty tuples."""
+    with warnings.catch_warnings():
+        # Serial number 0 is against RFC 5280, and what ``openssl x509 -set_serial 0`` of many a tutorial makes.
+        warnings.simplefilter("ignore")
+        return _read(der)
+
+
+def _read(der: bytes) -> PeerCertificate:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 

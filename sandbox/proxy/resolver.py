@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -74,6 +75,8 @@ class Resolver:
             if each.port is not None and is_address(each.host)
         }
         self._aliases: Mapping[str, str] = {}
+        self._services: Mapping[str, tuple[str, ...]] = {}
+        self._service_turns: Mapping[tuple[str, int], Iterator[tuple[str, int]]] = {}
         self._redirects: dict[tuple[str, int], tuple[str, int]] = {}
         self._kept: frozenset[tuple[str, int]] = frozenset()
         self.hops = HopAddresses()
@@ -86,6 +89,9 @@ class Resolver:
 
     def connect_target(self, ip: str, port: int) -> tuple[str, int]:
         """Where a connection to an overridden address really goes (an override may change the port)."""
+        turns = self._service_turns.get((ip, port))
+        if turns is not None:
+            ip, port = next(turns)
         target = self._redirects.get((ip, port)) or self._connect_targets.get((ip, port))
         address = (ip, port) if target is None or target[1] is None else (target[0], target[1])
         return (address[0], NOBODYS_PORT) if address in self._kept else address
@@ -107,6 +113,13 @@ class Resolver:
         """From now on these names (lower case) stand for those, as by CNAME records of the cluster's DNS server."""
         self._aliases = aliases
 
+    def know_services(
+        self, names: Mapping[str, tuple[str, ...]], targets: Mapping[tuple[str, int], Sequence[tuple[str, int]]]
+    ) -> None:
+        """From now on these names (lower case) have these addresses, and those lead to endpoints in turn."""
+        self._services = names
+        self._service_turns = {address: itertools.cycle(endpoints) for address, endpoints in targets.items()}
+
     def _canonical(self, name: str) -> str:
         name = name.lower().rstrip(".")
         return self._aliases.get(name, name)
@@ -117,6 +130,8 @@ class Resolver:
         if override is not None:
             return Answer((override[0],))
         name = self._canonical(name)
+        if name in self._services:
+            return Answer(self._services[name])
         groups = FAMILIES.get(family, FAMILIES["AUTO"])
         failure: NoAnswer | None = None
         empty: Answer | None = None

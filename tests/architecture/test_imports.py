@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loading": EVERYTHING,
     "stand_in_gateways": EVERYTHING,
     "cluster_addresses": EVERYTHING,
+    "service_network": EVERYTHING,
     "given_endpoints": EVERYTHING,
     "callers": EVERYTHING,
     "doors": EVERYTHING,

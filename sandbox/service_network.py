@@ -1,0 +1,56 @@
+"""What a cluster's DNS server and kube-proxy do for the calls of a proxy itself: names and addresses of Services.
+
+A cluster of type STRICT_DNS asks for the name of a Service, and whatever goes to a Service's address arrives at one of
+its endpoints (https://kubernetes.io/docs/reference/networking/virtual-ips/). Calls that istiod's endpoints lead to
+never come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from sandbox.compiler.names import UNSPECIFIED_IP
+from sandbox.compiler.proxy import is_ip_address
+from sandbox.compiler.services import Health
+
+if TYPE_CHECKING:
+    from sandbox.compiler.proxy import Proxy
+    from sandbox.compiler.push_context import PushContext
+    from sandbox.compiler.services import Service
+
+Address = tuple[str, int]
+
+
+def service_names(push: PushContext, proxy: Proxy) -> Mapping[str, tuple[str, ...]]:
+    """The addresses of every Service, headless ones' pods too, by the names that a pod of ``proxy``'s may use."""
+    from sandbox.compiler.name_tables import build_cluster_names
+
+    found: dict[str, tuple[str, ...]] = {}
+    for host, entry in build_cluster_names(push, proxy).hosts.items():
+        own = f"{entry.short_name}.{entry.namespace}"
+        names = [host, own, f"{own}.svc"] if host.startswith(f"{own}.svc.") else [host]
+        if entry.namespace == proxy.namespace:
+            names.append(entry.short_name)
+        found |= dict.fromkeys(names, entry.addresses)
+    return found
+
+
+def service_targets(push: PushContext, proxy: Proxy) -> Mapping[Address, tuple[Address, ...]]:
+    """Where connections to a Service's address and port may arrive, for Services whose endpoints are known."""
+    found: dict[Address, tuple[Address, ...]] = {}
+    for service in push.services():
+        if not service.is_kubernetes:
+            continue
+        for port in service.ports:
+            endpoints = tuple(_endpoints(push, service, port.number))
+            for address in service.all_addresses_for(proxy):
+                if endpoints and is_ip_address(address) and address != UNSPECIFIED_IP:
+                    found[address, port.number] = endpoints
+    return found
+
+
+def _endpoints(push: PushContext, service: Service, port: int) -> Iterator[Address]:
+    for endpoint in push.registry.endpoints_by_port(service, port):
+        if endpoint.health is Health.HEALTHY or service.publish_not_ready:
+            yield from ((address, endpoint.port) for address in endpoint.addresses if is_ip_address(address))
