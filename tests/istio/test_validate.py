@@ -381,6 +381,18 @@ def test_what_only_the_schema_refuses_does_not_change_the_verdict(kind: str, spe
     assert path in found.problems[0].path or path in found.problems[0].message
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "{connectionPool: {tcp: {idleTimeout: 0s}}}",
+        "{loadBalancer: {consistentHash: {httpCookie: {name: a, ttl: 0s}}}}",
+        "{retryBudget: {budgetInterval: 0s}}",
+    ],
+)
+def test_durations_that_may_be_nothing(policy: str) -> None:
+    assert not verdict("DestinationRule", "{host: a, trafficPolicy: " + policy + "}").problems
+
+
 def test_the_schema_is_silent_where_istiod_speaks() -> None:
     found = verdict("Gateway", "{servers: [{hosts: ['*']}]}")
 

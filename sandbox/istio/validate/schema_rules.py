@@ -135,7 +135,8 @@ _ONE_OF: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "ServiceEntry": (("workload_selector", "endpoints"),),
     "Telemetry": (("selector", "targetRef", "targetRefs"),),
 }
-_ZERO_ALLOWED: Final = frozenset({"TCPSettings.idle_timeout"})
+_ZERO_ALLOWED: Final = frozenset({"TCPSettings.idle_timeout", "HTTPCookie.ttl", "RetryBudget.budget_interval"})
+"""Durations marked ``duration-validation:none`` in Istio's API (``destination_rule.proto``)."""
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
