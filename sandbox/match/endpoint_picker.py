@@ -43,8 +43,8 @@ class PickableHost(Protocol):
 
 
 H = TypeVar("H", bound=PickableHost)
-Pick = Callable[[int | None], "H | None"]
-"""From a hash to a host."""
+Pick = Callable[[int, int], "H | None"]
+"""From a hash, and how many hosts were given up before, to a host; who does not hash heeds neither."""
 
 
 class EndpointPicker(Generic[H]):
@@ -60,7 +60,21 @@ class EndpointPicker(Generic[H]):
         common = cluster.common_lb_config
         threshold = common.healthy_panic_threshold if common is not None else None
         self._panic_threshold = DEFAULT_PANIC_THRESHOLD if threshold is None else threshold.value
+        self._is_hashed = cluster.lb_policy in ("RING_HASH", "MAGLEV")
         self._locality_weights: dict[tuple[int, Locality | None], int] | None = None
+        self.follow(cluster)
+        self._slow_start = _SlowStart.of(cluster)
+        self._now = 0.0
+        self._turns: dict[object, int] = {}
+        self._priorities: list[list[H]] = []
+        self._healthy: list[list[H]] = []
+        self._loads: list[PriorityLoad] = []
+        self._picks: dict[tuple[int, bool], Pick[H]] = {}
+
+    def follow(self, cluster: Cluster) -> None:
+        """The cluster's endpoints are planned anew, and nothing else of it; ``set_hosts`` follows."""
+        self._cluster = cluster
+        common = cluster.common_lb_config
         if (
             common is not None
             and common.locality_weighted_lb_config is not None
@@ -70,35 +84,31 @@ class EndpointPicker(Generic[H]):
                 (group.priority, group.locality): group.load_balancing_weight or 0
                 for group in cluster.load_assignment.endpoints
             }
-        self._slow_start = _SlowStart.of(cluster)
-        self._now = 0.0
-        self._turns: dict[object, int] = {}
-        self._priorities: list[list[H]] = []
-        self._loads: list[PriorityLoad] = []
-        self._picks: dict[tuple[int, bool], Pick[H]] = {}
 
-    def set_hosts(self, hosts: Sequence[H]) -> None:
-        """Take in all hosts now known."""
+    def set_hosts(self, hosts: Sequence[H], now: float = 0.0) -> None:
+        """Take in all hosts now known, and their health: what changes of it later counts from the next call on.
+
+        The first turn of a host that starts slowly is set by its weight at this moment (``refresh``).
+        """
         count = max((host.priority for host in hosts), default=0) + 1
         self._priorities = [[host for host in hosts if host.priority == priority] for priority in range(count)]
+        self._healthy = [[host for host in members if host.healthy] for members in self._priorities]
         self._loads = self._spread(frozenset())
         self._picks = {}
+        if self._slow_start is not None:
+            self._now = now
+            self._picks = {(priority, False): self._balance(priority, is_panic=False) for priority in range(count)}
 
     def _spread(self, excluded: frozenset[int]) -> list[PriorityLoad]:
         counts = [
-            (0 if priority in excluded else sum(host.healthy for host in hosts), len(hosts))
-            for priority, hosts in enumerate(self._priorities)
+            (0 if priority in excluded else len(healthy), len(hosts))
+            for priority, (healthy, hosts) in enumerate(zip(self._healthy, self._priorities, strict=True))
         ]
         return spread_load(counts, self._panic_threshold)
 
     def has_healthy_beyond(self, excluded: frozenset[int]) -> bool:
         """Whether a priority that is not excluded has a healthy host."""
-        return any(
-            host.healthy
-            for priority, hosts in enumerate(self._priorities)
-            if priority not in excluded
-            for host in hosts
-        )
+        return any(healthy for priority, healthy in enumerate(self._healthy) if priority not in excluded)
 
     def pick(
         self,
@@ -114,33 +124,36 @@ class EndpointPicker(Generic[H]):
         """
         self._now = now
         loads = self._loads
-        if excluded_priorities and not excluded_priorities.issuperset(range(len(loads))):
+        key = 0
+        if self._is_hashed:
+            key = self._random.getrandbits(64) if hash_key is None else hash_key
+        elif excluded_priorities and not excluded_priorities.issuperset(range(len(loads))):
             loads = self._spread(excluded_priorities)
-        host = self._pick_once(loads, hash_key)
-        while tried and host is not None and attempts > 0 and any(host is other for other in tried):
-            attempts -= 1
-            host = self._pick_once(loads, hash_key)
+        host = self._pick_once(loads, key, 0)
+        given_up = 0
+        while tried and host is not None and given_up < attempts and any(host is other for other in tried):
+            given_up += 1
+            host = self._pick_once(loads, key, given_up)
         return host
 
-    def _pick_once(self, loads: list[PriorityLoad], hash_key: int | None) -> H | None:
+    def _pick_once(self, loads: list[PriorityLoad], hash_key: int, given_up: int) -> H | None:
         if not loads:
             return None
         priority = 0
         if len(loads) > 1:
-            priority = choose_priority(loads, self._random.getrandbits(64) if hash_key is None else hash_key)
+            priority = choose_priority(loads, hash_key if self._is_hashed else self._random.getrandbits(64))
         key = (priority, loads[priority].is_panic)
         pick = self._picks.get(key)
         if pick is None:
             pick = self._picks[key] = self._balance(*key)
-        return pick(hash_key)
+        return pick(hash_key, given_up)
 
     def _balance(self, priority: int, is_panic: bool) -> Pick[H]:
         """The balancer for one priority; in panic the health of hosts is ignored."""
         everyone = self._priorities[priority]
-        hosts = everyone if is_panic else [host for host in everyone if host.healthy]
-        policy = self._cluster.lb_policy
-        if policy in ("RING_HASH", "MAGLEV"):
-            return self._balance_by_hash(policy, hosts, priority)
+        hosts = everyone if is_panic else self._healthy[priority]
+        if self._is_hashed:
+            return self._balance_by_hash(hosts, priority)
         if self._locality_weights is not None and not is_panic:
             by_locality = self._balance_localities(priority, everyone)
             if by_locality is not None:
@@ -150,30 +163,31 @@ class EndpointPicker(Generic[H]):
     def _balance_localities(self, priority: int, everyone: Sequence[H]) -> Pick[H] | None:
         """First a locality by its weight, made smaller by its lack of health; then a host in it."""
         weights: list[tuple[float, Pick[H]]] = []
+        healthy_hosts = _by_locality(self._healthy[priority])
         for locality, members in _by_locality(everyone).items():
-            healthy = [host for host in members if host.healthy]
+            healthy = healthy_hosts.get(locality, [])
             weight = (self._locality_weights or {}).get((priority, locality), 0)
             if healthy and weight:
                 share = min(1.0, OVERPROVISIONING_PERCENT / 100 * len(healthy) / len(members))
                 weights.append((weight * share, self._balance_hosts((priority, locality), healthy)))
         if not weights:
             return None
-        schedule = EdfSchedule(weights, lambda entry: entry[0])
+        schedule = EdfSchedule(weights, lambda entry: entry[0], self._seed)
 
-        def pick(hash_key: int | None) -> H | None:
+        def pick(hash_key: int, given_up: int) -> H | None:
             entry = schedule.pick()
-            return None if entry is None else entry[1](hash_key)
+            return None if entry is None else entry[1](hash_key, given_up)
 
         return pick
 
     def _balance_hosts(self, key: object, hosts: Sequence[H]) -> Pick[H]:
         """Hosts of one group, under the cluster's policy. ``key`` keeps the turn of round robin over updates."""
         if not hosts:
-            return lambda _hash: None
+            return lambda _hash, _given_up: None
         policy = self._cluster.lb_policy
         random = self._random
         if policy == "RANDOM":
-            return lambda _hash: hosts[random.getrandbits(64) % len(hosts)]
+            return lambda _hash, _given_up: hosts[random.getrandbits(64) % len(hosts)]
         is_even = len({host.weight for host in hosts}) == 1
         if not is_even or (self._slow_start is not None and self._slow_start.covers(hosts, self._now)):
             return self._balance_by_weight(hosts)
@@ -181,7 +195,7 @@ class EndpointPicker(Generic[H]):
             return self._balance_by_requests(hosts)
         turns = self._turns
 
-        def next_in_turn(_hash: int | None) -> H:
+        def next_in_turn(_hash: int, _given_up: int) -> H:
             turn = turns.get(key, self._seed)
             turns[key] = turn + 1
             return hosts[turn % len(hosts)]
@@ -196,9 +210,9 @@ class EndpointPicker(Generic[H]):
         count = len(hosts)
         if count == 1:
             only = hosts[0]
-            return lambda _hash: only
+            return lambda _hash, _given_up: only
 
-        def pick(_hash: int | None) -> H:
+        def pick(_hash: int, _given_up: int) -> H:
             best = hosts[getrandbits(64) % count]
             for _ in range(choices - 1):
                 other = hosts[getrandbits(64) % count]
@@ -218,38 +232,37 @@ class EndpointPicker(Generic[H]):
                 value /= host.active_requests + 1
             return value if slow_start is None else value * slow_start.factor(host, self._now)
 
-        schedule = EdfSchedule(hosts, weight)
-        for _ in range(self._seed % len(hosts)):  # so that many proxies do not all begin with the same host
-            schedule.pick()
-        return lambda _hash: schedule.pick()
+        schedule = EdfSchedule(hosts, weight, self._seed)
+        return lambda _hash, _given_up: schedule.pick()
 
-    def _balance_by_hash(self, policy: str, hosts: Sequence[H], priority: int) -> Pick[H]:
+    def _balance_by_hash(self, hosts: Sequence[H], priority: int) -> Pick[H]:
         entries = [(host, host.address.encode(), share) for host, share in self._shares(hosts, priority) if share > 0]
         table: HashRing[H] | MaglevTable[H]
-        if policy == "MAGLEV":
+        if self._cluster.lb_policy == "MAGLEV":
             maglev = self._cluster.maglev_lb_config
             table = MaglevTable(entries, maglev.table_size if maglev is not None else None)
         else:
             ring = self._cluster.ring_hash_lb_config
             sizes = (ring.minimum_ring_size, ring.maximum_ring_size) if ring is not None else (None, None)
             table = HashRing(entries, *sizes)
-        random = self._random
-        return lambda key: table.find(random.getrandbits(64) if key is None else key)
+        return table.find
 
     def _shares(self, hosts: Sequence[H], priority: int) -> list[tuple[H, float]]:
-        """Every host's share of the ring: its weight, within its locality's weight where that counts."""
+        """Every host's share of the ring: its weight, within its locality's weight where that counts.
+
+        A locality without healthy hosts counts, so that the ring gets longer while it is out (``normalizeWeights``).
+        """
         if self._locality_weights is None:
             total = sum(host.weight for host in hosts)
             return [(host, host.weight / total) for host in hosts] if total else []
-        groups = _by_locality(hosts)
-        weights = {locality: self._locality_weights.get((priority, locality), 0) for locality in groups}
+        weights = {place: weight for (level, place), weight in self._locality_weights.items() if level == priority}
         everything = sum(weights.values())
         if not everything:
             return []
         shares: list[tuple[H, float]] = []
-        for locality, members in groups.items():
+        for locality, members in _by_locality(hosts).items():
             total = sum(host.weight for host in members)
-            shares += [(host, weights[locality] / everything * host.weight / total) for host in members]
+            shares += [(host, weights.get(locality, 0) / everything * host.weight / total) for host in members]
         return shares
 
 

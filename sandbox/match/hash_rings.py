@@ -14,6 +14,7 @@ H = TypeVar("H")
 DEFAULT_MINIMUM_RING: Final = 1024
 DEFAULT_MAXIMUM_RING: Final = 8 * 1024 * 1024
 DEFAULT_MAGLEV_SIZE: Final = 65_537
+_ALL_BITS: Final = 2**64 - 1
 
 
 class HashRing(Generic[H]):
@@ -43,12 +44,13 @@ class HashRing(Generic[H]):
         self._points = [point for point, _ in ring]
         self._hosts = [entries[index][0] for _, index in ring]
 
-    def find(self, key: int) -> H | None:
-        """The host for a 64-bit hash."""
-        if not self._points:
+    def find(self, key: int, given_up: int = 0) -> H | None:
+        """The host for a 64-bit hash; so many points further on where that many were given up."""
+        count = len(self._points)
+        if not count:
             return None
         index = bisect_left(self._points, key)
-        return self._hosts[index if index < len(self._points) else 0]
+        return self._hosts[((index if index < count else 0) + given_up) % count]
 
 
 class MaglevTable(Generic[H]):
@@ -58,10 +60,12 @@ class MaglevTable(Generic[H]):
 
     def __init__(self, entries: Sequence[tuple[H, bytes, float]], size: int | None) -> None:
         self._size = size or DEFAULT_MAGLEV_SIZE
-        self._table = _fill(entries, self._size) if entries else []
+        self._table = _fill(sorted(entries, key=lambda entry: entry[1]), self._size) if entries else []
 
-    def find(self, key: int) -> H | None:
-        """The host for a 64-bit hash."""
+    def find(self, key: int, given_up: int = 0) -> H | None:
+        """The host for a 64-bit hash; another hash is made of it for each host that was given up."""
+        if given_up:
+            key ^= _ALL_BITS - given_up + 1
         return self._table[key % self._size] if self._table else None
 
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sandbox.match.endpoint_picker import EndpointPicker
@@ -34,6 +35,8 @@ DEFAULT_CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_LIMIT: Final = 1024
 DEFAULT_MAX_RETRIES: Final = 3
 DEFAULT_RETRY_PERCENT: Final = 20.0
+MERGE_WINDOW: Final = 1.0
+"""Seconds after an update during which changes of health wait (``update_merge_window``, which istiod leaves alone)."""
 HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 SocketOption = tuple[int, int, int]
@@ -134,6 +137,8 @@ class ClusterRuntime:
         self.picker: EndpointPicker[Host] = EndpointPicker(plan, environment.random)
         self.source: HostSource = host_source(plan, environment)
         self._known: tuple[Host, ...] = ()
+        self._updated = float("-inf")
+        self._merging: asyncio.TimerHandle | None = None
         self.source.on_change = self._hosts_changed
         self._transports = ClusterTransports(plan, self.http_options, environment.secrets)
         self._error_statuses = error_statuses(self.http_options)
@@ -235,9 +240,18 @@ class ClusterRuntime:
         else:
             self.outlier.put_local_success(host)
 
+    def follow(self, plan: Cluster) -> None:
+        """The cluster goes on with endpoints that are planned anew, as after an update of them alone (EDS)."""
+        if self.plan.load_assignment is not plan.load_assignment and self.plan != plan:
+            self.plan = plan
+            self.picker.follow(plan)
+            self.source.follow(plan)
+
     def close(self) -> None:
         """Stops timers and look-ups; live connections are not concerned."""
         self.source.close()
+        if self._merging is not None:
+            self._merging.cancel()
         for host in self.source.hosts:
             close_idle_pools(host)
         if self.outlier is not None:
@@ -251,12 +265,25 @@ class ClusterRuntime:
         self._known = tuple(hosts)
         if self.outlier is not None:
             self.outlier.watch(self.source.hosts)
-        self.picker.set_hosts(self.source.hosts)
+        self._update()
+        if not self.source.is_ready:
+            self._updated = float("-inf")  # a first answer is no update
 
     def _health_changed(self, ejected: Host | None) -> None:
+        """The load balancer hears of it at once, or merged with others a second later (``scheduleUpdate``)."""
         if ejected is not None:
             close_idle_pools(ejected)
-        self.picker.set_hosts(self.source.hosts)
+        if self.environment.loop.time() - self._updated > MERGE_WINDOW:
+            self._update()
+        elif self._merging is None:
+            self._merging = self.environment.loop.call_later(MERGE_WINDOW, self._update)
+
+    def _update(self) -> None:
+        if self._merging is not None:
+            self._merging.cancel()
+            self._merging = None
+        self._updated = self.environment.loop.time()
+        self.picker.set_hosts(self.source.hosts, self._updated)
 
 
 def _http_alpn(options: HttpProtocolOptions | None) -> tuple[str, ...]:
@@ -283,7 +310,7 @@ def _keepalive(plan: Cluster) -> tuple[SocketOption, ...]:
 
 
 class ClusterManager:
-    """All clusters of one snapshot; a runtime is made when it is first asked for, or when it has names to resolve."""
+    """All clusters of one snapshot; a runtime is made when first asked for, or at once for names and ages of hosts."""
 
     def __init__(
         self, plans: Mapping[str, Cluster], environment: ClusterEnvironment, previous: ClusterManager | None = None
@@ -298,7 +325,7 @@ class ClusterManager:
                 self._running[running.name] = running
         self._warmed = frozenset(self._running)
         for plan in plans.values():
-            if plan.type in ("STRICT_DNS", "LOGICAL_DNS"):
+            if plan.type in ("STRICT_DNS", "LOGICAL_DNS") or _starts_slowly(plan):
                 self.get(plan.name)
 
     def get(self, name: str) -> ClusterRuntime | None:
@@ -332,15 +359,27 @@ class ClusterManager:
         """Stops timers and look-ups of all clusters but those that go on in the next snapshot."""
         going_on = successor.running if successor is not None else {}
         for cluster in self._running.values():
-            if going_on.get(cluster.name) is not cluster:
+            if successor is not None and going_on.get(cluster.name) is cluster:
+                cluster.follow(successor.plans[cluster.name])
+            else:
                 cluster.close()
+
+
+def _starts_slowly(plan: Cluster) -> bool:
+    """Whether the age of hosts counts, which begins with the configuration and not with the first call."""
+    return any(
+        config is not None and config.slow_start_config is not None
+        for config in (plan.round_robin_lb_config, plan.least_request_lb_config)
+    )
 
 
 def _goes_on(running: ClusterRuntime, plan: Cluster | None) -> bool:
     """Whether hosts, breakers, ejections and turns stay, as in Envoy; keys and certificates are read anew."""
     if plan is None or plan.transport_socket is not None or plan.transport_socket_matches:
         return False
-    return running.plan is plan or running.plan == plan
+    if running.plan is plan or running.plan == plan:
+        return True
+    return plan.type == "EDS" and running.plan == replace(plan, load_assignment=running.plan.load_assignment)
 
 
 def hash_of_ip(ip: str) -> int:

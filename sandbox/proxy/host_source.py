@@ -38,8 +38,8 @@ class HostSource:
 
     def begin(self) -> None:
         """Starts; ``on_change`` is set by now."""
-        self.mark_ready()
         self.on_change()
+        self.mark_ready()
 
     def mark_ready(self) -> None:
         """The first answer is in."""
@@ -55,6 +55,10 @@ class HostSource:
         """Only dynamic forward proxies can."""
         del authority, default_port
         return None
+
+    def follow(self, plan: Cluster) -> None:
+        """The cluster's endpoints are planned anew."""
+        del plan
 
     def close(self) -> None:
         """Stops whatever runs."""
@@ -86,6 +90,21 @@ class StaticHosts(HostSource):
             host_of_endpoint(endpoint, group, environment.loop.time()) for group, endpoint in endpoints_of(plan)
         )
 
+    def follow(self, plan: Cluster) -> None:
+        """Hosts that stay in their locality keep counters, pools, age and ejection (``updateDynamicHostList``)."""
+        known = {(host.address, host.locality): host for host in self.hosts}
+        hosts = []
+        for group, endpoint in endpoints_of(plan):
+            host = host_of_endpoint(endpoint, group, self.environment.loop.time())
+            kept = known.pop((host.address, host.locality), None)
+            if kept is not None:
+                is_ejected = kept.outlier is not None and kept.outlier.ejected_at is not None
+                describe(kept, endpoint, group)
+                kept.healthy = kept.healthy and not is_ejected
+            hosts.append(kept or host)
+        self.hosts = tuple(hosts)
+        self.on_change()
+
 
 def endpoints_of(plan: Cluster) -> Iterator[tuple[LocalityLbEndpoints, LbEndpoint]]:
     """Every endpoint of the plan with the locality it stands in."""
@@ -108,16 +127,21 @@ def host_of_endpoint(endpoint: LbEndpoint, group: LocalityLbEndpoints, now: floa
         host = Host((ip or target.address, port), address_text(ip or target.address, port))
         if ip is not None:
             host.hostname = target.address
+    describe(host, endpoint, group)
+    host.created = now
+    return host
+
+
+def describe(host: Host, endpoint: LbEndpoint, group: LocalityLbEndpoints) -> None:
+    """What the plan says of a host beside its address."""
     host.endpoint = endpoint
     host.weight = endpoint.load_balancing_weight or 1
     host.priority = group.priority
     host.locality = group.locality
-    if endpoint.metadata is not None and endpoint.metadata.filter_metadata is not None:
-        host.metadata = endpoint.metadata.filter_metadata
+    metadata = endpoint.metadata.filter_metadata if endpoint.metadata is not None else None
+    host.metadata = metadata if metadata is not None else {}
     host.health_status = endpoint.health_status
     host.healthy = endpoint.health_status not in UNHEALTHY
-    host.created = now
-    return host
 
 
 class OriginalDstHosts(HostSource):

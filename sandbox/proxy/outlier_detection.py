@@ -82,7 +82,7 @@ class OutlierDetector:
         state = host.outlier
         if state is None:
             return
-        if status < 500:
+        if not 500 <= status < 600:
             state.errors = state.gateway_failures = 0
             if not self._splits:
                 state.local_failures = 0

@@ -72,6 +72,18 @@ def test_round_robin_keeps_weights_exactly() -> None:
     assert _counts(picker, 400) == {"a": 300, "b": 100}
 
 
+def test_weighted_turns_begin_anywhere_in_their_cycle() -> None:
+    """Envoy, started often, begins at each of the eight places of this cycle (weights 1, 2 and 5)."""
+    hosts = [FakeHost("a", 1), FakeHost("b", 2), FakeHost("c", 5)]
+    begins = set()
+    for seed in range(200):
+        picker: EndpointPicker[FakeHost] = EndpointPicker(Cluster(), random.Random(seed))
+        picker.set_hosts(hosts)
+        begins.add("".join(host.address for _ in range(8) if (host := picker.pick(0.0)) is not None))
+    cycle = "ccbccabc"
+    assert begins == {cycle[at:] + cycle[:at] for at in range(8)}
+
+
 def test_round_robin_goes_on_after_an_update() -> None:
     hosts = [FakeHost("a"), FakeHost("b")]
     picker = _picker(Cluster(), *hosts)
@@ -173,6 +185,16 @@ def test_slow_start_gives_new_hosts_little_at_first() -> None:
     assert _counts(picker, 110, now=1.0)["new"] == pytest.approx(10, abs=2)
 
 
+def test_slow_start_from_nothing_keeps_a_new_host_waiting() -> None:
+    """A real Envoy with ``minimumPercent: 0`` did not choose it once in 1,000 picks, until the window was over."""
+    slow = SlowStartConfig(slow_start_window=timedelta(seconds=100), min_weight_percent=Percent(value=0))
+    picker: EndpointPicker[FakeHost] = EndpointPicker(
+        Cluster(round_robin_lb_config=RoundRobinLbConfig(slow_start_config=slow)), random.Random(7)
+    )
+    picker.set_hosts([FakeHost("old"), FakeHost("new", created=0.0)], now=0.0)
+    assert _counts(picker, 1000, now=50.0) == {"old": 1000}
+
+
 HASHES = {
     "ring hash": Cluster(lb_policy="RING_HASH", ring_hash_lb_config=RingHashLbConfig(minimum_ring_size=1024)),
     "maglev": Cluster(lb_policy="MAGLEV", maglev_lb_config=MaglevLbConfig(table_size=1009)),
@@ -218,6 +240,35 @@ def test_hashed_picks_are_those_of_a_real_envoy(cluster: Cluster, weights: tuple
     picker = _picker(cluster, *(FakeHost(f"127.0.0.1:{18801 + i}", weight) for i, weight in enumerate(weights)))
     chosen = [picker.pick(0.0, xxhash64(user)) for user in USERS]
     assert "".join(host.address[-1] for host in chosen if host is not None) == picks
+
+
+def _fallbacks(cluster: Cluster, addresses: list[str], key: int) -> list[str]:
+    hosts = [FakeHost(address) for address in addresses]
+    picker = _picker(cluster, *hosts)
+    tried: list[FakeHost] = []
+    for _ in hosts:
+        host = picker.pick(0.0, key, tried, attempts=5)
+        assert host is not None
+        tried.append(host)
+    return [host.address for host in tried]
+
+
+@pytest.mark.parametrize("policy", ["RING_HASH", "MAGLEV"])
+def test_a_retry_leaves_the_host_of_its_hash(policy: Any) -> None:
+    addresses = [f"127.0.0.{number}:80" for number in range(2, 7)]
+    distinct = [len(set(_fallbacks(Cluster(lb_policy=policy), addresses, xxhash64(user))[:2])) for user in USERS]
+    assert distinct.count(2) > 40
+
+
+def test_maglev_does_not_depend_on_the_order_of_hosts() -> None:
+    addresses = [f"127.0.0.{number}:80" for number in (10, 2, 9, 1)]
+    cluster = Cluster(lb_policy="MAGLEV", maglev_lb_config=MaglevLbConfig(table_size=503))
+    one, other = (_picker(cluster, *map(FakeHost, order)) for order in (addresses, sorted(addresses)))
+    for user in USERS:
+        first, second = one.pick(0.0, xxhash64(user)), other.pick(0.0, xxhash64(user))
+        assert first is not None
+        assert second is not None
+        assert first.address == second.address
 
 
 XXHASHES = {

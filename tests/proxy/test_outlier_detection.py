@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
 
 import pytest
 
-from sandbox.plan.base import HeaderMatcher, StringMatcher
+from sandbox.plan.base import HeaderMatcher, Percent, StringMatcher
 from sandbox.plan.cluster import (
     Cluster,
+    CommonLbConfig,
     HttpHeadersMatch,
     HttpOutlierDetection,
     HttpProtocolOptions,
@@ -18,8 +20,13 @@ from sandbox.plan.cluster import (
     MatchSet,
     OutlierDetection,
 )
+from sandbox.proxy.cluster_manager import ClusterEnvironment, ClusterRuntime, LoadBalancerContext
 from sandbox.proxy.host import Host
 from sandbox.proxy.outlier_detection import OutlierDetector, counted_status, error_statuses
+from sandbox.proxy.resolver import Resolver
+from sandbox.proxy.secrets import SecretStore
+
+from .proxy_world import static_cluster
 
 
 class FakeLoop:
@@ -28,13 +35,18 @@ class FakeLoop:
     def __init__(self) -> None:
         self.now = 0.0
         self.due: tuple[float, Callable[[], None]] | None = None
+        self.ignored: float | None = None
 
     def time(self) -> float:
         return self.now
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> FakeLoop:
-        self.due = (self.now + delay, callback)
+        if delay != self.ignored:
+            self.due = (self.now + delay, callback)
         return self
+
+    def create_future(self) -> Future[None]:
+        return Future()
 
     def cancel(self) -> None:
         self.due = None
@@ -43,6 +55,7 @@ class FakeLoop:
         end = self.now + seconds
         while self.due is not None and self.due[0] <= end:
             self.now, callback = self.due
+            self.due = None
             callback()
         self.now = end
 
@@ -81,6 +94,13 @@ def test_errors_in_a_row_eject_and_time_brings_back() -> None:
     detected.loop.advance(11)
     assert all(detected.healthy)
     assert detected.changes == 2
+
+
+def test_only_statuses_of_the_500s_are_errors() -> None:
+    detected = Detected(consecutive_5xx=2)
+    for status in (599, 600, 599):
+        detected.detector.put_response(detected.hosts[0], status)
+    assert all(detected.healthy)
 
 
 def test_the_second_ejection_lasts_twice_as_long() -> None:
@@ -158,3 +178,34 @@ def test_the_list_is_read_as_istiod_writes_it(statuses: tuple[int, ...]) -> None
     options = HttpProtocolOptions(outlier_detection=HttpOutlierDetection(error_matcher=matcher))
 
     assert error_statuses(options) == frozenset(statuses)
+
+
+def test_a_second_ejection_reaches_the_load_balancer_a_second_after_the_first() -> None:
+    """As a real Envoy: the first takes effect at once, what follows within the merge window when that is over."""
+    loop = FakeLoop()
+    loop.now = 100.0
+    plan = static_cluster(
+        "c",
+        1,
+        2,
+        3,
+        common_lb_config=CommonLbConfig(healthy_panic_threshold=Percent(value=0)),
+        outlier_detection=OutlierDetection(consecutive_5xx=1, max_ejection_percent=100, interval=timedelta(hours=1)),
+    )
+    loop.ignored = timedelta(hours=1).total_seconds()
+    cluster = ClusterRuntime(plan, ClusterEnvironment(loop, Resolver(), random.Random(1), SecretStore()))  # type: ignore[arg-type]
+
+    def chosen() -> set[int]:
+        picks = [cluster.choose_host(LoadBalancerContext()) for _ in range(6)]
+        return {cluster.hosts.index(host) for host in picks if host is not None}
+
+    cluster.report_response(cluster.hosts[0], 503)
+    assert chosen() == {1, 2}
+    loop.advance(0.4)
+    cluster.report_response(cluster.hosts[1], 503)
+    assert not cluster.hosts[1].healthy
+    assert chosen() == {1, 2}
+    loop.advance(0.9)
+    assert chosen() == {1, 2}
+    loop.advance(0.2)
+    assert chosen() == {2}

@@ -12,6 +12,8 @@ import pytest
 from sandbox.errors import ListenError
 from sandbox.plan import NodePlan
 from sandbox.plan.tls import TransportSocket
+from sandbox.proxy.cluster_manager import LoadBalancerContext
+from sandbox.proxy.outlier_detection import HostOutlierState
 from sandbox.proxy.server import bind
 from sandbox.proxy.snapshot import Snapshot
 from sandbox.settings import HostPort
@@ -104,6 +106,40 @@ def test_a_cluster_goes_on_with_its_hosts_and_ejections_where_nothing_of_it_chan
             assert taken_over is not None
             assert (taken_over is running) is goes_on
             assert taken_over.resources.requests.active == (5 if goes_on else 0)
+
+    run(test)
+
+
+def test_endpoints_come_and_go_while_the_others_keep_their_age_and_ejections() -> None:
+    """A new endpoint is an update of endpoints alone for istiod, and the only one to start slowly."""
+
+    async def test() -> None:
+        port, around = free_port(), surroundings_of()
+
+        def with_endpoints(*ports: int) -> NodePlan:
+            planned = plan(port, "x", 1)
+            return replace(planned, clusters={"x": replace(static_cluster("x", *ports), type="EDS")})
+
+        async with serving((), surroundings=around) as world:
+            old = Snapshot(with_endpoints(1, 2, 3), around)
+            world.server.swap(old)
+            running = old.node.clusters.get("x")
+            assert running is not None
+            first, _, third = running.hosts
+            first.active_requests, first.created, third.healthy = 7, -100.0, False
+            third.outlier = HostOutlierState()
+            third.outlier.ejected_at = 1.0
+            new = Snapshot(with_endpoints(4, 1, 3), around, old)
+            assert running.hosts[0] is first
+            world.server.swap(new)
+
+            assert new.node.clusters.get("x") is running
+            assert [host.address.rpartition(":")[2] for host in running.hosts] == ["4", "1", "3"]
+            assert running.hosts[1:] == (first, third)
+            assert (first.active_requests, first.created) == (7, -100.0)
+            assert not third.healthy
+            chosen = {running.choose_host(LoadBalancerContext()) for _ in range(4)}
+            assert chosen == {running.hosts[0], first}
 
     run(test)
 
