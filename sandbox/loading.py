@@ -232,6 +232,7 @@ def _wants_stand_ins(settings: Settings, configuration: Configuration) -> bool:
 def proxy_of(configuration: Configuration, settings: Settings) -> Proxy:
     """The proxy that we are: a workload of the configuration, or one made up, with what the settings say on top."""
     from sandbox.compiler import find_proxy, undescribed_proxy
+    from sandbox.compiler.find_proxy import UNKNOWN_ADDRESS
 
     node_type: Literal["sidecar", "router"] = "router" if settings.node_type == "router" else "sidecar"
     only = next(iter(gateway_workloads(configuration)), None) if node_type == "router" else only_workload(configuration)
@@ -242,6 +243,8 @@ def proxy_of(configuration: Configuration, settings: Settings) -> Proxy:
         if settings.workload is not None and not settings.labels:
             _report_unknown_workload(configuration, workload)
     changes: dict[str, Any] = {}
+    if proxy.ip_addresses == (UNKNOWN_ADDRESS,):
+        changes["ip_addresses"] = (MADE_UP_ADDRESS,)
     if settings.labels:
         changes["labels"] = {**proxy.labels, **settings.labels}
     if settings.service_account is not None:

@@ -48,7 +48,7 @@ _STATUS_PORT_ANNOTATION: Final = "status.sidecar.istio.io/port"
 _TEMPLATE_HASH: Final = "pod-template-hash"
 _META_PREFIX: Final = "ISTIO_META_"
 _PROXY_CONTAINER: Final = "istio-proxy"
-_UNKNOWN_ADDRESS: Final = "127.0.0.1"
+UNKNOWN_ADDRESS: Final = "127.0.0.1"
 """Of workloads without a pod: makes the proxy an IPv4 one."""
 _TRUE: Final = frozenset({"1", "t", "true"})
 
@@ -112,7 +112,7 @@ def _find_template(configuration: Configuration, namespace: str, name: str) -> W
                     spec=template.spec or PodSpec(),
                     namespace=namespace,
                     name=name,
-                    addresses=(_UNKNOWN_ADDRESS,),
+                    addresses=(UNKNOWN_ADDRESS,),
                     origin=resource.origin_of("metadata", "name"),
                 )
     return None
@@ -120,9 +120,9 @@ def _find_template(configuration: Configuration, namespace: str, name: str) -> W
 
 def _addresses(status: object) -> tuple[str, ...]:
     if not isinstance(status, PodStatus):
-        return (_UNKNOWN_ADDRESS,)
+        return (UNKNOWN_ADDRESS,)
     several = tuple(item.ip for item in status.pod_ips if item.ip)
-    return several or ((status.pod_ip,) if status.pod_ip else (_UNKNOWN_ADDRESS,))
+    return several or ((status.pod_ip,) if status.pod_ip else (UNKNOWN_ADDRESS,))
 
 
 def proxy_of(configuration: Configuration, workload: Workload, node_type: NodeType) -> Proxy:
