@@ -51,6 +51,10 @@ def _limits(plan: Cluster, priority: str) -> dict[str, int]:
 
 def _lines(plan: Cluster, manager: ClusterManager) -> Iterator[str]:
     yield f"{plan.name}::observability_name::{plan.name};"
+    if plan.outlier_detection is not None:
+        for rate in ("success_rate", "local_origin_success_rate"):
+            yield f"{plan.name}::outlier::{rate}_average::-1"
+            yield f"{plan.name}::outlier::{rate}_ejection_threshold::-1"
     for priority in _PRIORITIES:
         for name, limit in _limits(plan, priority).items():
             yield f"{plan.name}::{priority}_priority::{name}::{limit}"

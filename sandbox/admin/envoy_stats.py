@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sandbox.match.regex import RegexRefused, compile_search
+from sandbox.metrics.cluster_counters import OutlierCounters
 
 if TYPE_CHECKING:
     from sandbox.plan.cluster import Cluster
@@ -127,8 +128,28 @@ def _cluster(plan: Cluster, manager: ClusterManager) -> Iterator[Stat]:
     yield stat("upstream_rq_total", counters.requests if counters else 0)
     yield stat("upstream_rq_retry", counters.retries if counters else 0)
     yield stat("upstream_rq_timeout", counters.timeouts if counters else 0)
+    yield stat("upstream_cx_overflow", counters.connection_overflows if counters else 0)
+    yield stat("upstream_rq_pending_overflow", counters.pending_overflows if counters else 0)
+    yield stat("upstream_rq_retry_overflow", counters.retry_overflows if counters else 0)
+    if plan.outlier_detection is not None:
+        outlier = counters.outlier if counters is not None else OutlierCounters()
+        for name, value in _ejections(outlier).items():
+            yield stat(f"outlier_detection.{name}", value)
+        yield stat("outlier_detection.ejections_active", outlier.active, GAUGE)
     yield stat("upstream_rq_completed", sum(counters.codes.values()) if counters else 0)
     yield from _by_status(plan.name, sorted(counters.codes.items()) if counters else ())
+
+
+def _ejections(outlier: OutlierCounters) -> dict[str, int]:
+    """Two of them are older names, which Envoy still counts."""
+    return {
+        "ejections_enforced_total": sum(outlier.enforced.values()),
+        "ejections_overflow": outlier.overflows,
+        "ejections_consecutive_5xx": outlier.detected["consecutive_5xx"],
+        "ejections_total": outlier.enforced["consecutive_5xx"],
+        **{f"ejections_detected_{kind}": count for kind, count in outlier.detected.items()},
+        **{f"ejections_enforced_{kind}": count for kind, count in outlier.enforced.items()},
+    }
 
 
 def _gauges(runtime: ClusterRuntime | None) -> dict[str, int]:

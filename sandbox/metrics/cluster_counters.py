@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 _NOT_ROUTED: Final = ("rbac_access_denied", "fault_filter_abort", "upgrade_failed", "Jwt")
 """Details of answers that were given before the router had anything to do with the cluster."""
+EJECTION_KINDS: Final = (
+    "consecutive_5xx",
+    "consecutive_gateway_failure",
+    "consecutive_local_origin_failure",
+)
 MOST_ADDRESSES: Final = 10_000
 _FIRST_SERVER_ERROR: Final = 500
 
@@ -26,6 +31,20 @@ class HostCounters:
         self.timeouts = 0
 
 
+class OutlierCounters:
+    """What outlier detection has found, and what it did; kinds are Envoy's words for what it counts."""
+
+    __slots__ = ("active", "detected", "enforced", "overflows")
+
+    def __init__(self) -> None:
+        self.active = 0
+        """Hosts that are ejected now."""
+        self.detected = dict.fromkeys(EJECTION_KINDS, 0)
+        self.enforced = dict.fromkeys(EJECTION_KINDS, 0)
+        self.overflows = 0
+        """Ejections that did not happen, for too many hosts were out."""
+
+
 class ClusterCounters:
     """What has happened so far; whoever does it adds to it."""
 
@@ -34,9 +53,13 @@ class ClusterCounters:
         "codes",
         "connect_failures",
         "connect_timeouts",
+        "connection_overflows",
         "connections",
+        "outlier",
+        "pending_overflows",
         "requests",
         "retries",
+        "retry_overflows",
         "timeouts",
     )
 
@@ -46,12 +69,18 @@ class ClusterCounters:
         self.connect_failures = 0
         """Those that did not come about, timeouts among them."""
         self.connect_timeouts = 0
+        self.connection_overflows = 0
+        """Connections that the circuit breaker did not let begin."""
+        self.pending_overflows = 0
+        """Requests that it refused, for too many waited or ran."""
+        self.retry_overflows = 0
         self.requests = 0
         """Every try that was given to a connection."""
         self.retries = 0
         self.timeouts = 0
         self.codes: defaultdict[int, int] = defaultdict(int)
         """How often a request ended with a status, the upstream's or one for the upstream's failure."""
+        self.outlier = OutlierCounters()
         self._hosts: dict[str, HostCounters] = {}
 
     def host(self, address: str) -> HostCounters:

@@ -144,7 +144,9 @@ class ClusterRuntime:
         self._error_statuses = error_statuses(self.http_options)
         self.outlier: OutlierDetector | None = None
         if plan.outlier_detection is not None:
-            self.outlier = OutlierDetector(plan, environment.loop, environment.random, self._health_changed)
+            self.outlier = OutlierDetector(
+                plan, environment.loop, environment.random, self._health_changed, self.counters.outlier
+            )
         self.source.begin()
 
     @property
@@ -207,11 +209,10 @@ class ClusterRuntime:
         host.connections += 1
 
     def connect_failed(self, host: Host, *, is_timeout: bool = False) -> None:
-        """Counts a connection that did not come about, and tells the outlier detection."""
+        """Counts a connection that did not come about."""
         self.counters.connect_failures += 1
         self.counters.connect_timeouts += is_timeout
         host.connect_failures += 1
-        self.report_connect_failure(host, is_timeout=is_timeout)
 
     def end_connection(self, host: Host) -> None:
         """The connection is closed, or did not come about."""
@@ -228,17 +229,12 @@ class ClusterRuntime:
         if self.outlier is not None:
             self.outlier.put_local_failure(host, is_timeout=is_timeout)
 
-    def report_connect_success(self, host: Host, *, is_final: bool = False) -> None:
-        """A connection came about; ``is_final`` where no answer will follow that could tell more (TCP)."""
-        if is_final:
-            self.counters.requests += 1
-            host.requests += 1
-        if self.outlier is None:
-            return
-        if is_final:
+    def report_connect_success(self, host: Host) -> None:
+        """A TCP connection came about; no answer will follow that could tell more."""
+        self.counters.requests += 1
+        host.requests += 1
+        if self.outlier is not None:
             self.outlier.put_tcp_success(host)
-        else:
-            self.outlier.put_local_success(host)
 
     def follow(self, plan: Cluster) -> None:
         """The cluster goes on with endpoints that are planned anew, as after an update of them alone (EDS)."""

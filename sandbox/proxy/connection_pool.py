@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox.proxy.failure import PENDING_OVERFLOW, UpstreamFailure
+from sandbox.proxy.failure import PENDING_OVERFLOW, REQUESTS_OVERFLOW, FailureKind, UpstreamFailure
 
 if TYPE_CHECKING:
     from sandbox.proxy.cluster_manager import ClusterRuntime
@@ -56,6 +56,7 @@ class ConnectionPool(ABC):
         """The user waits for a connection, unless too many do."""
         pending = self.cluster.resources.pending_requests
         if pending.is_full:
+            self.cluster.counters.pending_overflows += 1
             return PENDING_OVERFLOW
         pending.active += 1
         self._pending.append(user)
@@ -72,4 +73,15 @@ class ConnectionPool(ABC):
         self._pending.clear()
         self.cluster.resources.pending_requests.active -= len(waiting)
         for user in waiting:
-            user.on_pool_failure(self.host, failure)
+            self._refuse(user, failure)
+
+    def _refuse(self, user: PoolUser, failure: UpstreamFailure) -> None:
+        """Outlier detection counts the requests that fail, not the connections (``onUpstreamReset`` of the router)."""
+        self.cluster.report_connect_failure(self.host, is_timeout=failure.kind is FailureKind.CONNECTION_TIMEOUT)
+        user.on_pool_failure(self.host, failure)
+
+    def _too_many_requests(self) -> UpstreamFailure:
+        """A connection is there, and the circuit breaker against it, which counts as a failure of the host."""
+        self.cluster.counters.pending_overflows += 1
+        self.cluster.report_connect_failure(self.host)
+        return REQUESTS_OVERFLOW

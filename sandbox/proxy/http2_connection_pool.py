@@ -42,7 +42,7 @@ class Http2ConnectionPool(ConnectionPool):
         connection = self._usable()
         if connection is not None:
             if self.cluster.resources.requests.is_full:
-                return REQUESTS_OVERFLOW
+                return self._too_many_requests()
             return self._attach(connection)
         return self._wait(user)
 
@@ -54,6 +54,8 @@ class Http2ConnectionPool(ConnectionPool):
         self.cluster.counters.requests += 1
         self.host.active_requests += 1
         self.host.requests += 1
+        if self.cluster.outlier is not None:
+            self.cluster.outlier.put_local_success(self.host)
         return connection.new_stream()
 
     def _connect_if_needed(self) -> None:
@@ -71,7 +73,6 @@ class Http2ConnectionPool(ConnectionPool):
             self.connection_closed(None)
             self._fail(result)
             return
-        self.cluster.report_connect_success(self.host)
         connection = result.protocol
         assert isinstance(connection, Http2ClientConnection)
         connection.connected(result)
@@ -90,7 +91,8 @@ class Http2ConnectionPool(ConnectionPool):
             user = self._pending.popleft()
             resources.pending_requests.active -= 1
             if resources.requests.is_full:
-                user.on_pool_failure(self.host, REQUESTS_OVERFLOW)
+                self.cluster.counters.pending_overflows += 1
+                self._refuse(user, REQUESTS_OVERFLOW)
                 continue
             user.on_pool_ready(self._attach(connection))
 

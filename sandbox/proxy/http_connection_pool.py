@@ -48,7 +48,7 @@ class HttpConnectionPool(ConnectionPool):
         if self._idle:
             requests = self.cluster.resources.requests
             if requests.active >= requests.maximum:
-                return REQUESTS_OVERFLOW
+                return self._too_many_requests()
             connection = self._idle.pop()
             self._attach(connection)
             return connection
@@ -60,14 +60,18 @@ class HttpConnectionPool(ConnectionPool):
         self.cluster.counters.requests += 1
         self.host.active_requests += 1
         self.host.requests += 1
+        if self.cluster.outlier is not None:
+            self.cluster.outlier.put_local_success(self.host)
         connection.requests += 1
 
     def _connect_if_needed(self) -> None:
         if len(self._pending) <= self._connecting:
             return
         connections = self.cluster.resources.connections
-        if connections.is_full and (self.busy or self._connecting):
-            return
+        if connections.is_full:
+            self.cluster.counters.connection_overflows += 1
+            if self.busy or self._connecting:
+                return
         self._connecting += 1
         self.cluster.begin_connection(self.host)
         detach(self._connect(), f"connect to {self.host.address}")
@@ -80,7 +84,6 @@ class HttpConnectionPool(ConnectionPool):
             self._fail(result)
             self.connection_closed()
             return
-        self.cluster.report_connect_success(self.host)
         connection = result.protocol
         assert isinstance(connection, Http1ClientConnection)
         connection.generation = self._generation
@@ -99,7 +102,8 @@ class HttpConnectionPool(ConnectionPool):
             user = self._pending.popleft()
             resources.pending_requests.active -= 1
             if resources.requests.is_full:
-                user.on_pool_failure(self.host, REQUESTS_OVERFLOW)
+                self.cluster.counters.pending_overflows += 1
+                self._refuse(user, REQUESTS_OVERFLOW)
                 continue
             self._attach(connection)
             user.on_pool_ready(connection)

@@ -66,6 +66,7 @@ class Retrier(RetryState):
         verdict = self.decide(may_retry=not retries.is_full)
         stream = self._filter.stream
         if verdict is not Verdict.RETRY:
+            self._cluster.counters.retry_overflows += verdict is Verdict.OVERFLOW
             stream.info.response_flags.append(verdict.value)
             return False
         retries.active += 1

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from sandbox.metrics.cluster_counters import OutlierCounters
+
 if TYPE_CHECKING:
     from sandbox.plan.cluster import Cluster, HttpProtocolOptions
     from sandbox.proxy.host import Host
@@ -43,6 +45,7 @@ class OutlierDetector:
         loop: asyncio.AbstractEventLoop,
         draws: random.Random,
         on_change: Callable[[Host | None], None],
+        counters: OutlierCounters | None = None,
     ) -> None:
         plan = cluster.outlier_detection
         if plan is None:
@@ -50,6 +53,7 @@ class OutlierDetector:
         self._loop = loop
         self._random = draws
         self._on_change = on_change
+        self._counters = counters or OutlierCounters()
         self._hosts: Sequence[Host] = ()
         self._consecutive_5xx = _number(plan.consecutive_5xx, DEFAULT_CONSECUTIVE)
         self._consecutive_gateway = _number(plan.consecutive_gateway_failure, DEFAULT_CONSECUTIVE)
@@ -70,6 +74,7 @@ class OutlierDetector:
         for host in hosts:
             if host.outlier is None:
                 host.outlier = HostOutlierState()
+        self._counters.active = self._ejected()
 
     def close(self) -> None:
         """No sweep any more."""
@@ -92,12 +97,12 @@ class OutlierDetector:
             state.gateway_failures += 1
             if state.gateway_failures == self._consecutive_gateway:
                 state.gateway_failures = 0
-                self._eject(host, state, self._enforce_gateway)
+                self._eject(host, state, "consecutive_gateway_failure", self._enforce_gateway)
         else:
             state.gateway_failures = 0
         if state.errors == self._consecutive_5xx:
             state.errors = 0
-            self._eject(host, state, self._enforce_5xx)
+            self._eject(host, state, "consecutive_5xx", self._enforce_5xx)
 
     def put_local_failure(self, host: Host, *, is_timeout: bool) -> None:
         """We could not connect, or the connection broke: counts as 503 (504 for a time-out) unless split."""
@@ -110,7 +115,7 @@ class OutlierDetector:
         state.local_failures += 1
         if state.local_failures == self._consecutive_local:
             state.local_failures = 0
-            self._eject(host, state, self._enforce_local)
+            self._eject(host, state, "consecutive_local_origin_failure", self._enforce_local)
 
     def put_local_success(self, host: Host) -> None:
         """A connection came about."""
@@ -124,11 +129,17 @@ class OutlierDetector:
         else:
             self.put_response(host, 200)
 
-    def _eject(self, host: Host, state: HostOutlierState, enforcing: int) -> None:
-        if state.ejected_at is not None or not self._may_eject():
+    def _eject(self, host: Host, state: HostOutlierState, kind: str, enforcing: int) -> None:
+        if state.ejected_at is not None:
+            return
+        self._counters.detected[kind] += 1
+        if not self._may_eject():
+            self._counters.overflows += 1
             return
         if enforcing < 100 and self._random.randrange(100) >= enforcing:
             return
+        self._counters.enforced[kind] += 1
+        self._counters.active += 1
         state.ejected_at = self._loop.time()
         if state.ejections * self._base < self._max_time + self._base:
             state.ejections += 1
@@ -137,8 +148,10 @@ class OutlierDetector:
 
     def _may_eject(self) -> bool:
         """Whether one more still is within the maximum: a small cluster may lose no host at all."""
-        ejected = sum(1 for host in self._hosts if host.outlier is not None and host.outlier.ejected_at is not None)
-        return 100.0 * (ejected + 1) / len(self._hosts) <= self._max_percent
+        return 100.0 * (self._ejected() + 1) / len(self._hosts) <= self._max_percent
+
+    def _ejected(self) -> int:
+        return sum(1 for host in self._hosts if host.outlier is not None and host.outlier.ejected_at is not None)
 
     def _sweep(self) -> None:
         now = self._loop.time()
@@ -151,6 +164,7 @@ class OutlierDetector:
                 state.ejections = max(0, state.ejections - 1)
             elif now >= state.ejected_at + min(self._base * state.ejections, self._max_time):
                 state.ejected_at = None
+                self._counters.active -= 1
                 state.errors = state.gateway_failures = state.local_failures = 0
                 host.healthy = True
                 changed = True

@@ -113,6 +113,7 @@ class TcpSession:
         self.cluster = cluster
         info.cluster, info.upstream_cluster_name = cluster.plan, name
         if cluster.resources.connections.is_full:
+            cluster.counters.connection_overflows += 1
             self._fail("UO")
             return
         if self._attempts >= runtime.max_connect_attempts:
@@ -160,7 +161,7 @@ class TcpSession:
         if isinstance(outcome, UpstreamFailure):
             self._connect_failed(cluster, host, outcome)
             return
-        cluster.report_connect_success(host, is_final=True)
+        cluster.report_connect_success(host)
         info.upstream_connect_end = self._loop.time()
         if not isinstance(host.target, str):
             info.upstream_local_address = cluster.local_address(outcome)
@@ -186,7 +187,7 @@ class TcpSession:
         if isinstance(outcome, UpstreamFailure):
             self._connect_failed(cluster, host, outcome)
             return
-        cluster.report_connect_success(host, is_final=True)
+        cluster.report_connect_success(host)
         self._note_upstream(outcome)
         refusal = await tunnel.open(end, connection.requested_server_name) if tunnel is not None else None
         if refusal is not None:
@@ -224,7 +225,9 @@ class TcpSession:
 
     def _connect_failed(self, cluster: ClusterRuntime, host: Host, failure: UpstreamFailure) -> None:
         cluster.end_connection(host)
-        cluster.connect_failed(host, is_timeout=failure.kind is FailureKind.CONNECTION_TIMEOUT)
+        is_timeout = failure.kind is FailureKind.CONNECTION_TIMEOUT
+        cluster.connect_failed(host, is_timeout=is_timeout)
+        cluster.report_connect_failure(host, is_timeout=is_timeout)
         info = self.info
         info.upstream_transport_failure_reason = failure.transport_failure_reason
         if failure.flag not in info.response_flags:
