@@ -100,9 +100,17 @@ def _services(
             origin=spec.origin_of("hosts", place),
             because=reasons,
         )
-        for place, host in enumerate(spec.hosts)
+        for host, place in _first_places(spec.hosts).items()
         for address, addresses in _addresses(spec, allocated.get(host, _NOTHING))
     )
+
+
+def _first_places(texts: Iterable[str]) -> dict[str, int]:
+    """What is written twice counts once: istiod keeps a service by host and address (``Service.ResourceName``)."""
+    places: dict[str, int] = {}
+    for place, text in enumerate(texts):
+        places.setdefault(text, place)
+    return places
 
 
 def _reasons(spec: ServiceEntry) -> tuple[Because, ...]:
@@ -126,7 +134,7 @@ def _addresses(spec: ServiceEntry, allocated: AllocatedAddresses) -> Iterable[tu
     """Each usable address; without any the unspecified one with what was allocated."""
     if not spec.addresses:
         return ((UNSPECIFIED_IP, allocated),)
-    return tuple((address, _NOTHING) for address in map(_normal_address, spec.addresses) if address)
+    return tuple((address, _NOTHING) for address in _first_places(map(_normal_address, spec.addresses)) if address)
 
 
 def _normal_address(text: str) -> str:

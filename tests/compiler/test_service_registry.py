@@ -216,6 +216,15 @@ spec:
 """
 
 
+def test_a_host_and_an_address_that_are_written_twice_count_once() -> None:
+    spec = "hosts: [a.example, a.example]\nports: [{number: 80, name: http, protocol: HTTP}]\nresolution: DNS\n"
+    node = compiled(manifest("ServiceEntry", "a", spec))
+    assert addresses(node.cluster("outbound|80||a.example")) == ["a.example:80"]
+
+    node = compiled(manifest("ServiceEntry", "a", f"{spec}addresses: [10.5.5.5, 10.5.5.5/32]\n"))
+    assert [service.default_address for service in node.push.services()] == ["10.5.5.5"]
+
+
 # endpoint_builder.go, servicePort: asked for by its number; controller.go, serviceInstancesFromWorkloadInstances.
 def test_of_two_ports_with_one_number_the_first_gives_the_endpoints() -> None:
     ports = "ports: [{name: dns, port: 5353, protocol: UDP}, {name: tcp-dns, port: 5354}]\n"
