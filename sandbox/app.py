@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sandbox.callers import Callers
+from sandbox.callers import WARM_SECONDS, Callers
 from sandbox.doors import CAPTURE_PORT, open_doors
 from sandbox.errors import ConfigError, ListenError, SandboxError
 from sandbox.loading import Loaded, external_names, load
@@ -47,7 +47,6 @@ __all__ = ["Loaded", "Sandbox", "load"]
 
 log = logging.getLogger("sandbox")
 READY_PORT = 15021
-WARM_SECONDS = 2.0
 
 
 class Sandbox:

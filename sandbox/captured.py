@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from sandbox.callers import WARM_SECONDS
 from sandbox.capture.control_server import HOST_ADDRESS, HOST_NAME, ControlServer, Refused, WorkloadIdentity
 from sandbox.capture.raw_relay import RawRelays
 from sandbox.compiler.capture import CaptureInputs, build_capture_settings, capture_inputs
@@ -24,6 +25,7 @@ from sandbox.plan.acceptance import in_force
 from sandbox.plan.name_table import NameEntry, NameTable
 from sandbox.proxy.snapshot import Snapshot, Surroundings
 from sandbox.proxy.system_names import read_system_names
+from sandbox.proxy.tasks import spawn
 from sandbox.settings import HostPort
 from sandbox.yaml_source.problems import Problems
 
@@ -71,11 +73,19 @@ class CapturedWorkload:
         self._owner = owner
         self._relays = RawRelays()
         self.users = 0
-        self.take_over(loaded)
+        self.snapshot = owner.new_snapshot(loaded)
+        self._know(loaded)
 
     def take_over(self, loaded: Loaded) -> None:
         """From now on new connections follow this plan."""
-        self.snapshot = self._owner.new_snapshot(loaded)
+        old, self.snapshot = self.snapshot, self._owner.new_snapshot(loaded)
+        self._know(loaded)
+        old.node.draining = True
+        old.close()
+
+    def _know(self, loaded: Loaded) -> None:
+        """What the plan says about capture and names; its clusters look their addresses up meanwhile."""
+        self._warm = spawn(self.snapshot.node.clusters.warm(WARM_SECONDS), f"warm {self.identity}")
         problems = Problems()
         settings = build_capture_settings(_capture_inputs(loaded, self.identity), problems)
         self.warnings = [str(problem) for problem in problems]
@@ -95,9 +105,15 @@ class CapturedWorkload:
             print(f"egress: BYPASS {HostPort(address, port)}: {step}", file=sys.stderr, flush=True)
             self._relays.start(sock, (self._owner.connect_target(address, port),))
             return
+        if self._warm.done():
+            self._enter(sock, remote, (address, port))
+        else:
+            self._warm.add_done_callback(lambda _: self._enter(sock, remote, (address, port)))
+
+    def _enter(self, sock: socket.socket, remote: tuple[str, int], destination: tuple[str, int]) -> None:
         handler = self._owner.server.handler
-        connection = handler.admit(sock, remote, (address, port), "capture")
-        handler.dispatch(connection, self.snapshot.find(address, port), self.snapshot.node)
+        connection = handler.admit(sock, remote, destination, "capture")
+        handler.dispatch(connection, self.snapshot.find(*destination), self.snapshot.node)
 
     def new_dns_server(self) -> DnsServer:
         """Answers from the name table of whatever plan then holds."""

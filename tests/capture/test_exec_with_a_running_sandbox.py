@@ -349,3 +349,24 @@ def test_address_of_a_name_stays_over_a_reload_of_the_files(tmp_path: Path) -> N
 
     assert before == ["240.240.0.1"]
     assert both == ["240.240.0.1", "240.240.0.2"]
+
+
+RESOLVED = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: partner}
+spec:
+  hosts: [partner.example.com]
+  ports: [{number: 443, name: tls, protocol: TLS}]
+  resolution: DNS
+  endpoints: [{address: www.google.com}]
+"""
+
+
+def test_a_first_connection_waits_for_the_addresses_of_its_cluster(tmp_path: Path) -> None:
+    with running_sandbox(tmp_path / "run", mesh=RESOLVED) as sandbox:
+        url = "https://partner.example.com/"
+        at_once = "curl -sk -o /dev/null -w %{http_code} --resolve partner.example.com:443:1.1.1.1".split()
+        told = [sandbox.run(*at_once, url, options=["--workload", f"shop/{name}"]).stdout for name in ("a", "b")]
+
+    assert told == ["200", "200"]
