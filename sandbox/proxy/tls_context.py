@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from sandbox.proxy.certificates import PeerCertificate, read_certificate
 from sandbox.proxy.downstream import TlsFacts
 from sandbox.proxy.peer_verification import PeerRules
-from sandbox.proxy.tls_failure import HANDSHAKE_FAILURE, LateRefusal
+from sandbox.proxy.tls_alert import CERTIFICATE_UNKNOWN
+from sandbox.proxy.tls_failure import HANDSHAKE_FAILURE, LateRefusal, VerifyFailure
 from sandbox.proxy.transport_options import TransportOptions
 
 if TYPE_CHECKING:
@@ -26,18 +27,33 @@ VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = {
 }
 LEGACY: Final = ("TLSv1_0", "TLSv1_1")
 SYSTEM_ROOTS: Final = "file-root:system"
+AGAIN: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""A handshake that waits for the peer."""
 
 
 class _Session(ssl.SSLObject):
-    """A handshake that also asks our rules before it counts as done."""
+    """A handshake that also asks our rules before it counts as done; of one that fails the error has the alert."""
+
+    outgoing: ssl.MemoryBIO
 
     def do_handshake(self) -> None:
         try:
             super().do_handshake()
+        except AGAIN:
+            raise
         except ssl.SSLError as error:
             if error.reason == HANDSHAKE_FAILURE and self.cipher() is not None:
                 raise LateRefusal(*error.args) from None
+            error.unsent = self.outgoing.read()  # type: ignore[attr-defined]
             raise
+        try:
+            self._check_rules()
+        except VerifyFailure as failure:
+            if self.version() == "TLSv1.3" and not self.server_side:
+                failure.unsent = CERTIFICATE_UNKNOWN
+            raise
+
+    def _check_rules(self) -> None:
         context = self.context
         if isinstance(context, _Context) and context.rules is not None:
             context.rules.check(self.getpeercert(binary_form=True), context.verify_names)
@@ -59,7 +75,10 @@ class _Context(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        return super().wrap_bio(incoming, outgoing, server_side, server_hostname or None, session)
+        made = super().wrap_bio(incoming, outgoing, server_side, server_hostname or None, session)
+        if isinstance(made, _Session):
+            made.outgoing = outgoing
+        return made
 
 
 class ClientTls:

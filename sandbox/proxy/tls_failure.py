@@ -93,7 +93,9 @@ VERIFY_MESSAGES: Final = {
 
 
 class VerifyFailure(ssl.SSLError):
-    """A certificate that we refuse ourselves; the text is Envoy's, without its frame."""
+    """A certificate that we refuse ourselves; the text is Envoy's, without its frame, ``unsent`` the alert."""
+
+    unsent: bytes = b""
 
     def __init__(self, text: str) -> None:
         super().__init__(1, text)

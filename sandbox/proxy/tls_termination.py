@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sandbox.proxy.downstream import TlsFacts
 from sandbox.proxy.stream_relay import StreamEnd
 from sandbox.proxy.tasks import detach
+from sandbox.proxy.tls_alert import sending_alerts
 
 if TYPE_CHECKING:
     from sandbox.proxy.downstream import DownstreamConnection
@@ -46,12 +47,13 @@ async def terminate(
         connection.socket.close()
         return False
     try:
-        await loop.connect_accepted_socket(
-            lambda: TlsGate(connection, factory),
-            connection.socket,
-            ssl=context,
-            ssl_handshake_timeout=tls.handshake_seconds,
-        )
+        with sending_alerts(connection.socket):
+            await loop.connect_accepted_socket(
+                lambda: TlsGate(connection, factory),
+                connection.socket,
+                ssl=context,
+                ssl_handshake_timeout=tls.handshake_seconds,
+            )
     except (OSError, ssl.SSLError, TimeoutError, EOFError) as error:
         log.debug("TLS handshake with %s failed: %s", connection.remote_address, error)
         connection.socket.close()

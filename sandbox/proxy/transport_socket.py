@@ -13,6 +13,7 @@ import msgspec
 from sandbox.proxy.downstream import TlsFacts
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
 from sandbox.proxy.proxy_header import proxy_header
+from sandbox.proxy.tls_alert import sending_alerts
 from sandbox.proxy.tls_context import ClientTls
 from sandbox.proxy.tls_failure import failure_of_handshake
 from sandbox.proxy.transport_options import TransportOptions
@@ -65,9 +66,10 @@ async def open_session(
                 transport_failure_reason="TLS_error:_Secret_is_not_supplied_by_SDS",
             )
         async with asyncio.timeout(seconds):
-            transport, protocol = await loop.create_connection(
-                protocol_factory, sock=sock, ssl=context, server_hostname=dressing.tls.server_name(options)
-            )
+            with sending_alerts(sock):
+                transport, protocol = await loop.create_connection(
+                    protocol_factory, sock=sock, ssl=context, server_hostname=dressing.tls.server_name(options)
+                )
         session: ssl.SSLObject = transport.get_extra_info("ssl_object")
         return Session(transport, protocol, TlsFacts.of(session))
     except TimeoutError:

@@ -1,0 +1,121 @@
+"""Alerts of handshakes that fail: the peer is told why, in the words of Envoy's library."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sandbox.plan.base import DataSource
+from sandbox.plan.listener import Filter, FilterChain, Listener
+from sandbox.plan.tls import (
+    CertificateValidationContext,
+    CommonTlsContext,
+    DownstreamTlsContext,
+    SdsSecretConfig,
+    TransportSocket,
+)
+
+from .proxy_world import address, run, serving, static_cluster, to_cluster
+from .test_transport_security import Authority, failure, originating
+
+DAY = timedelta(days=1)
+MONTH = timedelta(days=30)
+
+
+def heard_by_server(listener: socket.socket, certificate: tuple[str, str], version: ssl.TLSVersion) -> str | None:
+    """Why the handshake of the first connection fails, as its server sees it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    context.maximum_version = version
+    accepted, _ = listener.accept()
+    with accepted, pytest.raises(ssl.SSLError) as failed:
+        context.wrap_socket(accepted, server_side=True)
+    return failed.value.reason
+
+
+@pytest.mark.parametrize(
+    ("life", "name", "version", "alert"),
+    [
+        (DAY, "up.example", ssl.TLSVersion.TLSv1_3, "SSLV3_ALERT_CERTIFICATE_EXPIRED"),
+        (DAY, "up.example", ssl.TLSVersion.TLSv1_2, "SSLV3_ALERT_CERTIFICATE_EXPIRED"),
+        (MONTH, "other.example", ssl.TLSVersion.TLSv1_3, "SSLV3_ALERT_CERTIFICATE_UNKNOWN"),
+    ],
+    ids=["expired", "expired, TLS 1.2", "of another name"],
+)
+def test_a_server_is_told_why_its_certificate_is_refused(
+    tmp_path: Path, life: timedelta, name: str, version: ssl.TLSVersion, alert: str
+) -> None:
+    authority = Authority(tmp_path)
+    server_hears(alert, authority.issue(name, life), originating(authority.root, "up.example"), version)
+
+
+def test_a_server_is_told_that_nobody_knows_its_authority(tmp_path: Path) -> None:
+    (tmp_path / "known").mkdir()
+    known, stranger = Authority(tmp_path / "known"), Authority(tmp_path)
+    server_hears("TLSV1_ALERT_UNKNOWN_CA", stranger.issue("up.example"), originating(known.root))
+
+
+def server_hears(
+    alert: str,
+    certificate: tuple[str, str],
+    secure: TransportSocket,
+    version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+) -> None:
+    async def test() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            hearing = asyncio.ensure_future(asyncio.to_thread(heard_by_server, listener, certificate, version))
+            await failure(listener.getsockname()[1], secure)
+            assert await hearing == alert
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("shown", "alert"),
+    [
+        (None, "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+        ("old.example", "SSLV3_ALERT_CERTIFICATE_EXPIRED"),
+    ],
+    ids=["none", "expired"],
+)
+def test_a_client_is_told_why_its_certificate_is_refused(tmp_path: Path, shown: str | None, alert: str) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.create_default_context(cafile=authority.root)
+    if shown:
+        context.load_cert_chain(*authority.issue(shown, DAY))
+
+    async def test() -> None:
+        async with serving((demanding(authority),), static_cluster("up", 1)) as world:
+            assert await asyncio.to_thread(heard_by_client, world.port, context) == alert
+
+    run(test)
+
+
+def demanding(authority: Authority) -> Listener:
+    """A listener that wants a certificate of its clients."""
+    certificate, key = authority.issue("gateway.example")
+    common = CommonTlsContext(
+        tls_certificate_sds_secret_configs=(SdsSecretConfig(name=f"file-cert:{certificate}~{key}"),),
+        validation_context=CertificateValidationContext(trusted_ca=DataSource(filename=authority.root)),
+    )
+    tls = DownstreamTlsContext(common_tls_context=common, require_client_certificate=True)
+    chain = FilterChain(
+        filters=(Filter(typed_config=to_cluster("up")),), transport_socket=TransportSocket(typed_config=tls)
+    )
+    return Listener(name="tls", address=address(0), filter_chains=(chain,))
+
+
+def heard_by_client(port: int, context: ssl.SSLContext) -> str | None:
+    """In TLS 1.3 a client has finished before the server looks at its certificate: the first read tells."""
+    with (
+        socket.create_connection(("127.0.0.1", port)) as plain,
+        context.wrap_socket(plain, server_hostname="gateway.example") as secure,
+        pytest.raises(ssl.SSLError) as failed,
+    ):
+        secure.read()
+    return failed.value.reason
