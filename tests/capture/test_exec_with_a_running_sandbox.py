@@ -366,7 +366,7 @@ spec:
 def test_a_first_connection_waits_for_the_addresses_of_its_cluster(tmp_path: Path) -> None:
     with running_sandbox(tmp_path / "run", mesh=RESOLVED) as sandbox:
         url = "https://partner.example.com/"
-        at_once = "curl -sk -o /dev/null -w %{http_code} --resolve partner.example.com:443:1.1.1.1".split()
-        told = [sandbox.run(*at_once, url, options=["--workload", f"shop/{name}"]).stdout for name in ("a", "b")]
+        at_once = ["-sk", "-o", "/dev/null", "-w", "%{http_code}", "--resolve", "partner.example.com:443:1.1.1.1", url]
+        told = [sandbox.run("curl", *at_once, options=["--workload", f"shop/{name}"]).stdout for name in ("a", "b")]
 
     assert told == ["200", "200"]
