@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from sandbox.compiler.spiffe import spiffe_uri
 from sandbox.errors import SettingsError
 from sandbox.loading import secrets_of
-from sandbox.proxy.secrets import SecretStore, WorkloadIdentity
+from sandbox.mounted_files import mounted_files
+from sandbox.proxy.secrets import PodFiles, SecretStore, WorkloadIdentity
 
 if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 MESH_CA = "EGRESS_MESH_CA"
 WORKLOAD_CERT = "EGRESS_WORKLOAD_CERT"
 WORKLOAD_KEY = "EGRESS_WORKLOAD_KEY"
+OUTPUT_CERTIFICATES = "OUTPUT_CERTS"
+"""The agent's variable (Istio pilot/cmd/pilot-agent, ``OUTPUT_CERTS``), set by ``proxyMetadata``."""
 CERTIFICATE, KEY = "ca.crt", "ca.key"
 MESH_FOLDER = "mesh"
 """Beside the certificates of the embedded internet's hosts."""
@@ -51,8 +54,13 @@ class WorkloadIdentities:
             )
 
     def secrets_of(self, configuration: Configuration, proxy: Proxy) -> SecretStore:
-        """What a workload's proxy may use: its own identity, and Secrets of its namespace."""
-        return SecretStore(secrets_of(configuration), proxy.namespace, partial(self.of, configuration, proxy))
+        """What a workload's proxy may use: its own identity, Secrets of its namespace, and what its pod mounts."""
+        known = secrets_of(configuration)
+        files = PodFiles(
+            mounted=mounted_files(configuration, known, f"{proxy.namespace}/{proxy.name}"),
+            certificates=proxy.metadata.proxy_config.proxy_metadata.get(OUTPUT_CERTIFICATES, ""),
+        )
+        return SecretStore(known, proxy.namespace, partial(self.of, configuration, proxy), files)
 
     def of(self, configuration: Configuration, proxy: Proxy) -> WorkloadIdentity:
         """The identity of a workload's service account, as files."""

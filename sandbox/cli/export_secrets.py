@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.loading import Compiled
 from sandbox.loading import secrets_of
+from sandbox.mounted_files import mounted_files
 from sandbox.workload_identities import WorkloadIdentities
 
 if TYPE_CHECKING:
@@ -22,16 +23,20 @@ def secrets_for(compiled: Compiled) -> SecretOf:
     """By istiod's names: ``default`` and ``ROOTCA`` of the workload, files, and Secrets of the configuration."""
     known = secrets_of(compiled.configuration)
     namespace = compiled.proxy.namespace
+    mounted = mounted_files(compiled.configuration, known, f"{namespace}/{compiled.proxy.name}")
+
+    def file(path: str) -> dict[str, Json]:
+        return _inline(mounted[path]) if path in mounted else {"filename": path}
 
     def secret_of(name: str) -> dict[str, Json] | None:
         if name in ("default", "ROOTCA"):
             return _workload_secret(name, compiled)
         if name.startswith(FILE_ROOT):
             path = name.removeprefix(FILE_ROOT)
-            return {"validation_context": {"trusted_ca": {"filename": SYSTEM_ROOTS if path == "system" else path}}}
+            return {"validation_context": {"trusted_ca": file(SYSTEM_ROOTS if path == "system" else path)}}
         if name.startswith(FILE_CERTIFICATE):
             chain, _, key = name.removeprefix(FILE_CERTIFICATE).partition("~")
-            return {"tls_certificate": {"certificate_chain": {"filename": chain}, "private_key": {"filename": key}}}
+            return {"tls_certificate": {"certificate_chain": file(chain), "private_key": file(key)}}
         credential = name.removeprefix(KUBERNETES).removesuffix(CA_SUFFIX)
         data = known.get(credential if "/" in credential else f"{namespace}/{credential}")
         return _kubernetes_secret(data, name.endswith(CA_SUFFIX)) if data else None

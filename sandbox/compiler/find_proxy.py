@@ -5,7 +5,7 @@ Source: Istio pilot/pkg/model/proxy_config.go, pkg/bootstrap/config.go, pilot/pk
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -84,8 +84,18 @@ def undescribed_proxy(configuration: Configuration, workload: str, address: str,
 
 def find_workload(configuration: Configuration, workload: str) -> Workload | None:
     """What the configuration says about the pods of ``namespace/name``, in ``find_proxy``'s order."""
+    return next(find_workloads(configuration, workload), None)
+
+
+def find_workloads(configuration: Configuration, workload: str) -> Iterator[Workload]:
+    """Pod and template of that name: a pod that stands in for a gateway's Deployment has the name of that."""
     namespace, _, name = workload.rpartition("/")
-    return _find_pod(configuration, namespace, name) or _find_template(configuration, namespace, name)
+    found = _find_pod(configuration, namespace, name)
+    if found is not None:
+        yield found
+    template = _find_template(configuration, namespace, name)
+    if template is not None:
+        yield template
 
 
 def _find_pod(configuration: Configuration, namespace: str, name: str) -> Workload | None:

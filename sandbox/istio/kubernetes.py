@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from sandbox.frozen_dataclass import dataclass
+from sandbox.istio.kubernetes_volumes import Volume, VolumeMount
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.resource import ObjectMeta
 
@@ -176,6 +177,7 @@ class Container(Message):
     image: str = ""
     ports: tuple[ContainerPort, ...] = ()
     env: tuple[EnvVar, ...] = ()
+    volume_mounts: tuple[VolumeMount, ...] = ()
     restart_policy: str = ""
     """``Always`` for an init container that stays: a native sidecar."""
 
@@ -191,6 +193,7 @@ class PodSpec(Message):
     subdomain: str = ""
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
+    volumes: tuple[Volume, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,16 @@ class WorkloadIdentity:
     roots: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodFiles:
+    """What a proxy finds in its pod besides this machine's files, by path."""
+
+    mounted: Mapping[str, bytes] = field(default_factory=dict)
+    certificates: str = ""
+    """The directory to which pilot-agent writes the workload's certificate (``OUTPUT_CERTS``)."""
+
+
+NO_FILES: Final = PodFiles()
 IdentitySource = Callable[[], WorkloadIdentity]
 """Asked when the first certificate is needed, which in most meshes is never."""
 
@@ -47,11 +58,13 @@ class SecretStore:
         kubernetes: Mapping[str, Mapping[str, bytes]] | None = None,
         namespace: str = "default",
         identity: IdentitySource = WorkloadIdentity,
+        files: PodFiles = NO_FILES,
     ) -> None:
         self._kubernetes = kubernetes or {}
         self._namespace = namespace
         self._identity_source = identity
         self._known_identity: WorkloadIdentity | None = None
+        self._files = files
         self.further_roots: str | None = None
         """A file of authorities that count as the system's too: the embedded internet's."""
 
@@ -75,18 +88,32 @@ class SecretStore:
     def _get(self, name: str) -> SecretData | None:
         if name.startswith(FILE_CERTIFICATE):
             chain, key = self._paths(name)[:2]
-            return SecretData(certificate_chain=Path(chain).read_bytes(), private_key=Path(key).read_bytes())
+            return SecretData(certificate_chain=self._file(chain), private_key=self._file(key))
         if name == WORKLOAD_CERTIFICATE and self._identity.certificate:
             chain, key = self._paths(name)
             return SecretData(certificate_chain=Path(chain).read_bytes(), private_key=Path(key).read_bytes())
         if name == MESH_ROOT and self._identity.roots:
-            roots = [Path(root).read_bytes() for root in self._identity.roots]
-            return SecretData(root_certificates=b"\n".join(roots))
+            return SecretData(root_certificates=self._mesh_roots())
         if name.startswith(FILE_ROOT):
-            return SecretData(root_certificates=Path(name.removeprefix(FILE_ROOT)).read_bytes())
+            return SecretData(root_certificates=self._file(name.removeprefix(FILE_ROOT)))
         if name.startswith(KUBERNETES):
             return self._from_kubernetes(name.removeprefix(KUBERNETES))
         return None
+
+    def _mesh_roots(self) -> bytes:
+        return b"\n".join(Path(root).read_bytes() for root in self._identity.roots)
+
+    def _file(self, path: str) -> bytes:
+        """What the pod mounts there, what its agent writes there, else this machine's file."""
+        if path in self._files.mounted:
+            return self._files.mounted[path]
+        directory, _, name = path.rpartition("/")
+        if not self._files.certificates or directory != self._files.certificates.rstrip("/"):
+            return Path(path).read_bytes()
+        if name == "root-cert.pem":
+            return self._mesh_roots()
+        written = {"cert-chain.pem": self._identity.certificate, "key.pem": self._identity.key}
+        return Path(written.get(name, path)).read_bytes()
 
     def _paths(self, name: str) -> list[str]:
         if name.startswith(FILE_CERTIFICATE):

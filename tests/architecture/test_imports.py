@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stand_in_gateways": EVERYTHING,
     "cluster_addresses": EVERYTHING,
     "service_network": EVERYTHING,
+    "mounted_files": EVERYTHING,
     "given_endpoints": EVERYTHING,
     "callers": EVERYTHING,
     "doors": EVERYTHING,

@@ -1,0 +1,87 @@
+"""Which files a pod gives to its proxy."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from sandbox.istio.load import load_texts
+from sandbox.loading import secrets_of
+from sandbox.mounted_files import mounted_files
+
+DATA = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: client, namespace: shop}
+stringData: {tls.crt: chain, tls.key: key}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: roots, namespace: shop}
+data: {ca.crt: root}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: client, namespace: elsewhere}
+stringData: {tls.crt: another}
+---
+"""
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+"""
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    spec:
+"""
+CLIENT = "volumes: [{name: v, secret: {secretName: client}}]"
+ITEMS = "volumes: [{name: v, secret: {secretName: client, items: [{key: tls.key, path: own/key.pem}]}}]"
+ROOTS = "volumes: [{name: v, configMap: {name: roots}}]"
+PROJECTED = "volumes: [{name: v, projected: {sources: [{secret: {name: client}}, {configMap: {name: roots}}]}}]"
+MISSING = "volumes: [{name: v, secret: {secretName: nobody, optional: true}}]"
+CERTIFICATE, KEY = {"/etc/client/tls.crt": b"chain"}, {"/etc/client/tls.key": b"key"}
+
+
+def mount(*more: str, container: str = "istio-proxy", kind: str = "containers") -> str:
+    fields = ", ".join(("name: v", "mountPath: /etc/client", *more))
+    return f"{kind}: [{{name: {container}, volumeMounts: [{{{fields}}}]}}]"
+
+
+def spec(*lines: str) -> str:
+    return POD + "spec:\n" + textwrap.indent("\n".join(lines), "  ")
+
+
+ANNOTATED = POD.replace(
+    "namespace: shop",
+    """namespace: shop, annotations: {
+  sidecar.istio.io/userVolume: '{"v": {"secret": {"secretName": "client"}}}',
+  sidecar.istio.io/userVolumeMount: '{"v": {"mountPath": "/etc/client", "readOnly": true}}'}""",
+)
+ROWS: dict[str, tuple[str, dict[str, bytes]]] = {
+    "a Secret": (spec(CLIENT, mount()), CERTIFICATE | KEY),
+    "some of its keys, under other names": (spec(ITEMS, mount()), {"/etc/client/own/key.pem": b"key"}),
+    "a ConfigMap": (spec(ROOTS, mount()), {"/etc/client/ca.crt": b"root"}),
+    "several in one directory": (spec(PROJECTED, mount()), CERTIFICATE | KEY | {"/etc/client/ca.crt": b"root"}),
+    "one file alone": (spec(CLIENT, mount("subPath: tls.crt")), {"/etc/client": b"chain"}),
+    "a native sidecar's": (spec(CLIENT, mount(kind="initContainers")), CERTIFICATE | KEY),
+    "not what the program mounts": (spec(CLIENT, mount(container="app")), {}),
+    "not what nobody mounts": (spec(CLIENT), {}),
+    "nothing where there is no such Secret": (spec(MISSING, mount()), {}),
+    "what annotations ask the injector for": (ANNOTATED, CERTIFICATE | KEY),
+    "nothing where an annotation is no object": (ANNOTATED.replace('{"v": {"secret"', '["v": {"secret"'), {}),
+    "a template's": (DEPLOYMENT + textwrap.indent("\n".join((CLIENT, mount())), " " * 6), CERTIFICATE | KEY),
+    "nothing of a pod that nobody describes": ("", {}),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), ROWS.values(), ids=list(ROWS))
+def test_what_the_pod_of_a_proxy_mounts(text: str, expected: dict[str, bytes]) -> None:
+    configuration = load_texts([("mesh.yaml", DATA + text)])
+
+    assert mounted_files(configuration, secrets_of(configuration), "shop/web") == expected
