@@ -5,13 +5,12 @@ Source: Envoy contrib/istio/filters/http/istio_stats/source/istio_stats.cc (``Is
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from sandbox.access_log.grpc_status import CAMEL_NAMES, grpc_status, is_grpc
 from sandbox.metrics.destination import Service, peer_labels, presents_identity, service_of, workload_of
-from sandbox.metrics.instruments import LIMITS, Counter, Histogram
+from sandbox.metrics.instruments import BUCKETS, MOST_TABLED, Counter, Histogram, bucket_of
 from sandbox.metrics.label_rules import LabelRules
 
 if TYPE_CHECKING:
@@ -45,13 +44,13 @@ class HttpSeries:
     def count(self, milliseconds: int, received: int, sent: int) -> None:
         """One request more."""
         self._requests.value += 1
-        # Three times the same: 0.53 µs, as calls of a method 0.91 µs.
+        # Three times the same: as calls of a method it would take twice as long.
         duration, requests, responses = self._duration, self._received, self._sent
-        duration.counts[bisect_right(LIMITS, milliseconds)] += 1
+        duration.counts[BUCKETS[milliseconds] if milliseconds < MOST_TABLED else bucket_of(milliseconds)] += 1
         duration.total += milliseconds
-        requests.counts[bisect_right(LIMITS, received)] += 1
+        requests.counts[BUCKETS[received] if received < MOST_TABLED else bucket_of(received)] += 1
         requests.total += received
-        responses.counts[bisect_right(LIMITS, sent)] += 1
+        responses.counts[BUCKETS[sent] if sent < MOST_TABLED else bucket_of(sent)] += 1
         responses.total += sent
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Final
 
 BOUNDS: Final = (
@@ -14,6 +15,16 @@ LIMITS: Final = (
     310_000.0, 610_000.0, 1_900_000.0, 3_700_000.0,
 )  # fmt: skip
 """Envoy keeps two digits of a value: 109 is counted as 100, and so in the bucket up to 100 (seen in Envoy 1.39)."""
+
+
+MOST_TABLED: Final = 4096
+BUCKETS: Final = tuple(bisect_right(LIMITS, value) for value in range(MOST_TABLED))
+"""The bucket of each small whole number: most times and sizes are small."""
+
+
+def bucket_of(value: int) -> int:
+    """The place of the bucket that counts ``value``."""
+    return BUCKETS[value] if 0 <= value < MOST_TABLED else bisect_right(LIMITS, value)
 
 
 class Counter:
