@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
 _BODILESS = (b"GET", b"HEAD", b"DELETE")
 
 
-def start_mirrors(stream: HttpStream, route: RouteRuntime) -> list[MirrorRequest]:
-    """Draws for each mirror of the route, and begins with the head; the payload follows as it comes."""
+def start_mirrors(stream: HttpStream, route: RouteRuntime, timeout: float) -> list[MirrorRequest]:
+    """Draws for each mirror of the route, and begins with the head; the payload follows as it comes.
+
+    ``timeout``, in seconds or 0 for none, is that of the request itself (``Filter::applyShadowPolicyHeaders``).
+    """
     requests = []
     for mirror in route.mirrors:
         if mirror.share >= 1 or (mirror.share > 0 and stream.manager.random.random() < mirror.share):
-            request = _start(stream, mirror)
+            request = _start(stream, mirror, timeout)
             if request is not None:
                 requests.append(request)
     return requests
@@ -48,7 +52,7 @@ def end_mirrors(requests: Sequence[MirrorRequest], *, is_complete: bool) -> None
             request.cancel()
 
 
-def _start(stream: HttpStream, mirror: Mirror) -> MirrorRequest | None:
+def _start(stream: HttpStream, mirror: Mirror, timeout: float) -> MirrorRequest | None:
     cluster = mirror.target.cluster
     if cluster is None:
         return None
@@ -59,7 +63,7 @@ def _start(stream: HttpStream, mirror: Mirror) -> MirrorRequest | None:
     if not mirror.keep_host:
         bare = without_port(authority)
         authority = bare + b"-shadow" + authority[len(bare) :]
-    request = MirrorRequest(stream, authority)
+    request = MirrorRequest(stream, authority, timeout)
     request.start(pool_of(cluster, host, None, is_http2=speaks_http2(cluster, stream.info.protocol)))
     return request
 
@@ -68,9 +72,9 @@ class MirrorRequest(UpstreamCallbacks):
     """One copy; its response is read and dropped. With the request it copies, it ends early too."""
 
     __slots__ = ("_authority", "_connection", "_head", "_headers", "_is_complete", "_is_head", "_is_over",
-                 "_is_upgrade", "_line", "_path", "_pool", "_waiting")  # fmt: skip
+                 "_is_upgrade", "_line", "_path", "_pool", "_timeout", "_timer", "_waiting")  # fmt: skip
 
-    def __init__(self, stream: HttpStream, authority: bytes) -> None:
+    def __init__(self, stream: HttpStream, authority: bytes, timeout: float) -> None:
         head = stream.head
         self._line = b"%b %b HTTP/1.1\r\n" % (head.method, stream.info.path or b"/")
         self._authority = authority
@@ -82,6 +86,8 @@ class MirrorRequest(UpstreamCallbacks):
         self._is_complete = self._is_over = False
         self._connection: Http1ClientConnection | Http2ClientStream | None = None
         self._pool: HttpConnectionPool | Http2ConnectionPool | None = None
+        self._timeout = timeout
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[bytes] = []
         """Payload that came before there was a connection."""
         if (
@@ -119,16 +125,21 @@ class MirrorRequest(UpstreamCallbacks):
         self._is_complete = True
         if self._connection is not None and not self._is_over:
             self._connection.end_request()
+        if self._timeout > 0 and not self._is_over:
+            self._timer = asyncio.get_running_loop().call_later(self._timeout, self._give_up)
 
     def cancel(self) -> None:
         """The request has ended; a copy that is not complete never will be."""
-        if self._is_complete or self._is_over:
-            return
-        self._is_over = True
-        if self._pool is not None:
-            self._pool.cancel(self)
-        if self._connection is not None:
-            self._connection.reset()
+        if not self._is_complete and not self._is_over:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        pool, connection = self._pool, self._connection
+        self._end()
+        if pool is not None:
+            pool.cancel(self)
+        if connection is not None:
+            connection.reset()
 
     # --- PoolUser ---
 
@@ -139,8 +150,7 @@ class MirrorRequest(UpstreamCallbacks):
 
     def on_pool_failure(self, host: Host, failure: UpstreamFailure) -> None:
         """See PoolUser."""
-        self._pool = None
-        self._is_over = True
+        self._end()
 
     def _begin(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         self._connection = connection
@@ -186,4 +196,7 @@ class MirrorRequest(UpstreamCallbacks):
 
     def _end(self) -> None:
         self._is_over = True
-        self._connection = None
+        self._connection = self._pool = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

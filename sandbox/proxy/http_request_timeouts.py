@@ -5,29 +5,52 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.headers import header_value, set_header
 
 if TYPE_CHECKING:
     from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_router_filter import RouterFilter
+    from sandbox.proxy.http_stream import HttpStream
 
+_STREAM_DURATION = b"x-envoy-upstream-stream-duration-ms"
+_MOST_MILLISECONDS = 2**64 - 1
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _LONGEST_GRPC_NUMBER = 99_999_999
 
 
-class RequestTimeouts:
-    """Both clocks, and the headers that tell the upstream of them; seconds, 0 is none."""
+def needs_timeouts(stream: HttpStream, route: RouteRuntime) -> bool:
+    """Whether any clock may run for this request."""
+    if route.timeout > 0 or route.per_try_timeout > 0 or _STREAM_DURATION in stream.head.marked:
+        return True
+    return stream.is_grpc and route.max_grpc_timeout is not None
 
-    __slots__ = ("_filter", "_global", "_is_waiting_for_end", "_per_try", "global_timeout", "per_try_timeout")
+
+class RequestTimeouts:
+    """The clocks, and the headers that tell the upstream of two of them; seconds, 0 is none."""
+
+    __slots__ = (
+        "_duration",
+        "_filter",
+        "_global",
+        "_is_waiting_for_end",
+        "_per_try",
+        "global_timeout",
+        "per_try_timeout",
+        "stream_duration",
+    )
 
     def __init__(self, router_filter: RouterFilter, route: RouteRuntime) -> None:
         self._filter = router_filter
         self._global: asyncio.TimerHandle | None = None
         self._per_try: asyncio.TimerHandle | None = None
+        self._duration: asyncio.TimerHandle | None = None
         self._is_waiting_for_end = False
         self.global_timeout = route.timeout
         self.per_try_timeout = route.per_try_timeout
         stream = router_filter.stream
+        asked_duration = decimal_number(stream.head.marked.get(_STREAM_DURATION, b""), _MOST_MILLISECONDS)
+        self.stream_duration = (asked_duration or 0) / 1000
         if stream.is_grpc and route.max_grpc_timeout is not None:
             asked = grpc_timeout(header_value(stream.headers, b"grpc-timeout"))
             limit = route.max_grpc_timeout
@@ -62,6 +85,10 @@ class RequestTimeouts:
 
     def try_started(self, *, is_request_complete: bool) -> None:
         """A connection has taken the request."""
+        self._end_duration()
+        if self.stream_duration > 0:
+            loop = asyncio.get_running_loop()
+            self._duration = loop.call_later(self.stream_duration, self._on_duration)
         if is_request_complete:
             self._start_try()
         else:
@@ -70,7 +97,7 @@ class RequestTimeouts:
     def _start_try(self) -> None:
         self.try_ended()
         if self.per_try_timeout > 0:
-            self._per_try = asyncio.get_running_loop().call_later(self.per_try_timeout, self._filter.on_per_try_timeout)
+            self._per_try = asyncio.get_running_loop().call_later(self.per_try_timeout, self._on_per_try)
 
     def try_ended(self) -> None:
         """This try is over."""
@@ -78,6 +105,17 @@ class RequestTimeouts:
         if self._per_try is not None:
             self._per_try.cancel()
             self._per_try = None
+
+    def _on_per_try(self) -> None:
+        self._filter.on_try_timeout(is_duration=False)
+
+    def _on_duration(self) -> None:
+        self._filter.on_try_timeout(is_duration=True)
+
+    def _end_duration(self) -> None:
+        if self._duration is not None:
+            self._duration.cancel()
+            self._duration = None
 
     def response_started(self, *, is_upgrade: bool) -> None:
         """A head that is passed on: no try follows; an accepted upgrade has no timeout any more."""
@@ -88,6 +126,7 @@ class RequestTimeouts:
     def stop(self) -> None:
         """The request is over."""
         self.try_ended()
+        self._end_duration()
         if self._global is not None:
             self._global.cancel()
             self._global = None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sandbox.proxy import http_upstream_failure as failures
 from sandbox.proxy import http_upstream_send as upstream_send
 from sandbox.proxy.failure import REQUESTS_OVERFLOW, UpstreamFailure
 from sandbox.proxy.http_balancing import balancing_context
@@ -13,12 +14,11 @@ from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_dynamic_forward_proxy import resolve_then
 from sandbox.proxy.http_mirrors import MirrorRequest, end_mirrors, start_mirrors
 from sandbox.proxy.http_request_body import RequestBody
-from sandbox.proxy.http_request_timeouts import RequestTimeouts
+from sandbox.proxy.http_request_timeouts import RequestTimeouts, needs_timeouts
 from sandbox.proxy.http_response_headers import strip_refused_upgrade, upstream_response_headers
 from sandbox.proxy.http_retrier import Retrier
 from sandbox.proxy.http_route_changes import apply_route_changes, rewrite_host
 from sandbox.proxy.http_transport import transport_options
-from sandbox.proxy.http_upstream_failure import RESETS, reply_failure, reply_no_host, reply_timeout
 from sandbox.proxy.tasks import detach
 from sandbox.proxy.upstream_callbacks import UpstreamCallbacks
 from sandbox.wire.headers import set_header
@@ -67,10 +67,9 @@ class RouterFilter(UpstreamCallbacks):
         self._connection: Http1ClientConnection | Http2ClientStream | None = None
         self._mirrors: Sequence[MirrorRequest] = ()
         self._pool: HttpConnectionPool | Http2ConnectionPool | None = None
-        self._has_informed = False
+        self._has_informed = self._is_done = False
         self._host: Host | None = None
         self._context: LoadBalancerContext
-        self._is_done = False
         self._retry: Retrier | None = None
         self._set_cookies: list[bytes]
         self._timeouts: RequestTimeouts | None = None
@@ -84,12 +83,11 @@ class RouterFilter(UpstreamCallbacks):
         target = stream.target
         assert target is not None
         if target.cluster is None:
-            stream.info.response_flags.append("NC")
-            stream.local_reply(503, b"", "cluster_not_found")
+            failures.reply_no_cluster(stream)
             return
         self._cluster = target.cluster
         stream.info.upstream_request_attempt_count = 1
-        if route.timeout > 0 or route.per_try_timeout > 0 or (stream.is_grpc and route.max_grpc_timeout is not None):
+        if needs_timeouts(stream, route):
             self._timeouts = RequestTimeouts(self, route)
             self._timeouts.set_headers(0.0)
         apply_route_changes(stream, route)
@@ -98,7 +96,7 @@ class RouterFilter(UpstreamCallbacks):
         self._context, self._set_cookies = balancing_context(stream, route, target.cluster, self._tried)
         self._try()
         if route.mirrors and "UH" not in stream.info.response_flags:
-            self._mirrors = start_mirrors(stream, route)
+            self._mirrors = start_mirrors(stream, route, self._timeouts.global_timeout if self._timeouts else 0.0)
             if self._is_done:
                 end_mirrors(self._mirrors, is_complete=stream.is_request_complete)
         if stream.is_request_complete and not self._is_done:
@@ -162,7 +160,7 @@ class RouterFilter(UpstreamCallbacks):
     def _try_host(self, host: Host | None) -> None:
         stream = self.stream
         if host is None:
-            reply_no_host(stream, "no_healthy_upstream")
+            failures.reply_no_host(stream, "no_healthy_upstream")
             return
         self._host = host
         if self.route.auto_host_rewrite and host.hostname:
@@ -198,7 +196,7 @@ class RouterFilter(UpstreamCallbacks):
         if self._is_done:
             return
         self.stream.info.upstream_wait_end = time.monotonic()
-        self._failed(RESETS[failure.kind], failure)
+        self._failed(failures.RESETS[failure.kind], failure)
 
     def _send(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         stream = self.stream
@@ -330,7 +328,7 @@ class RouterFilter(UpstreamCallbacks):
             and self._retry.retries_reset(reset, request_started=failure is None)
         ):
             return
-        reply_failure(stream, reset, reason, has_informed=self._has_informed)
+        failures.reply_failure(stream, reset, reason, has_informed=self._has_informed)
 
     def on_retry_scheduled(self) -> None:
         """Another try follows (called by Retrier)."""
@@ -357,16 +355,18 @@ class RouterFilter(UpstreamCallbacks):
         """The route's timeout."""
         if not self._is_done:
             self._cluster_failed()
-            reply_timeout(self.stream, "response_timeout")
+            failures.reply_timeout(self.stream)
 
-    def on_per_try_timeout(self) -> None:
-        """This try took too long."""
-        if self._is_done or self.stream.response_started or self._has_informed:
+    def on_try_timeout(self, *, is_duration: bool) -> None:
+        """This try took too long; or (``is_duration``) its stream has lived as long as the request allows."""
+        if self._is_done or (self._has_informed and not is_duration):
             return
-        self._cluster_failed()
+        if not is_duration:
+            self._cluster_failed()
         self._drop_connection()
-        if self._retry is None or not self._retry.retries_reset(Reset.LOCAL_RESET, request_started=True):
-            reply_timeout(self.stream, "upstream_per_try_timeout")
+        retry = None if self.stream.response_started else self._retry
+        if retry is None or not retry.retries_reset(Reset.LOCAL_RESET, request_started=True):
+            failures.reply_try_timeout(self.stream, is_duration=is_duration)
 
     # --- the end ---
 

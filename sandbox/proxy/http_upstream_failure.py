@@ -77,11 +77,31 @@ def reply_no_host(stream: HttpStream, details: str) -> None:
     stream.local_reply(503, b"no healthy upstream", details)
 
 
-def reply_timeout(stream: HttpStream, details: str) -> None:
-    """Ends a stream whose upstream took too long."""
-    stream.info.response_flags.append("UT")
+def reply_no_cluster(stream: HttpStream) -> None:
+    """Ends a stream whose route names a cluster that nobody knows."""
+    stream.info.response_flags.append("NC")
+    stream.local_reply(503, b"", "cluster_not_found")
+
+
+def reply_timeout(stream: HttpStream) -> None:
+    """Ends a stream at the route's timeout."""
+    _reply_late(stream, "UT", 504, "upstream request timeout", "response_timeout")
+
+
+def reply_try_timeout(stream: HttpStream, *, is_duration: bool) -> None:
+    """Ends a stream whose last try took too long, or (``is_duration``) as long as its request allows."""
+    if is_duration:
+        status = 504 if stream.is_request_complete else 408
+        name = "upstream max stream duration reached"
+        _reply_late(stream, "UMSDR", status, name, name.replace(" ", "_"))
+    else:
+        _reply_late(stream, "UT", 504, "upstream request timeout", "upstream_per_try_timeout")
+
+
+def _reply_late(stream: HttpStream, flag: str, status: int, text: str, details: str) -> None:
+    stream.info.response_flags.append(flag)
     if stream.response_started:
         stream.info.response_code_details = details
         stream.reset()
     else:
-        stream.local_reply(504, b"upstream request timeout", details)
+        stream.local_reply(status, text.encode(), details)

@@ -280,6 +280,42 @@ def test_a_mirror_sees_a_request_as_it_comes_and_ends_with_it() -> None:
     run(test)
 
 
+def test_a_mirror_waits_no_longer_for_its_answer_than_the_route_for_its_own() -> None:
+    async def test() -> None:
+        upstream, recorder = Upstream(), Upstream()
+        policies = (RequestMirrorPolicy(cluster="recorder", runtime_fraction=ALL),)
+        mirrored = route(request_mirror_policies=policies, timeout=timedelta(milliseconds=300))
+        clusters = (static_cluster("up", upstream.port), static_cluster("recorder", recorder.port))
+        async with serving((http_listener(mirrored),), *clusters) as world:
+            client = await world.client()
+            await client.send(get("/"))
+            server, copy = await upstream.accept(), await recorder.accept()
+            await server.send(OK)
+            assert (await read_message(client)).startswith(b"HTTP/1.1 200 ")
+            await read_head(copy)
+            assert await copy.ending() == "fin"
+
+    run(test)
+
+
+def test_a_request_may_limit_how_long_its_stream_lives() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((http_listener(route()),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(get("/", "X-Envoy-Upstream-Stream-Duration-Ms: 20"))
+            server = await upstream.accept()
+            assert b"stream-duration" not in await read_head(server)
+            answer = await read_message(client)
+            assert answer.startswith(b"HTTP/1.1 504 ")
+            assert answer.endswith(b"upstream max stream duration reached")
+            info = await world.ended.get()
+            assert info.response_flags == ["UMSDR"]
+            assert info.response_code_details == "upstream_max_stream_duration_reached"
+
+    run(test)
+
+
 def test_sizes_in_the_log_are_those_of_all_tries() -> None:
     async def test() -> None:
         upstream = Upstream()
