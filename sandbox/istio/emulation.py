@@ -108,3 +108,7 @@ KINDS_NOT_EMULATED: Final[Mapping[str, str]] = {
     "WasmPlugin": "WebAssembly is not run",
     "TrafficExtension": "WebAssembly and Lua are not run",
 }
+HINTS: Final[Mapping[str, str]] = {
+    "EnvoyFilter": "for wildcard hosts by a gateway, docs/istio-tasks.md has what works without patches",
+}
+"""What to do instead, where a kind that is not emulated is needed for something that is."""

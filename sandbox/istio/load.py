@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.collection_pause import collection_paused
 from sandbox.frozen_dataclass import dataclass
-from sandbox.istio.emulation import KINDS_NOT_EMULATED, NOT_EMULATED, WITHOUT_EFFECT
+from sandbox.istio.emulation import HINTS, KINDS_NOT_EMULATED, NOT_EMULATED, WITHOUT_EFFECT
 from sandbox.istio.load_cache import LoadCache, LoadedChunk
 from sandbox.istio.mesh_config import MeshConfig
 from sandbox.istio.mesh_defaults import DEFAULT_MESH_CONFIG
@@ -226,6 +226,7 @@ def _report_not_emulated(notes: list[NotEmulated], problems: Problems) -> None:
                 message=f"{note.field} {what}: {reason}{more}",
                 span=note.span,
                 path=note.path,
+                hint=HINTS.get(note.field, ""),
             )
         )
 
