@@ -98,15 +98,6 @@ def _gateway_clusters(push: PushContext, proxy: Proxy) -> dict[str, Cluster]:
     clusters = builder.outbound(gateway_services(push, proxy, scope))
     black_hole = black_hole_cluster(push)
     clusters.setdefault(black_hole.name, black_hole)
-    if _passes_tls_on(push, proxy):
+    if merged_gateways(push, proxy).auto_passthrough:
         clusters.update(builder.for_auto_passthrough())
     return clusters
-
-
-def _passes_tls_on(push: PushContext, proxy: Proxy) -> bool:
-    """Whether a server of the gateway is AUTO_PASSTHROUGH."""
-    return any(
-        entry.server.tls is not None and entry.server.tls.mode == "AUTO_PASSTHROUGH"
-        for group in merged_gateways(push, proxy).ports.values()
-        for entry in group.servers
-    )

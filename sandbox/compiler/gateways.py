@@ -102,6 +102,8 @@ class MergedGateways:
 
     ports: dict[ServerPort, PortServers] = field(default_factory=dict)
     by_route_name: dict[str, list[GatewayServer]] = field(default_factory=dict)
+    auto_passthrough: bool = False
+    """Whether a server is AUTO_PASSTHROUGH, even one that another one on its port keeps out."""
 
 
 def merge_gateways(
@@ -169,6 +171,7 @@ class _Merger:
         """Take one server in, on the pod's port ``number``."""
         if entry.server.tls is not None and not self._claim_hosts(entry, number):
             return
+        self.merged.auto_passthrough |= entry.server.tls is not None and entry.server.tls.mode == "AUTO_PASSTHROUGH"
         protocol = entry.server.port.protocol if entry.server.port is not None else ""
         port = ServerPort(number, protocol, entry.server.bind)
         if number not in self._numbers:

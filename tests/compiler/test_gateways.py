@@ -166,6 +166,16 @@ def test_auto_passthrough_routes_by_the_name_of_the_cluster() -> None:
     assert "outbound_.80_._.a.global" in world.plan.clusters
 
 
+# gateway.go, mergeGateways: the flag is set before a server is found to conflict.
+def test_auto_passthrough_gives_its_clusters_even_where_its_port_is_taken() -> None:
+    world = router(
+        gateway("gw", http_server("*"), tls_server("*", tls="{mode: AUTO_PASSTHROUGH}", protocol="TLS", port=80)),
+        service_entry("a.global", "80/HTTP", more="location: MESH_INTERNAL"),
+    )
+    assert "SBX0541" in world.codes
+    assert "outbound_.80_._.a.global" in world.plan.clusters
+
+
 def secret_names(world: Compiled, chain: int) -> list[str]:
     """The certificates of one chain of the only listener."""
     context = tls_of(world.plan.listeners[0].filter_chains[chain])
