@@ -46,7 +46,7 @@ class Relay(ABC):
         self.last_activity = self.now()
         self.is_over = False
         self.denies = False
-        """The client's first byte ends it."""
+        """The client's first byte ends it, or its end where it has sent none."""
         self.on_end: Callable[[RelayEnd], None] = _nobody
         self._idle = idle_seconds
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -72,7 +72,7 @@ class Relay(ABC):
         self._finish(RelayEnd())
 
     def deny(self) -> None:
-        """The client has sent something, and may not."""
+        """The client has sent something, or its end, and may not."""
         self._finish(RelayEnd(is_denied=True))
 
     def _check_idle(self) -> None:

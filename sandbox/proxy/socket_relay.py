@@ -145,8 +145,12 @@ class Direction:
             self._shut_sink()
 
     def _source_ended(self) -> None:
+        relay = self.relay
+        if relay.denies and self is relay.upward:
+            relay.deny()
+            return
         self.source_ended = True
-        self.relay.poller.remove_reader(self.source_fd)
+        relay.poller.remove_reader(self.source_fd)
         if not self.holds_bytes:
             self._shut_sink()
 

@@ -73,10 +73,14 @@ class StreamEnd(asyncio.Protocol):
         self.has_ended = True
         if self.waiting is not None:
             self.waiting(b"")
+        relay = self.relay
+        if relay is not None and relay.denies and self is relay.downstream:
+            relay.deny()
+            return False
         if self.peer is not None and not self.peer.is_lost:
             self.peer.write_eof()
-        if self.relay is not None:
-            self.relay.side_ended()
+        if relay is not None:
+            relay.side_ended()
         # TLS has no half-closed connections: uvloop closes it, and warns of whoever wants to keep it.
         return self.transport is not None and self.transport.can_write_eof()
 

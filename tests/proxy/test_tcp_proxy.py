@@ -10,6 +10,7 @@ import pytest
 from sandbox.plan.cluster import CircuitBreakers, Cluster, Thresholds
 from sandbox.plan.listener import TcpClusterWeight, TcpProxy, TcpWeightedClusters, TunnelingConfig
 from sandbox.plan.rbac import NetworkRbac, Permission, Policy, Principal, Rules
+from sandbox.plan.tls import ProxyProtocolConfig, ProxyProtocolUpstreamTransport, TransportSocket
 
 from .proxy_world import LOOPS, Upstream, closed_port, run, serving, static_cluster, tcp_listener, to_cluster
 
@@ -236,12 +237,14 @@ def test_weights_decide_how_often_a_cluster_is_drawn() -> None:
     run(test)
 
 
+EVERYONE = Policy(permissions=(Permission(any=True),), principals=(Principal(any=True),))
+NOBODY = NetworkRbac(rules=Rules(action="DENY", policies={"nobody": EVERYONE}))
+
+
 def test_a_refused_policy_ends_the_connection_at_its_first_byte() -> None:
     async def test() -> None:
-        everyone = Policy(permissions=(Permission(any=True),), principals=(Principal(any=True),))
-        rbac = NetworkRbac(rules=Rules(action="DENY", policies={"nobody": everyone}))
         upstream = Upstream()
-        async with serving((tcp_listener(rbac, to_cluster("up")),), static_cluster("up", upstream.port)) as world:
+        async with serving((tcp_listener(NOBODY, to_cluster("up")),), static_cluster("up", upstream.port)) as world:
             client = await world.client()
             server = await upstream.accept()
             await client.send(b"let me in")
@@ -250,6 +253,29 @@ def test_a_refused_policy_ends_the_connection_at_its_first_byte() -> None:
             info = await world.ended.get()
         assert info.connection_termination_details == "rbac_access_denied_matched_policy[nobody]"
         assert info.bytes_received == 9
+        upstream.close()
+
+    run(test)
+
+
+# RoleBasedAccessControlFilter::onData: an end without a byte is data, too.
+@pytest.mark.parametrize("is_dressed", [False, True], ids=["between sockets", "between transports"])
+def test_a_refused_policy_lets_a_silent_client_listen_until_it_ends(*, is_dressed: bool) -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        header = ProxyProtocolUpstreamTransport(config=ProxyProtocolConfig(version="V1"))
+        dressing = TransportSocket(typed_config=header) if is_dressed else None
+        cluster = static_cluster("up", upstream.port, transport_socket=dressing)
+        async with serving((tcp_listener(NOBODY, to_cluster("up")),), cluster) as world:
+            client = await world.client()
+            server = await upstream.accept()
+            await server.send(b"greeting")
+            assert await client.receive(8) == b"greeting"
+            client.finish()
+            assert await client.ending() == "fin"
+            info = await world.ended.get()
+        assert info.connection_termination_details == "rbac_access_denied_matched_policy[nobody]"
+        assert info.bytes_sent == 8
         upstream.close()
 
     run(test)
