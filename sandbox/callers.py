@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 WARM_SECONDS = 2.0
 MOST_WORKLOADS = 200
-"""Besides the run's own: whoever reaches a door may name any, and each has a plan."""
+"""Besides the run's own: whoever reaches a door may name any, and each has a plan. Who called last goes on."""
 UNKNOWN_WORKLOAD = "SBX0702"
 CAPTURE = "capture"
 LOCAL = "127.0.0.1"
@@ -64,6 +64,12 @@ class CallingWorkload:
             old.node.draining = True
             old.close()
 
+    def close(self) -> None:
+        """Stops timers and look-ups; its connections end as over a reload."""
+        if self.snapshot is not None:
+            self.snapshot.node.draining = True
+            self.snapshot.close()
+
 
 class Callers:
     """All workloads of the run's doors."""
@@ -84,6 +90,7 @@ class Callers:
         self._loaded: Loaded | None = None
         self._by_address: dict[str, str] = {}
         self._workloads: dict[str, CallingWorkload] = {}
+        """In the order of their last calls."""
         self._compiling = asyncio.Lock()
 
     async def take(self, loaded: Loaded) -> None:
@@ -109,14 +116,13 @@ class Callers:
         if name.count("/") != 1 or not all(name.split("/")):
             return f"{workload!r} is no workload, as in frontend.shop or shop/frontend"
         async with self._compiling:
-            known = self._workloads.get(name)
-            if known is None and len(self._workloads) >= MOST_WORKLOADS:
-                return f"{MOST_WORKLOADS} workloads use this sandbox already, so that {name} has no plan"
+            known = self._workloads.pop(name, None)
             if known is None:
                 try:
                     known = await self._new(name, loaded)
                 except ConfigError as error:
                     return "; ".join(str(problem) for problem in error.problems.errors)
+            self._workloads[name] = known
         return known.caller
 
     async def take_captured(self, sock: socket.socket, remote: tuple[str, int], destination: tuple[str, int]) -> None:
@@ -136,9 +142,7 @@ class Callers:
     def close(self) -> None:
         """Stops timers and look-ups."""
         for workload in self._workloads.values():
-            if workload.snapshot is not None:
-                workload.snapshot.node.draining = True
-                workload.snapshot.close()
+            workload.close()
 
     def new_snapshot(self, loaded: Loaded) -> Snapshot:
         """The runtimes of a workload's plan."""
@@ -157,7 +161,8 @@ class Callers:
                 print(f"egress: {problem.message}", file=sys.stderr)
         workload = CallingWorkload(name, self)
         await workload.take(of_workload)
-        self._workloads[name] = workload
+        while len(self._workloads) >= MOST_WORKLOADS:
+            self._workloads.pop(next(iter(self._workloads))).close()
         return workload
 
     def _full_name(self, said: str) -> str:

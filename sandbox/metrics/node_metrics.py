@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sized
 from typing import Final, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from sandbox.metrics.cluster_counters import ClusterCounters
 from sandbox.metrics.instruments import Counter, Histogram
@@ -14,6 +15,8 @@ MOST_HOSTS: Final = 1000
 """Of hosts that no configuration names; the client chooses them, so their number must have an end."""
 MOST_SERIES: Final = 20_000
 """Labels may have any value that Telemetry asks for; further series are not told."""
+MOST_GONE: Final = 200
+"""Nodes that are remembered, whether or not anybody serves them: each program that is run may be another workload."""
 UNKNOWN: Final = "unknown"
 _InstrumentT = TypeVar("_InstrumentT", Counter, Histogram)
 
@@ -103,19 +106,28 @@ class NodeMetrics:
 
 
 class MetricsRegistry:
-    """The nodes of this process: the sidecar, gateways beside it, captured workloads."""
+    """The nodes of this process: the sidecar, gateways beside it, captured workloads.
+
+    Whoever serves a node holds its metrics. Of those that nobody serves any more, the programs that have ended, the
+    last ones that were served are kept, so that they can be asked for.
+    """
 
     def __init__(self) -> None:
-        self._nodes: dict[str, NodeMetrics] = {}
+        self._nodes: WeakValueDictionary[str, NodeMetrics] = WeakValueDictionary()
+        self._last_served: dict[str, NodeMetrics] = {}
 
     @property
     def nodes(self) -> Mapping[str, NodeMetrics]:
         """By ``namespace/pod``."""
-        return self._nodes
+        return dict(self._nodes)
 
     def node(self, workload: str) -> NodeMetrics:
         """The one of ``namespace/pod``."""
         known = self._nodes.get(workload)
         if known is None:
             known = self._nodes[workload] = NodeMetrics(workload)
+        self._last_served.pop(workload, None)
+        self._last_served[workload] = known
+        if len(self._last_served) > MOST_GONE:
+            del self._last_served[next(iter(self._last_served))]
         return known

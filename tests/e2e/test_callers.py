@@ -187,15 +187,42 @@ def test_a_workload_that_nobody_described_is_a_pod_without_labels(
     assert told == [f"egress: {what}"]
 
 
-def test_workloads_that_callers_make_up_come_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_too_many_workloads_the_one_that_has_not_called_for_longest_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sandbox.callers.MOST_WORKLOADS", 2)
 
-    async def story() -> list[int]:
+    async def story() -> tuple[list[int], list[list[str]]]:
+        statuses, known = [], []
         async with sandbox(tmp_path) as box:
-            users = ("a.shop", "b.shop", "c.shop", "b.shop", None)
-            return [await ask(box.addresses["proxy"], "httpbin.org", user) for user in users]
+            for user in ("a.shop", "b.shop", "a.shop", "c.shop", "b.shop", None):
+                statuses.append(await ask(box.addresses["proxy"], "httpbin.org", user))
+                known.append([name.partition("/")[2] for name in box.nodes][1:])
+        return statuses, known
 
-    assert asyncio.run(story()) == [204, 204, 407, 204, 204]
+    statuses, known = asyncio.run(story())
+    assert statuses == [204] * 6
+    assert known == [["a"], ["a", "b"], ["b", "a"], ["a", "c"], ["c", "b"], ["c", "b"]]
+
+
+def test_a_connection_outlives_the_room_that_its_workload_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.callers.MOST_WORKLOADS", 1)
+
+    async def story() -> tuple[int, bytes]:
+        async with sandbox(tmp_path) as box:
+            address = box.addresses["proxy"]
+            reader, writer = await asyncio.open_connection(address.host, address.port)
+            writer.write(b"CONNECT httpbin.org:80 HTTP/1.1\r\nProxy-Authorization: Basic YS5zaG9wOg==\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            other = await ask(address, "httpbin.org", "b.shop")
+            writer.write(b"GET /status/204 HTTP/1.1\r\nHost: httpbin.org\r\n\r\n")
+            answer = await reader.readline()
+            writer.close()
+            return other, answer
+
+    assert asyncio.run(story()) == (204, b"HTTP/1.1 204 No Content\r\n")
 
 
 GATEWAY = """\
