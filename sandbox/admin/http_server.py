@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sandbox.app import Sandbox
 
 LONGEST_HEAD: Final = 16 * 1024
+HEAD_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 60.0
+"""How long a client may take to send its head, and to read the answer: nobody holds a connection for nothing."""
 
 
 class AdminProtocol(asyncio.Protocol):
@@ -30,8 +33,17 @@ class AdminProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._give_up_after(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+
+    def _give_up_after(self, seconds: float) -> None:
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return
         self._unread += data
         head, found, _ = self._unread.partition(b"\r\n\r\n")
         if found:
@@ -51,6 +63,8 @@ class AdminProtocol(asyncio.Protocol):
             f"content-length: {len(body)}\r\ncache-control: no-cache, max-age=0\r\n"
             "x-content-type-options: nosniff\r\nserver: envoy\r\nconnection: close\r\n\r\n"
         )
+        self._deadline.cancel()
+        self._give_up_after(ANSWER_SECONDS)
         self._transport.write(head.encode() + (b"" if request.method == "HEAD" else body))
         self._transport.close()
         if found.ends:
