@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.proxy.http_upstream import FORWARDED_INFORMATIONAL
 from sandbox.wire.http2_frames import INTERNAL_ERROR
-from sandbox.wire.http2_head import HeadTooLarge, check_size, read_response_head
+from sandbox.wire.http2_head import HeadTooLarge, as_answer_to_upgrade, check_size, read_response_head
 from sandbox.wire.http2_session import Http2Stream
 from sandbox.wire.http_message import Header
 from sandbox.wire.http_retries import Reset
@@ -38,6 +38,7 @@ class Http2ClientStream:
         "_is_done",
         "_is_head_done",
         "_is_paused",
+        "_protocol",
         "_unacknowledged",
         "pool",
         "requests",
@@ -57,6 +58,7 @@ class Http2ClientStream:
         self._is_done = False
         self._is_head_done = False
         self._is_paused = False
+        self._protocol: bytes | None = None
         self._unacknowledged = 0
 
     @property
@@ -100,9 +102,12 @@ class Http2ClientStream:
 
     # --- the request ---
 
-    def send_request(self, user: UpstreamCallbacks, fields: list[Header], *, is_end: bool) -> None:
-        """Begins the request with its pseudo headers and others."""
+    def send_request(
+        self, user: UpstreamCallbacks, fields: list[Header], *, is_end: bool, protocol: bytes | None = None
+    ) -> None:
+        """Begins the request with its pseudo headers and others; with a ``protocol`` it asks for an upgrade."""
         self.user = user
+        self._protocol = protocol
         self._counted = self._connection.open(self, fields, is_end=is_end)
         self.stream_id = self._counted.stream_id
         self._ended = is_end
@@ -180,6 +185,8 @@ class Http2ClientStream:
                 user.on_upstream_informational(head)
             return
         self._is_head_done = True
+        if self._protocol is not None:
+            head = as_answer_to_upgrade(head, self._protocol)
         if is_end:
             user.on_upstream_counted()
             self._finish()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http_upstream_head import render_request_head
+from sandbox.wire.headers import header_value
 from sandbox.wire.http2_head import request_fields
 
 if TYPE_CHECKING:
@@ -47,8 +48,11 @@ def send_head(
     counts = stream.manager.counts_wire
     if isinstance(connection, Http2ClientStream):
         scheme = stream.head.scheme or b"http"
-        fields = request_fields(stream.head, info.path, info.authority or b"", scheme, stream.headers)
-        connection.send_request(router_filter, fields, is_end=is_end)
+        protocol = header_value(stream.headers, b"upgrade") if stream.is_upgrade else None
+        fields = request_fields(
+            stream.head, info.path, info.authority or b"", scheme, stream.headers, protocol=protocol
+        )
+        connection.send_request(router_filter, fields, is_end=is_end and protocol is None, protocol=protocol)
         if counts:
             connection.count_from(info)
         return connection.header_bytes_sent

@@ -77,12 +77,32 @@ def read_response_head(headers: list[Header]) -> ResponseHead:
 
 
 def request_fields(
-    head: RequestHead, path: bytes | None, authority: bytes, scheme: bytes, headers: list[Header]
+    head: RequestHead,
+    path: bytes | None,
+    authority: bytes,
+    scheme: bytes,
+    headers: list[Header],
+    *,
+    protocol: bytes | None = None,
 ) -> list[Header]:
-    """The block for an upstream: pseudo headers in the client's order, then the rest."""
+    """The block for an upstream: pseudo headers in the client's order, then the rest.
+
+    With a ``protocol`` the client asks for an upgrade, which HTTP/2 has in a form of its own (RFC 8441).
+    """
     values = {b":authority": authority, b":path": path, b":method": head.method, b":scheme": scheme}
     if path is None:
         values.pop(b":scheme")
     order = [*head.pseudo_order, *(name for name in DEFAULT_ORDER if name not in head.pseudo_order)]
+    if protocol is not None:
+        values |= {b":method": b"CONNECT", b":protocol": protocol}
+        order.append(b":protocol")
     pseudo = [(name, value) for name in order if (value := values.get(name)) is not None]
     return [*pseudo, *(header for header in headers if header[0] not in _CONNECTION_FIELDS)]
+
+
+def as_answer_to_upgrade(head: ResponseHead, protocol: bytes) -> ResponseHead:
+    """What HTTP/1 says where the upstream takes an upgrade (``transformUpgradeResponseFromH2toH1``)."""
+    if head.status == 200:
+        head.status = 101
+        head.headers += [(b"upgrade", protocol), (b"connection", b"Upgrade")]
+    return head
