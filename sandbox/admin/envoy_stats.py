@@ -130,7 +130,9 @@ def _cluster(plan: Cluster, manager: ClusterManager) -> Iterator[Stat]:
     yield stat("upstream_rq_timeout", counters.timeouts if counters else 0)
     yield stat("upstream_cx_overflow", counters.connection_overflows if counters else 0)
     yield stat("upstream_rq_pending_overflow", counters.pending_overflows if counters else 0)
+    yield stat("upstream_rq_active_overflow", counters.active_overflows if counters else 0)
     yield stat("upstream_rq_retry_overflow", counters.retry_overflows if counters else 0)
+    yield stat("upstream_rq_retry_limit_exceeded", counters.retries_exhausted if counters else 0)
     if plan.outlier_detection is not None:
         outlier = counters.outlier if counters is not None else OutlierCounters()
         for name, value in _ejections(outlier).items():

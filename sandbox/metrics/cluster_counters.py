@@ -50,6 +50,7 @@ class ClusterCounters:
 
     __slots__ = (
         "_hosts",
+        "active_overflows",
         "codes",
         "connect_failures",
         "connect_timeouts",
@@ -59,6 +60,7 @@ class ClusterCounters:
         "pending_overflows",
         "requests",
         "retries",
+        "retries_exhausted",
         "retry_overflows",
         "timeouts",
     )
@@ -72,8 +74,13 @@ class ClusterCounters:
         self.connection_overflows = 0
         """Connections that the circuit breaker did not let begin."""
         self.pending_overflows = 0
-        """Requests that it refused, for too many waited or ran."""
+        """Requests that it refused, for too many waited for a connection."""
+        self.active_overflows = 0
+        """Those refused because too many ran."""
+        self.retries_exhausted = 0
+        """Requests that would have been tried again, had tries been left."""
         self.retry_overflows = 0
+        """Those that were not, for too many retries ran."""
         self.requests = 0
         """Every try that was given to a connection."""
         self.retries = 0

@@ -82,6 +82,6 @@ class ConnectionPool(ABC):
 
     def _too_many_requests(self) -> UpstreamFailure:
         """A connection is there, and the circuit breaker against it, which counts as a failure of the host."""
-        self.cluster.counters.pending_overflows += 1
+        self.cluster.counters.active_overflows += 1
         self.cluster.report_connect_failure(self.host)
         return REQUESTS_OVERFLOW

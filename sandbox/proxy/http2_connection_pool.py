@@ -91,7 +91,7 @@ class Http2ConnectionPool(ConnectionPool):
             user = self._pending.popleft()
             resources.pending_requests.active -= 1
             if resources.requests.is_full:
-                self.cluster.counters.pending_overflows += 1
+                self.cluster.counters.active_overflows += 1
                 self._refuse(user, REQUESTS_OVERFLOW)
                 continue
             user.on_pool_ready(self._attach(connection))

@@ -102,11 +102,12 @@ class HttpConnectionPool(ConnectionPool):
             user = self._pending.popleft()
             resources.pending_requests.active -= 1
             if resources.requests.is_full:
-                self.cluster.counters.pending_overflows += 1
+                self.cluster.counters.active_overflows += 1
                 self._refuse(user, REQUESTS_OVERFLOW)
                 continue
             self._attach(connection)
             user.on_pool_ready(connection)
+            self._connect_if_needed()
             return
         if connection.is_closed:
             return

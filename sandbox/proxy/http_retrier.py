@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 class Retrier(RetryState):
     """A request's retry policy at work: it flags why no try follows, and keeps the clock of the one that does."""
 
-    __slots__ = ("_cluster", "_filter", "_is_over", "_priorities", "_timer")
+    __slots__ = ("_cluster", "_filter", "_holds_place", "_is_over", "_priorities", "_timer")
 
     def __init__(self, router_filter: RouterFilter, rules: RetryRules, cluster: ClusterRuntime) -> None:
         super().__init__(rules)
         self._filter = router_filter
         self._cluster = cluster
         self._is_over = False
+        self._holds_place = False
         frequency = rules.priority_update_frequency
         self._priorities = PreviousPriorities(frequency) if frequency else None
         self._timer: asyncio.TimerHandle | None = None
@@ -34,6 +35,7 @@ class Retrier(RetryState):
     def give_up(self) -> None:
         """No further tries: the request cannot be sent again."""
         self._is_over = True
+        self._leave_place()
 
     def prepare(self, context: LoadBalancerContext) -> None:
         """A try is about to choose its host."""
@@ -47,6 +49,7 @@ class Retrier(RetryState):
 
     def retries_response(self, head: ResponseHead, *, is_grpc: bool) -> bool:
         """Whether another try is on its way instead of this response."""
+        self._leave_place()
         grpc = head.marked.get(b"grpc-status")
         wants = self.wants_status(
             head.status,
@@ -57,6 +60,7 @@ class Retrier(RetryState):
 
     def retries_reset(self, reset: Reset, *, request_started: bool) -> bool:
         """Whether another try is on its way after one that ended without a response."""
+        self._leave_place()
         return self.wants_reset(reset, request_started=request_started) and self._retry_or_flag()
 
     def _retry_or_flag(self) -> bool:
@@ -67,9 +71,11 @@ class Retrier(RetryState):
         stream = self._filter.stream
         if verdict is not Verdict.RETRY:
             self._cluster.counters.retry_overflows += verdict is Verdict.OVERFLOW
+            self._cluster.counters.retries_exhausted += verdict is Verdict.EXHAUSTED
             stream.info.response_flags.append(verdict.value)
             return False
         retries.active += 1
+        self._holds_place = True
         delay = self.next_delay(stream.manager.random.random)
         self._timer = asyncio.get_running_loop().call_later(delay, self._try_again)
         self._filter.on_retry_scheduled()
@@ -77,12 +83,17 @@ class Retrier(RetryState):
 
     def _try_again(self) -> None:
         self._timer = None
-        self._cluster.resources.retries.active -= 1
         self._filter.try_again()
+
+    def _leave_place(self) -> None:
+        """A retry counts against the breaker until its outcome is known, not only while it waits (``resetRetry``)."""
+        if self._holds_place:
+            self._holds_place = False
+            self._cluster.resources.retries.active -= 1
 
     def stop(self) -> None:
         """The request has ended; a try that waits does not come."""
+        self._leave_place()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._cluster.resources.retries.active -= 1
