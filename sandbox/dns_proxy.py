@@ -26,7 +26,7 @@ class DnsProxy:
         names = read_system_names()
         given = [UpstreamServer(each.host, each.port) for each in settings.dns_servers]
         beyond = UpstreamResolvers(given or [UpstreamServer(host, port) for host, port in names.servers])
-        self._upstream = ClusterServer(lambda: self._cluster, beyond, random.Random().shuffle)
+        self._upstream = ClusterServer(lambda: self._cluster, beyond, random.Random().shuffle, in_cluster=True)
         self._search = names.search[0] if names.search else None
         self._lookup: NameLookup | None = None
         self._cluster: ClusterNames | None = None

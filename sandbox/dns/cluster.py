@@ -11,6 +11,7 @@ from collections.abc import Callable
 import dns.exception
 import dns.flags
 import dns.message
+import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
@@ -21,26 +22,36 @@ from sandbox.dns.upstream import Upstream
 from sandbox.match.cluster_names import ClusterNames
 from sandbox.match.name_lookup import TTL_SECONDS, Forward
 
+_STATUS_BYTE = 3
+
 
 class ClusterServer:
-    """Asks ``names``, which may change with every reload, and for all else the next server."""
+    """Asks ``names``, which may change with every reload, and for all else the next server.
 
-    def __init__(self, names: Callable[[], ClusterNames | None], beyond: Upstream, shuffle: Shuffle) -> None:
+    A next server that may be the cluster's own (``in_cluster``) is asked first: what it knows counts.
+    """
+
+    def __init__(
+        self, names: Callable[[], ClusterNames | None], beyond: Upstream, shuffle: Shuffle, *, in_cluster: bool = False
+    ) -> None:
         self._names = names
         self._beyond = beyond
         self._shuffle = shuffle
+        self._in_cluster = in_cluster
 
     async def ask(self, query: bytes, *, over_tcp: bool, size_limit: int) -> bytes | None:
         """The reply to a well-formed question; ``None`` when no server answers."""
         names, message = self._names(), parse_question(query)
         reply = Forward() if names is None else respond(message, names.services, self._shuffle)
-        if not isinstance(reply, Forward):
-            return encode(reply, size_limit)
         target = None if names is None else names.external.get(_name(message))
-        if names is None or target is None:
-            return await self._beyond.ask(query, over_tcp=over_tcp, size_limit=size_limit)
-        aliased = await self._alias(message, target, names.given.get(target), over_tcp=over_tcp)
-        return encode(aliased, size_limit)
+        is_known = target is not None or not isinstance(reply, Forward)
+        if self._in_cluster or not is_known:
+            told = await self._beyond.ask(query, over_tcp=over_tcp, size_limit=size_limit)
+            if not is_known or (told is not None and _has_no_error(told)):
+                return told
+        if names is not None and target is not None and isinstance(reply, Forward):
+            reply = await self._alias(message, target, names.given.get(target), over_tcp=over_tcp)
+        return None if isinstance(reply, Forward) else encode(reply, size_limit)
 
     async def _alias(
         self, query: dns.message.Message, target: str, given: tuple[str, ...] | None, *, over_tcp: bool
@@ -74,3 +85,8 @@ class ClusterServer:
 def _name(query: dns.message.Message) -> str:
     """What is asked for, as names of Services are written."""
     return query.question[0].name.to_text().lower().rstrip(".") if query.question else ""
+
+
+def _has_no_error(reply: bytes) -> bool:
+    """Whether the server knows the name (RFC 1035, section 4.1.1)."""
+    return len(reply) > _STATUS_BYTE and reply[_STATUS_BYTE] & 0x0F == dns.rcode.NOERROR

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import dns.flags
 import dns.message
@@ -31,8 +32,9 @@ NAMES = ClusterNames(
 class Beyond:
     """The next server: knows api.example.com, and says NXDOMAIN to all else; or is silent."""
 
-    def __init__(self, *, silent: bool = False) -> None:
+    def __init__(self, *, silent: bool = False, also: Mapping[str, str] | None = None) -> None:
         self.silent = silent
+        self.known = {"api.example.com. A": "api.example.com. 60 A 203.0.113.1", **(also or {})}
         self.asked: list[str] = []
 
     async def ask(self, query: bytes, *, over_tcp: bool, size_limit: int) -> bytes | None:
@@ -42,16 +44,24 @@ class Beyond:
         if self.silent:
             return None
         reply = dns.message.make_response(message)
-        if question == "api.example.com. A":
-            reply.answer.append(dns.rrset.from_text("api.example.com.", 60, "IN", "A", "203.0.113.1"))
+        if question in self.known:
+            name, seconds, kind, data = self.known[question].split()
+            reply.answer.append(dns.rrset.from_text(name, int(seconds), "IN", kind, data))
         else:
             reply.set_rcode(dns.rcode.NXDOMAIN)
         return reply.to_wire()
 
 
-def ask(name: str, kind: str = "A", *, beyond: Beyond | None = None, names: ClusterNames | None = NAMES) -> str:
+def ask(
+    name: str,
+    kind: str = "A",
+    *,
+    beyond: Beyond | None = None,
+    names: ClusterNames | None = NAMES,
+    in_cluster: bool = False,
+) -> str:
     """Status and records of the reply, on one line."""
-    server = ClusterServer(lambda: names, beyond or Beyond(), lambda addresses: None)
+    server = ClusterServer(lambda: names, beyond or Beyond(), lambda addresses: None, in_cluster=in_cluster)
     query = dns.message.make_query(name, kind, id=77)
     wire = asyncio.run(server.ask(query.to_wire(), over_tcp=False, size_limit=512))
     if wire is None:
@@ -122,3 +132,14 @@ def test_given_name_is_not_asked_for() -> None:
 def test_before_a_configuration_is_there_everything_is_passed_on() -> None:
     assert ask("web.shop", names=None) == "NXDOMAIN"
     assert ask("web.shop", names=None, beyond=Beyond(silent=True)) == "silence"
+
+
+@pytest.mark.parametrize("knows", [True, False], ids=["which knows the name", "which does not"])
+def test_a_server_of_the_cluster_is_asked_first(*, knows: bool) -> None:
+    told = "api.shop.svc.cluster.local. 60 A 203.0.113.9"
+    beyond = Beyond(also={"api.shop.svc.cluster.local. A": told} if knows else {})
+    own = "api.shop.svc.cluster.local. 30 CNAME api.example.com.; api.example.com. 60 A 203.0.113.1"
+
+    said = ask("api.shop.svc.cluster.local", beyond=beyond, in_cluster=True)
+
+    assert said == f"NOERROR; {told if knows else own}"
