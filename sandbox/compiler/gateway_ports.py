@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.ages import by_creation_time
 from sandbox.compiler.gateways import MergedGateways, ServiceTarget, merge_gateways
+from sandbox.compiler.protocols import Protocol, kubernetes_protocol
 from sandbox.istio.kinds import WORKLOAD_KINDS
 from sandbox.istio.kubernetes import KubernetesServicePort, PodSpec, ServiceSpec
 from sandbox.istio.resource import Resource
@@ -52,19 +53,44 @@ def can_bind(proxy: Proxy, port: int) -> bool:
 
 
 def _service_targets(push: PushContext, proxy: Proxy) -> Iterator[ServiceTarget]:
-    """The ports of the Services of its namespace that select the gateway's pod, with the pod's ports behind them."""
+    """The ports of the Services of its namespace that select the gateway's pod, with the pod's ports behind them.
+
+    Where none does, those of Services without selector, whose endpoints somebody wrote (``GetProxyServiceTargets``).
+    """
+    own = [each for each in push.configuration.resources("Service") if each.namespace == proxy.namespace]
+    selecting = [
+        service for service in own if service.spec.selector and service.spec.selector.items() <= proxy.labels.items()
+    ]
     containers = _container_ports(push, proxy)
-    for service in push.configuration.resources("Service"):
-        spec = service.spec
-        selects = (
-            service.namespace == proxy.namespace and spec.selector and spec.selector.items() <= proxy.labels.items()
-        )
-        if not selects or NO_TRANSLATION_LABEL in service.metadata.labels:
+    for service in selecting or own:
+        if NO_TRANSLATION_LABEL in service.metadata.labels:
             continue
-        for port in spec.ports:
-            target = _target_port(service, port, containers)
-            if target is not None:
-                yield ServiceTarget(port.port, target)
+        if selecting:
+            yield from _selected_targets(service, containers)
+        else:
+            yield from _written_targets(push, proxy, service)
+
+
+def _selected_targets(
+    service: Resource[ServiceSpec], containers: dict[tuple[str, str], int]
+) -> Iterator[ServiceTarget]:
+    """Of two ports with one protocol and one port of the pod behind them, the first counts."""
+    seen: set[tuple[int, Protocol]] = set()
+    for port in service.spec.ports:
+        target = _target_port(service, port, containers)
+        protocol = kubernetes_protocol(port.port, port.name, port.protocol, port.app_protocol)
+        if target is not None and (target, protocol) not in seen:
+            seen.add((target, protocol))
+            yield ServiceTarget(port.port, target)
+
+
+def _written_targets(push: PushContext, proxy: Proxy, resource: Resource[ServiceSpec]) -> Iterator[ServiceTarget]:
+    host = f"{resource.name}.{resource.namespace}.svc.{push.configuration.domain_suffix}"
+    service = push.service_of(host, resource.namespace)
+    for port in service.ports if service is not None and service.is_kubernetes else ():
+        for endpoint in push.registry.endpoints(host, resource.namespace):
+            if endpoint.service_port_name == port.name and endpoint.addresses[:1] == proxy.ip_addresses[:1]:
+                yield ServiceTarget(port.number, endpoint.port)
 
 
 def _entry_targets(push: PushContext, proxy: Proxy) -> Iterator[ServiceTarget]:

@@ -8,8 +8,20 @@ from sandbox.compiler.gateways import resolve_server_hosts
 from sandbox.plan.http_connection_manager import HttpConnectionManager
 from sandbox.plan.listener import TcpProxy
 
-from .gateways import domains, gateway, http_server, listeners, route_name, routed, router, tls_of, tls_server
-from .nodes import Compiled, manifest
+from .gateways import (
+    POD,
+    SERVICE,
+    domains,
+    gateway,
+    http_server,
+    listeners,
+    route_name,
+    routed,
+    router,
+    tls_of,
+    tls_server,
+)
+from .nodes import Compiled, compiled, manifest
 from .sidecars import criteria, service_entry
 
 EARLY, LATE = "2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"
@@ -40,6 +52,36 @@ def test_the_listener_has_the_port_of_the_pod_and_the_routes_that_of_the_service
 def test_a_port_that_no_service_has_is_the_pods_own() -> None:
     world = router(gateway("gw", http_server("*", port=9090)), routed("vs", "a.example.com"))
     assert list(listeners(world)) == ["0.0.0.0_9090"]
+
+
+# GetProxyServiceTargetsByPod: one target for each port of the pod and protocol.
+def test_of_two_service_ports_for_one_port_of_the_pod_the_first_is_translated() -> None:
+    more = SERVICE + "  - {name: http-more, port: 81, targetPort: 8080}\n"
+    world = compiled(
+        more,
+        gateway("gw", http_server("a.example.com"), http_server("b.example.com", port=81, name="more")),
+        routed("va", "a.example.com"),
+        routed("vb", "b.example.com"),
+        client=POD,
+        node="router",
+    )
+    assert sorted(listeners(world)) == ["0.0.0.0_8080", "0.0.0.0_81"]
+
+
+# GetProxyServiceTargets, "Headless service without selector"
+def test_a_service_without_selector_translates_ports_by_the_endpoints_somebody_wrote() -> None:
+    service = SERVICE.replace("  selector: {istio: gateway}\n", "")
+    endpoints = """\
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: gateway-1, namespace: default, labels: {kubernetes.io/service-name: gateway}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.9]}]
+ports: [{name: http, port: 9080}]
+"""
+    servers = gateway("gw", http_server("a.example.com"))
+    world = compiled(service, endpoints, servers, routed("va", "a.example.com"), client=POD, node="router")
+    assert list(listeners(world)) == ["0.0.0.0_9080"]
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "10.9.9.9"])
