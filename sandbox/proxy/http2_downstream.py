@@ -152,6 +152,7 @@ class Http2ServerConnection(asyncio.Protocol):
         info.response_flags.append("DR")
         info.response_code_details = details
         self.codec.refuse_head(server.codec_stream)
+        server.is_remote_done = True  # what was sent is counted at once
         server.count_bytes()
         server.is_sent = True
         server.stream.reset()

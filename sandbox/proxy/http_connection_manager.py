@@ -43,9 +43,11 @@ _HIDES_TRANSPORT_FAILURE = "envoy.reloadable_features.hide_transport_failure_rea
 class HttpConnectionManagerRuntime:
     """What all connections of one filter chain share. ``new_protocol`` takes one of them."""
 
-    def __init__(self, plan: HttpConnectionManager, node: NodeRuntime) -> None:
+    def __init__(self, plan: HttpConnectionManager, node: NodeRuntime, *, has_tls: bool) -> None:
         self.plan = plan
         self.node = node
+        self.has_tls = has_tls
+        """Whether its connections are TLS that ends here."""
         self.random = node.random
         self.logger = node.http_logger(plan.access_log)
         self.request_headers = RequestHeaders(plan, node.random)
@@ -80,6 +82,7 @@ class HttpConnectionManagerRuntime:
             underscores=common.headers_with_underscores_action,
             accept_http10=options.accept_http_10,
             allow_absolute_url=options.allow_absolute_url is not False,
+            refuses_https=bool(plan.use_remote_address) and plan.xff_num_trusted_hops == 0 and not self.has_tls,
         )
         self.head_limits = limits
         self.head_reader = RequestHeadReader(limits)

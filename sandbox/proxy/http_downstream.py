@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, cast
 
+from sandbox.proxy.http1_clock import Http1Clock
 from sandbox.proxy.http_stream import HttpStream
 from sandbox.proxy.http_stream_setup import asks_upgrade
 from sandbox.proxy.http_upstream_head import original_names, render_headers
@@ -25,6 +26,9 @@ log = logging.getLogger("sandbox.proxy")
 _IN_FLIGHT = 0.02
 """Seconds: a message that was sent in one go has arrived by then."""
 
+MOST_QUEUED_RESPONSES = 2
+"""Envoy's ``kMaxOutboundResponses``: who asks on while so many responses are not yet written is no good client."""
+
 HEAD, BODY, WAIT, CLOSING = range(4)
 """Reading a head; reading a body; waiting for the response's end; waiting to close."""
 
@@ -33,14 +37,13 @@ class Http1ServerConnection(asyncio.Protocol):
     """One client connection under one connection manager."""
 
     __slots__ = (
+        "_answered",
         "_body",
         "_buffer",
-        "_drain_timer",
+        "_clock",
         "_head_since",
         "_head_timer",
         "_held",
-        "_idle_since",
-        "_idle_timer",
         "_is_chunked",
         "_is_processing",
         "_is_reading_paused",
@@ -70,9 +73,9 @@ class Http1ServerConnection(asyncio.Protocol):
         self._is_reading_paused = False
         self._head_since: tuple[float, float] | None = None
         self._head_timer: asyncio.TimerHandle | None = None
-        self._idle_since = 0.0
-        self._idle_timer: asyncio.TimerHandle | None = None
-        self._drain_timer: asyncio.TimerHandle | None = None
+        self._answered = 0
+        """Requests answered since the client's bytes were read last: their responses are still on their way."""
+        self._clock: Http1Clock | None = None
 
     # --- asyncio.Protocol ---
 
@@ -80,13 +83,8 @@ class Http1ServerConnection(asyncio.Protocol):
         """See asyncio.Protocol."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's transports do not inherit from asyncio's
         self.connection.on_drain, self.connection.on_abort = self.drain, self.transport.abort
-        manager = self.manager
-        loop = asyncio.get_running_loop()
-        self._idle_since = loop.time()
-        if manager.idle_timeout > 0:
-            self._idle_timer = loop.call_later(manager.idle_timeout, self._on_idle)
-        if manager.max_connection_duration > 0:
-            self._drain_timer = loop.call_later(manager.max_connection_duration, self._begin_drain)
+        self._clock = Http1Clock(self)
+        self._clock.start()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -94,6 +92,7 @@ class Http1ServerConnection(asyncio.Protocol):
             if self._state == HEAD:
                 self._buffer = self._buffer + data if self._buffer else data
                 if not self._is_processing:
+                    self._answered = 0
                     self._process()
             elif self._state == BODY:
                 if self.stream is not None:
@@ -116,10 +115,15 @@ class Http1ServerConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._client_left()
-        for timer in (self._idle_timer, self._head_timer, self._drain_timer):
-            if timer is not None:
-                timer.cancel()
+        self._stop_clocks()
         self.connection.finished()
+
+    def _stop_clocks(self) -> None:
+        if self._clock is not None:
+            self._clock.stop()
+            self._clock = None  # they know each other: without this only the garbage collector would free them
+        if self._head_timer is not None:
+            self._head_timer.cancel()
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""
@@ -144,9 +148,7 @@ class Http1ServerConnection(asyncio.Protocol):
 
     def let_go(self) -> tuple[asyncio.Transport, bytes]:
         """Between two requests: the transport and what was read go to somebody else, this protocol is done."""
-        for timer in (self._idle_timer, self._head_timer, self._drain_timer):
-            if timer is not None:
-                timer.cancel()
+        self._stop_clocks()
         self._state = CLOSING
         data, self._buffer = self._buffer, b""
         self.connection.on_drain = self.connection.on_abort = None
@@ -162,11 +164,25 @@ class Http1ServerConnection(asyncio.Protocol):
         while self._state == HEAD and self._buffer:
             if redirect is not None:
                 self._buffer = redirect(self._buffer, self)
-            if not self._buffer or not self._read_head():
+            if not self._buffer:
+                break
+            if self._answered >= MOST_QUEUED_RESPONSES:
+                self._refuse_pipelining()
+                break
+            if not self._read_head():
                 break
         self._is_processing = False
         if self.stream is not None:
             self.stream.flush_request()
+
+    def _refuse_pipelining(self) -> None:
+        """The client asks on while responses are queued (``doFloodProtectionChecks``): no answer, and the end."""
+        stream = HttpStream(self, time.monotonic(), time.time())
+        stream.info.wire_bytes_received = len(self._buffer)
+        self._buffer = b""
+        stream.info.response_flags.append("DPE")
+        stream.info.response_code_details = "codec_error:Too_many_responses_queued."
+        stream.reset()
 
     def _read_head(self) -> bool:
         """One head; false where it is not complete."""
@@ -262,10 +278,7 @@ class Http1ServerConnection(asyncio.Protocol):
     def _pause_reading(self, is_paused: bool) -> None:
         if is_paused != self._is_reading_paused and not self.transport.is_closing():
             self._is_reading_paused = is_paused
-            if is_paused:
-                self.transport.pause_reading()
-            else:
-                self.transport.resume_reading()
+            (self.transport.pause_reading if is_paused else self.transport.resume_reading)()
 
     # --- writing ---
 
@@ -348,7 +361,9 @@ class Http1ServerConnection(asyncio.Protocol):
             self._close(is_immediate=is_immediate)
             return
         self._state = HEAD
-        self._idle_since = time.monotonic()
+        self._answered = self._answered + 1 if self._is_processing else 1
+        if self._clock is not None:
+            self._clock.touch()
         if self._is_reading_paused:
             self._pause_reading(False)
         if self._buffer and not self._is_processing:
@@ -364,11 +379,8 @@ class Http1ServerConnection(asyncio.Protocol):
             return
         loop = asyncio.get_running_loop()
         # what is in flight is still read; what comes later stays in the kernel, and closing resets the connection
-        loop.call_later(_IN_FLIGHT, self._stop_reading)
+        loop.call_later(_IN_FLIGHT, self._pause_reading, True)
         loop.call_later(delay, self.transport.close)
-
-    def _stop_reading(self) -> None:
-        self._pause_reading(True)
 
     def drain(self) -> None:
         """The server shuts down: an idle connection is closed, a busy one after its response."""
@@ -377,24 +389,12 @@ class Http1ServerConnection(asyncio.Protocol):
             self._state = CLOSING
             self.transport.close()
 
-    def _on_idle(self) -> None:
-        self._idle_timer = None
-        loop = asyncio.get_running_loop()
-        timeout = self.manager.idle_timeout
-        is_busy = self.stream is not None or self._head_since is not None
-        left = timeout if is_busy else self._idle_since + timeout - loop.time()
-        if left > 0.002:
-            self._idle_timer = loop.call_later(left, self._on_idle)
-            return
-        self._begin_drain()
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or has begun to arrive."""
+        return self.stream is not None or self._head_since is not None
 
-    def _begin_drain(self) -> None:
-        """Idle for too long, or too old: answers say ``connection: close``; the end comes after the drain time."""
-        self.is_draining = True
-        loop = asyncio.get_running_loop()
-        self._drain_timer = loop.call_later(self.manager.drain_timeout, self._drained)
-
-    def _drained(self) -> None:
-        self._drain_timer = None
+    def close_if_idle(self) -> None:
+        """Its time is over (called by the clock)."""
         if self.stream is None and self._state == HEAD:
             self._close(is_immediate=False)

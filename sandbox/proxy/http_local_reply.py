@@ -12,6 +12,7 @@ GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504
 
 CODEC_BODIES = {
     400: b"Bad Request",
+    403: b"Forbidden",
     426: b"Upgrade Required",
     431: b"Request Header Fields Too Large",
     501: b"Not Implemented",

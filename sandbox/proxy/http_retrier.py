@@ -47,14 +47,17 @@ class Retrier(RetryState):
         if self._priorities is not None:
             self._priorities.tried(host.priority)
 
-    def retries_response(self, head: ResponseHead, *, is_grpc: bool) -> bool:
-        """Whether another try is on its way instead of this response."""
+    def retries_response(self, head: ResponseHead) -> bool:
+        """Whether another try is on its way instead of this response.
+
+        A gRPC status in the head counts whatever was asked (``RetryStateImpl::wouldRetryFromHeaders``).
+        """
         self._leave_place()
         grpc = head.marked.get(b"grpc-status")
         wants = self.wants_status(
             head.status,
             is_rate_limited=b"x-envoy-ratelimited" in head.marked,
-            grpc_status=decimal_number(grpc, MOST_STATUS) if grpc is not None and is_grpc else None,
+            grpc_status=decimal_number(grpc, MOST_STATUS) if grpc is not None else None,
         )
         return wants and self._retry_or_flag()
 

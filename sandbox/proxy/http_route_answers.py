@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from sandbox.wire.http_message import Header
 
 
-def redirects_to_tls(stream: HttpStream, virtual_host: VirtualHost, path: bytes | None) -> bool:
-    """Whether the client must come by https (as ``x-forwarded-proto`` says) and has been told so."""
-    if virtual_host.require_tls != "ALL" or header_value(stream.headers, b"x-forwarded-proto") == b"https":
-        return False
+def tls_only_host(stream: HttpStream, virtual_host: VirtualHost | None) -> VirtualHost | None:
+    """The virtual host, where its clients must come by https and this one has not (see ``x-forwarded-proto``)."""
+    if virtual_host is None or virtual_host.require_tls != "ALL":
+        return None
+    return None if header_value(stream.headers, b"x-forwarded-proto") == b"https" else virtual_host
+
+
+def redirect_to_tls(stream: HttpStream, virtual_host: VirtualHost, path: bytes | None) -> None:
+    """Sends the client to the same URL by https."""
     stream.info.virtual_host = virtual_host
     location = b"https://%b%b" % (stream.head.host or b"", path or b"")
     stream.local_reply(301, b"", "direct_response", first=((b"location", location),))
-    return True
 
 
 def answers_preflight(stream: HttpStream, route: RouteRuntime) -> bool:

@@ -238,7 +238,7 @@ class RouterFilter(UpstreamCallbacks):
             self._connection = None
         else:
             upstream_send.count_wire(stream, connection)
-        if self._retry is not None and self._retry.retries_response(head, is_grpc=stream.is_grpc):
+        if self._retry is not None and self._retry.retries_response(head):
             self._drop_connection()
             return
         if self._timeouts is not None:

@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.match.facts import RequestFacts
+from sandbox.proxy import http_route_answers as route_answers
 from sandbox.proxy.http_local_reply import CODEC_BODIES, is_grpc_content
 from sandbox.proxy.http_response_headers import informational_headers, persistence_of_http10
-from sandbox.proxy.http_route_answers import answer_here, answers_preflight, redirects_to_tls, reply_of
 from sandbox.proxy.http_route_changes import decorate
 from sandbox.proxy.http_router_filter import RouterFilter
 from sandbox.proxy.http_stream_setup import normalize_path, read_connection_options
@@ -119,11 +119,10 @@ class HttpStream:
         assert head.host is not None
         info.route_configuration = manager.route_configuration
         virtual_host = manager.virtual_hosts.find(head.host)
-        if virtual_host is not None and redirects_to_tls(self, virtual_host, path):
-            return
+        tls_only = route_answers.tls_only_host(self, virtual_host)
         facts = RequestFacts(head.method, path, head.host, head.scheme or b"http", self.headers)
         # Envoy finds no route for a request whose x-forwarded-proto is empty
-        is_routable = head.marked.get(b"x-forwarded-proto") != b""
+        is_routable = tls_only is None and head.marked.get(b"x-forwarded-proto") != b""
         route = manager.find_route(virtual_host, facts) if is_routable else None
         content_type = head.index.get(b"content-type")
         if content_type is not None:
@@ -145,6 +144,9 @@ class HttpStream:
         if info.dynamic_metadata is not None and is_routable:
             facts.metadata = info.dynamic_metadata  # a token was read, and routes may ask for its claims
             route = self._choose_again(route, manager.find_route(virtual_host, facts))
+        if tls_only is not None:
+            route_answers.redirect_to_tls(self, tls_only, path)
+            return
         if route is None:
             info.response_flags.append("NR")
             self.local_reply(404, b"", "route_not_found")
@@ -203,7 +205,7 @@ class HttpStream:
                 route.fault.status, b"fault filter abort", "fault_filter_abort", grpc_status=route.fault.grpc_status
             )
             return
-        if route.cors is not None and answers_preflight(self, route):
+        if route.cors is not None and route_answers.answers_preflight(self, route):
             return
         if route.is_forwarding:
             self.router = router = RouterFilter(self, route)
@@ -217,7 +219,7 @@ class HttpStream:
             if waiting is not None:
                 router.flush_request()
         else:
-            answer_here(self, route)
+            route_answers.answer_here(self, route)
 
     # --- request body ---
 
@@ -310,7 +312,9 @@ class HttpStream:
         if status == 400 and self.codec.is_http1:
             self.saw_close = True  # Envoy takes it for a broken message: whatever follows cannot be trusted
         self.info.response_code_details = details
-        reply = reply_of(self, status, body, first=first, grpc_status=grpc_status, is_route_reply=is_route_reply)
+        reply = route_answers.reply_of(
+            self, status, body, first=first, grpc_status=grpc_status, is_route_reply=is_route_reply
+        )
         self.send_head(reply.status, reply.headers, is_end=not reply.body)
         if reply.body and not self.is_head:
             self.send_data(reply.body)

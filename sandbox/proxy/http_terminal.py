@@ -24,7 +24,7 @@ class HttpTerminal:
     def __init__(self, plan: HttpConnectionManager, tls: ServerTls | None, node: NodeRuntime) -> None:
         self._node = node
         self._tls = tls
-        self._runtime = HttpConnectionManagerRuntime(plan, node)
+        self._runtime = HttpConnectionManagerRuntime(plan, node, has_tls=tls is not None)
 
     def take(self, connection: DownstreamConnection) -> None:
         """Adopts the socket; what the inspectors peeked at is still unread."""

@@ -32,6 +32,8 @@ class HeadLimits(msgspec.Struct, frozen=True):
     """``ALLOW``, ``REJECT_REQUEST`` or ``DROP_HEADER``."""
     accept_http10: bool = False
     allow_absolute_url: bool = True
+    refuses_https: bool = False
+    """An absolute target of scheme https is refused: the connection has no TLS, and the proxy is an edge."""
 
 
 DEFAULT_LIMITS = HeadLimits()

@@ -68,6 +68,8 @@ def _incomplete_request(data: bytes, limits: HeadLimits) -> Refusal | None:
     text = data.lstrip(b"\r\n")
     if len(data) > limits.max_bytes:
         return HEADERS_TOO_LARGE
+    if text and text[0] not in _FIRST_LETTERS:
+        return BAD_REQUEST
     line, end, rest = text.partition(b"\n")
     if end:
         # an error in what is already complete is not kept waiting for the rest
@@ -143,7 +145,7 @@ def _request_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) 
     )
     if not is_http11 and not limits.accept_http10:
         return _framing_refusal(head) or LOW_VERSION
-    return _framing_refusal(head) or resolve_target(head, limits.allow_absolute_url) or _without_host(head)
+    return _framing_refusal(head) or resolve_target(head, limits) or _without_host(head)
 
 
 def _framing_refusal(head: RequestHead) -> Refusal | None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from sandbox.wire.decimal_number import decimal_number
+from sandbox.wire.http1_lines import HeadLimits
 from sandbox.wire.http_message import Refusal, RequestHead
 
 INVALID_URL = Refusal(400, "http1.invalid_url")
 INVALID_SCHEME = Refusal(400, "http1.invalid_scheme")
+HTTPS_IN_PLAINTEXT = Refusal(403, "http1.https_url_on_plaintext_connection")
 MOST_PORT = 65535
 
 
-def resolve_target(head: RequestHead, allow_absolute_url: bool = True) -> Refusal | None:
+def resolve_target(head: RequestHead, limits: HeadLimits) -> Refusal | None:
     """Sets ``path``, ``host`` and ``scheme`` from the target that ``path`` still holds."""
     target = head.path or b""
     if head.method == b"CONNECT":
         return _authority_form(head, target)
-    if target[:1] == b"/" or (target == b"*" and head.method == b"OPTIONS") or not allow_absolute_url:
+    if target[:1] == b"/" or (target == b"*" and head.method == b"OPTIONS") or not limits.allow_absolute_url:
         return None
     scheme, separator, rest = target.partition(b"://")
     if not separator or not rest:
@@ -27,6 +29,8 @@ def resolve_target(head: RequestHead, allow_absolute_url: bool = True) -> Refusa
     scheme = scheme.lower()
     if scheme not in (b"http", b"https"):
         return INVALID_SCHEME
+    if scheme == b"https" and limits.refuses_https:
+        return HTTPS_IN_PLAINTEXT
     head.scheme = scheme
     head.host = authority.rpartition(b"@")[2]
     head.path = b"/" + path if path[:1] in (b"", b"#") else path

@@ -9,6 +9,7 @@ _PLAIN_BYTES = bytes(sorted(_PLAIN)) + b"."
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SLASHES = re.compile(rb"/{2,}")
+_PARAMETERS_OF_DOTS = re.compile(rb"(?<=/)(\.\.?);[^/]*")
 _ESCAPED_SLASHES = re.compile(rb"%2[fF]|%5[cC]")
 
 
@@ -70,9 +71,14 @@ class PathRules:
 
 
 def canonical(path: bytes) -> bytes:
-    """Dot segments resolved, backslashes turned, unreserved characters decoded, others encoded; no query."""
+    """Dot segments resolved, backslashes turned, unreserved characters decoded, others encoded; no query.
+
+    A dot segment as it is written may have parameters (``..;x``), which go with it.
+    """
     if b"%00" in path or b"\x00" in path:
         raise PathRejected
+    if b"/." in path:
+        path = _PARAMETERS_OF_DOTS.sub(rb"\1", path)
     path = _PERCENT.sub(_decode_unreserved, path).replace(b"\\", b"/")
     segments: list[bytes] = []
     parts = path.split(b"/")[1:]

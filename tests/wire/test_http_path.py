@@ -31,7 +31,12 @@ DECODE = PathRules(True, True, "UNESCAPE_AND_FORWARD")
         (b"/a#frag", b"/a", b"/a", b"/a", b"/a"),
         (b"/a?x=1#frag", b"/a?x=1", b"/a?x=1", b"/a?x=1", b"/a?x=1"),
         (b"/a?x=/../%2F//b", b"/a?x=/../%2F//b", b"/a?x=/../%2F//b", b"/a?x=/../%2F//b", b"/a?x=/../%2F//b"),
-        (b"/a;b=1/..;/c", b"/a;b=1/..;/c", b"/a;b=1/..;/c", b"/a;b=1/..;/c", b"/a;b=1/..;/c"),
+        (b"/a;b=1/..;/c", b"/c", b"/a;b=1/..;/c", b"/c", b"/c"),
+        (b"/a/..;x=1", b"/", b"/a/..;x=1", b"/", b"/"),
+        (b"/a/.;x/b", b"/a/b", b"/a/.;x/b", b"/a/b", b"/a/b"),
+        (b"/a/...;/b", b"/a/...;/b", b"/a/...;/b", b"/a/...;/b", b"/a/...;/b"),
+        (b"/a..;/b", b"/a..;/b", b"/a..;/b", b"/a..;/b", b"/a..;/b"),
+        (b"/a/%2e%2e;/b", b"/a/..;/b", b"/a/%2e%2e;/b", b"/a/..;/b", b"/a/..;/b"),
         (b"/index.html", b"/index.html", b"/index.html", b"/index.html", b"/index.html"),
     ],
 )  # fmt: skip

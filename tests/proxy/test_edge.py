@@ -1,0 +1,125 @@
+"""What a connection manager does that is an edge (``use_remote_address``), as gateways' are: as Envoy 1.39.3 does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from sandbox.plan.cluster import Cluster
+from sandbox.plan.http_connection_manager import HttpConnectionManager
+from sandbox.plan.listener import Listener
+from sandbox.plan.route import RetryPolicy, RouteConfiguration, VirtualHost
+from tests.proxy.http_world import FILTERS, OK, direct, get, http_listener, read_head, read_message, route
+from tests.proxy.proxy_world import Upstream, World, run, serving, static_cluster, tcp_listener
+
+FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\n"
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n"
+
+
+def edge(**more: object) -> Listener:
+    return http_listener(direct(204), use_remote_address=True, **more)
+
+
+async def first_line(world: World, request: bytes) -> bytes:
+    client = await world.client()
+    await client.send(request)
+    return (await read_head(client)).partition(b"\r\n")[0] + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("listener", "scheme", "line"),
+    [
+        pytest.param(edge(), "https", FORBIDDEN, id="an edge without TLS takes no https"),
+        pytest.param(edge(), "http", NO_CONTENT, id="http is what it takes"),
+        pytest.param(edge(xff_num_trusted_hops=1), "https", NO_CONTENT, id="behind another proxy it does"),
+        pytest.param(http_listener(direct(204)), "https", NO_CONTENT, id="no edge, no rule"),
+    ],
+)
+def test_an_absolute_target_has_the_scheme_of_its_connection(listener: Listener, scheme: str, line: bytes) -> None:
+    async def test() -> None:
+        async with serving((listener,)) as world:
+            request = f"GET {scheme}://svc.example.com/ HTTP/1.1\r\nHost: x\r\n\r\n"
+            assert await first_line(world, request.encode()) == line
+            if line == FORBIDDEN:
+                info = await world.ended.get()
+                assert info.response_flags == ["DPE"]
+                assert info.response_code_details == "http1.https_url_on_plaintext_connection"
+
+    run(test)
+
+
+def test_bytes_that_begin_no_method_are_refused_before_their_line_ends() -> None:
+    async def test() -> None:
+        async with serving((edge(),)) as world:
+            assert await first_line(world, b"\x16\x03\x01\x00\x05\x01") == b"HTTP/1.1 400 Bad Request\r\n"
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("requests", "answers"),
+    [
+        pytest.param(2, 2, id="two answers may wait"),
+        pytest.param(3, 2, id="the third request is one too many"),
+    ],
+)
+def test_who_asks_on_while_two_answers_are_queued_is_cut_off(requests: int, answers: int) -> None:
+    async def test() -> None:
+        async with serving((edge(),)) as world:
+            client = await world.client()
+            await client.send(get() * requests)
+            for _ in range(answers):
+                assert (await read_head(client)).startswith(NO_CONTENT)
+                assert (await world.ended.get()).response_code == 204
+            if requests > answers:
+                info = await world.ended.get()
+                assert await client.ending() == "fin"
+                assert (info.response_code, info.response_flags) == (None, ["DPE"])
+                assert info.response_code_details == "codec_error:Too_many_responses_queued."
+
+    run(test)
+
+
+def test_the_way_to_tls_is_told_to_grpc_in_its_own_words() -> None:
+    async def test() -> None:
+        async with serving((redirecting(),)) as world:
+            client = await world.client()
+            await client.send(get("/a?b", "Content-Type: application/grpc"))
+            assert await read_head(client) == (
+                b"HTTP/1.1 200 OK\r\nlocation: https://svc.example.com/a?b\r\ncontent-type: application/grpc\r\n"
+                b"grpc-status: 2\r\ndate: D\r\nserver: envoy\r\ncontent-length: 0\r\n\r\n"
+            )
+
+    run(test)
+
+
+def redirecting() -> Listener:
+    host = VirtualHost(name="all", domains=("*",), require_tls="ALL")
+    configuration = RouteConfiguration(name="80", virtual_hosts=(host,))
+    return tcp_listener(
+        HttpConnectionManager(route_config=configuration, http_filters=FILTERS, stream_idle_timeout=timedelta(0))
+    )
+
+
+def up(port: int) -> Cluster:
+    return static_cluster("up", port)
+
+
+def test_a_grpc_status_is_tried_again_whatever_was_asked() -> None:
+    unavailable = b"HTTP/1.1 200 OK\r\ngrpc-status: 14\r\ncontent-length: 0\r\n\r\n"
+
+    async def test() -> None:
+        upstream = Upstream()
+        policy = RetryPolicy(retry_on="unavailable", num_retries=2)
+        async with serving((http_listener(route(retry_policy=policy)),), up(upstream.port)) as world:
+            client = await world.client()
+            await client.send(get())
+            server = await upstream.accept()
+            await read_head(server)
+            await server.send(unavailable)
+            assert b"x-envoy-attempt-count: 2" in await read_head(server)
+            await server.send(OK)
+            assert (await read_message(client)).endswith(b"ok")
+
+    run(test)
