@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, assert_never, cast
 
 from sandbox.proxy.http2_client_stream import Http2ClientStream
+from sandbox.proxy.http2_keepalive import Http2Keepalive
 from sandbox.proxy.http2_settings import settings_of
 from sandbox.wire.http2 import Http2Codec
 from sandbox.wire.http2_events import (
@@ -59,13 +60,25 @@ class Http2ClientConnection(asyncio.Protocol):
         """The upstream does not read: what was written waits in the transport."""
         self._number = 0
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._keepalive: Http2Keepalive | None = None
 
     def connected(self, upstream: Upstream) -> None:
         """The connection stands (TLS included)."""
         self.upstream = upstream
         self.transport = upstream.transport
+        options = self.pool.http2_options
+        self._keepalive = Http2Keepalive.of(
+            options.connection_keepalive if options is not None else None,
+            self.pool.cluster.environment.random.random,
+            self._ping,
+            lambda: self._end(Reset.CONNECTION_TERMINATION),
+        )
         if self.pool.max_connection_duration > 0:
             asyncio.get_running_loop().call_later(self.pool.max_connection_duration, self._too_old)
+
+    def _ping(self, data: bytes) -> None:
+        self.codec.ping(data)
+        self.send()
 
     def _too_old(self) -> None:
         if not self.is_closed:
@@ -137,12 +150,17 @@ class Http2ClientConnection(asyncio.Protocol):
         """See asyncio.Protocol."""
         self._is_receiving = True
         broken = False
+        answered = self.codec.pings_answered
         try:
             for event in self.codec.receive(data):
                 self._handle(event)
         except Http2Error:
             broken = True
         self._is_receiving = False
+        if self._keepalive is not None:
+            self._keepalive.heard()
+            if self.codec.pings_answered > answered:
+                self._keepalive.answered()
         touched, self._touched = self._touched, []
         for stream in touched:
             stream.flushed()
@@ -224,6 +242,8 @@ class Http2ClientConnection(asyncio.Protocol):
         self.takes_requests = False
         if self._idle_timer is not None:
             self._idle_timer.cancel()
+        if self._keepalive is not None:
+            self._keepalive.stop()
         if self.transport is not None:
             self.transport.close()
         self.pool.connection_closed(self)

@@ -35,7 +35,16 @@ class Http2Codec:
         if size:
             self._session.open_window(self._session.streams.get(stream_id), size)
 
+    @property
+    def pings_answered(self) -> int:
+        """How many of our own the peer has acknowledged."""
+        return self._session.pings_answered
+
     # --- writing ---
+
+    def ping(self, data: bytes) -> None:
+        """Asks whether the peer is there; ``data`` are eight bytes."""
+        self._session.queue_urgent(frames.frame(frames.PING, 0, 0, data))
 
     @property
     def peer_concurrent_streams(self) -> int:

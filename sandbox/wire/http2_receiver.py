@@ -329,7 +329,9 @@ class Http2Receiver:
     def _ping(self, flags: int, stream_id: int, payload: bytes) -> Iterator[Event]:
         if stream_id:
             raise self._session.give_up()
-        if not flags & frames.ACK:
+        if flags & frames.ACK:
+            self._session.pings_answered += 1
+        else:
             self._session.queue_urgent(frames.frame(frames.PING, frames.ACK, 0, payload))
         yield from ()
 

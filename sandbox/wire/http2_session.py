@@ -111,6 +111,7 @@ class Http2Session:
         """Our last GOAWAY is out: new streams of the peer are passed over."""
         self.was_told_goodbye = False
         self.data_frames_sent = 0
+        self.pings_answered = 0
         self._urgent: list[bytes] = []
         """SETTINGS and PING go before everything else (``ob_urgent`` of nghttp2)."""
         self._regular: list[bytes] = []
