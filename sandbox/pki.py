@@ -42,6 +42,7 @@ class Authority:
         self.directory = directory
         self.certificate_file = directory / "ca.crt"
         self._key_file = directory / "ca.key"
+        self._next_key_file = directory / "next-ca.key"
         self.made = False
         """Whether this run made the authority, so that whoever trusted the old one must know."""
         directory.mkdir(parents=True, exist_ok=True)
@@ -74,6 +75,27 @@ class Authority:
             self._issue(name, known.names)
             return self._read(name)
 
+    def announce_successor(self) -> None:
+        """The next authority's certificate beside our own: from now on it counts, and issues nothing yet.
+
+        Of those before us none is left, so that the file has two at most.
+        """
+        with self._alone():
+            self._load()
+            key = ec.generate_private_key(ec.SECP256R1())
+            _write_key(self._next_key_file, key)
+            _write(self.certificate_file, _pem(self._certificate) + _pem(_self_signed(key)))
+
+    def give_way(self) -> list[Leaf]:
+        """The announced authority takes over, and issues anew what was issued; our certificate still counts."""
+        stems = [leaf.certificate_file.stem for leaf in self.leaves()]
+        with self._alone():
+            before = self._certificate
+            os.replace(self._next_key_file, self._key_file)
+            self._load()
+            _write(self.certificate_file, _pem(self._certificate) + _pem(before))
+        return [self.renew(stem) for stem in stems]
+
     def leaves(self) -> list[Leaf]:
         """What is issued, by name; certificates of another authority that lie here are none."""
         stems = sorted(file.stem for file in self.directory.glob("*.crt") if file != self.certificate_file)
@@ -89,12 +111,15 @@ class Authority:
         return self.certificate_file.exists() and self._key_file.exists() and _is_valid(self.certificate_file)
 
     def _load(self) -> None:
+        """The file may have an authority before or after us, too."""
         self._key = _load_key(self._key_file)
-        self._certificate = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
+        own = self._key.public_key()
+        known = x509.load_pem_x509_certificates(self.certificate_file.read_bytes())
+        self._certificate = next((each for each in known if each.public_key() == own), known[0])
 
     def _make(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._certificate = self._self_signed()
+        self._certificate = _self_signed(self._key)
         _write_key(self._key_file, self._key)
         _write(self.certificate_file, _pem(self._certificate))
         self.made = True
@@ -143,13 +168,6 @@ class Authority:
             return False
         return found.key_identifier == issuer.key_identifier
 
-    def _self_signed(self) -> x509.Certificate:
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, AUTHORITY)])
-        builder = _builder(subject, subject, self._key.public_key())
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
-        return builder.sign(self._key, hashes.SHA256())
-
     def _signed(self, key: ec.EllipticCurvePublicKey, hosts: tuple[str, ...]) -> x509.Certificate:
         # An identity is in the alternative name alone, as in the certificates that istiod issues.
         named = [] if "://" in hosts[0] else [x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])]
@@ -174,6 +192,14 @@ def default_directory() -> Path:
         return checkout
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "egress-sandbox" / "certs"
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, AUTHORITY)])
+    builder = _builder(subject, subject, key.public_key())
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
+    return builder.sign(key, hashes.SHA256())
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sandbox.cli import exit_codes
+
+HANDSHAKE_SECONDS = 1.0
+"""Handshakes that have begun with the old authority, and then those with its certificates, are over by then."""
 
 if TYPE_CHECKING:
     from sandbox.pki import Authority, Leaf
@@ -22,6 +26,7 @@ Examples:
   egress certs --mesh                         # the workloads' identities; EGRESS_MESH_CA names another folder
   egress certs --mesh --renew                 # new ones for all of them; running processes take them up
   egress certs --mesh --renew shop.frontend   # ... for one
+  egress certs --mesh --renew-authority       # a new authority, and all anew; the old one counts until the next
   curl --cacert "$(egress certs --ca)" ...
   egress certs --secret default/client-credential > secret.yaml   # for credentialName
 """
@@ -30,10 +35,19 @@ Examples:
 @click.option("--dir", "directory", type=click.Path(file_okay=False, path_type=Path), help="Where to write.")
 @click.option("--mesh", is_flag=True, help="The mesh's authority, and the workloads whose identities it has issued.")
 @click.option("--renew", is_flag=True, help="Issue anew what is there (or the HOSTS named, as their files are).")
+@click.option(
+    "--renew-authority", is_flag=True, help="A new authority, which issues all anew; the old one still counts."
+)
 @click.option("--ca", "only_authority", is_flag=True, help="Print only the path of the authority's certificate.")
 @click.option("--secret", metavar="[NS/]NAME", help="Print a Secret with a client's certificate and the authority's.")
 def certs(
-    hosts: tuple[str, ...], directory: Path | None, mesh: bool, renew: bool, only_authority: bool, secret: str | None
+    hosts: tuple[str, ...],
+    directory: Path | None,
+    mesh: bool,
+    renew: bool,
+    renew_authority: bool,
+    only_authority: bool,
+    secret: str | None,
 ) -> int:
     """Make the local certificate authority and certificates, and print where they are, until when, and for whom.
 
@@ -50,7 +64,12 @@ def certs(
     if only_authority:
         click.echo(authority.certificate_file)
         return 0
-    if renew:
+    if renew_authority:
+        authority.announce_successor()
+        time.sleep(HANDSHAKE_SECONDS)
+        authority.give_way()
+        time.sleep(HANDSHAKE_SECONDS)
+    elif renew:
         unknown = _renew(authority, hosts)
         if unknown:
             click.echo(f"egress: no certificate is issued for {', '.join(unknown)}: see egress certs", err=True)

@@ -93,3 +93,47 @@ def test_a_leaf_of_another_authority_is_issued_anew(tmp_path: Path) -> None:
     authority.leaf("a", ["a.example.com"])
 
     assert [leaf.names for leaf in authority.leaves()] == [("a.example.com",)]
+
+
+def test_a_new_authority_issues_all_anew_and_the_old_one_still_counts(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    leaf, _ = authority.leaf("a", ["a.example.com"])
+    first = x509.load_pem_x509_certificate(leaf.read_bytes()), authority_of(leaf)
+
+    authority.announce_successor()
+    announced = trusted(tmp_path)
+    assert announced[0] == first[1]
+    assert len(announced) == 2
+    assert authority_of(Authority(tmp_path).leaf("b", ["b.example.com"])[0]) == first[1]
+
+    authority.give_way()
+    assert trusted(tmp_path) == announced[::-1]
+    assert {authority_of(tmp_path / name) for name in ("a.crt", "b.crt")} == {announced[1]}
+    first[0].verify_directly_issued_by(announced[0])
+    assert sorted(file.name for file in tmp_path.glob("*.key")) == ["a.key", "b.key", "ca.key"]
+
+    authority.announce_successor()
+    authority.give_way()
+    assert first[1] not in trusted(tmp_path)
+    assert [found.names for found in Authority(tmp_path).leaves()] == [("a.example.com",), ("b.example.com",)]
+
+
+def test_an_authority_is_read_right_while_another_takes_over(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.announce_successor()
+    announced = trusted(tmp_path)[1]
+
+    (tmp_path / "next-ca.key").rename(tmp_path / "ca.key")
+
+    assert authority_of(Authority(tmp_path).leaf("a", ["a.example.com"])[0]) == announced
+
+
+def trusted(directory: Path) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates((directory / "ca.crt").read_bytes())
+
+
+def authority_of(leaf: Path) -> x509.Certificate:
+    """The authority beside the certificate in its file, which has issued it."""
+    certificate, authority = x509.load_pem_x509_certificates(leaf.read_bytes())
+    certificate.verify_directly_issued_by(authority)
+    return authority
