@@ -24,6 +24,7 @@ from sandbox.istio.validate.cel_syntax import cel_fault
         ".a.b",
         "9223372036854775807 == 18446744073709551615u",
         "all(1, 2)",
+        "string(response.code) == '404' && number(1)",
     ],
 )
 def test_an_expression_is_taken(text: str) -> None:

@@ -25,6 +25,8 @@ _RESERVED: Final = frozenset(
     {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "in"}
     | {"let", "loop", "package", "namespace", "return", "var", "void", "while"}
 )
+_LITERAL: Final = "a literal"
+"""In place of the text of a number or a string, which no name and no operator is."""
 _MAX_DEPTH: Final = 80
 _ESCAPE: Final = re.compile(
     r"""\\(?:[abfnrtv\\?"'`]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2}|(?P<bad>.|\Z))""",
@@ -95,7 +97,7 @@ class _Parser:
         if self.position >= len(self.tokens):
             return ""
         kind, text = self.tokens[self.position]
-        return text if kind in ("operator", "name") else kind
+        return text if kind in ("operator", "name") else _LITERAL
 
     def take(self, *texts: str) -> bool:
         if self.peek() in texts:
@@ -169,7 +171,7 @@ class _Parser:
             self.list_until("]")
         elif self.peek() == "{":
             self.fields("}")
-        elif self.take("number", "string"):
+        elif self.take(_LITERAL):
             return
         else:
             self.take(".")
