@@ -105,7 +105,10 @@ class _Names:
         lines = [f"def {name}(info):", "  try:"]
         for headers, attribute in _HEADER_MAPS.items():
             if re.search(rf"\b{headers}\b", expression):
-                lines.append(f"    {headers} = header_map(info.{attribute})")
+                lines += [
+                    f"    {headers} = dict(info.{attribute})",
+                    f"    if len({headers}) != len(info.{attribute}): {headers} = header_map(info.{attribute})",
+                ]
         lines += [f"    return {finish.format(expression)}", f"  {rescue}"]
         exec(compile("\n".join(lines), "<access log format>", "exec"), self.values)
         function: LineFunction = self.values[name]

@@ -64,12 +64,16 @@ class EndpointPicker(Generic[H]):
         self._locality_weights: dict[tuple[int, Locality | None], int] | None = None
         self.follow(cluster)
         self._slow_start = _SlowStart.of(cluster)
+        self.needs_time = self._slow_start is not None
+        """Whether ``pick`` looks at the time."""
         self._now = 0.0
         self._turns: dict[object, int] = {}
         self._priorities: list[list[H]] = []
         self._healthy: list[list[H]] = []
         self._loads: list[PriorityLoad] = []
         self._picks: dict[tuple[int, bool], Pick[H]] = {}
+        self._only_pick: Pick[H] | None = None
+        """Of hosts that all have one priority, where no hash is drawn for them: who picks is known."""
 
     def follow(self, cluster: Cluster) -> None:
         """The cluster's endpoints are planned anew, and nothing else of it; ``set_hosts`` follows."""
@@ -95,6 +99,7 @@ class EndpointPicker(Generic[H]):
         self._healthy = [[host for host in members if host.healthy] for members in self._priorities]
         self._loads = self._spread(frozenset())
         self._picks = {}
+        self._only_pick = None
         if self._slow_start is not None:
             self._now = now
             self._picks = {(priority, False): self._balance(priority, is_panic=False) for priority in range(count)}
@@ -123,6 +128,8 @@ class EndpointPicker(Generic[H]):
         ``now`` in seconds, for slow start. A host of ``tried`` is given up ``attempts`` times, then taken anyway.
         """
         self._now = now
+        if self._only_pick is not None and not tried:
+            return self._only_pick(0, 0)
         loads = self._loads
         key = 0
         if self._is_hashed:
@@ -146,6 +153,8 @@ class EndpointPicker(Generic[H]):
         pick = self._picks.get(key)
         if pick is None:
             pick = self._picks[key] = self._balance(*key)
+            if len(self._loads) == 1 and not self._is_hashed:
+                self._only_pick = pick
         return pick(hash_key, given_up)
 
     def _balance(self, priority: int, is_panic: bool) -> Pick[H]:

@@ -28,31 +28,21 @@ class ConnectionFacts(msgspec.Struct, frozen=True):
     """ALPN of the ClientHello, or what the HTTP inspector found (``http/1.1``, ``http/1.0``, ``h2c``)."""
 
 
-class RequestFacts:
+class RequestFacts(msgspec.Struct, eq=False):
     """What a route may be chosen by. ``path`` is ``:path`` with its query, ``None`` for CONNECT.
 
     ``headers`` are all but the pseudo headers, names in lower case; ``authority`` stands for ``host`` too.
     """
 
-    __slots__ = ("_bare_path", "_query", "authority", "headers", "metadata", "method", "path", "scheme")
-
-    def __init__(
-        self,
-        method: bytes,
-        path: bytes | None,
-        authority: bytes | None,
-        scheme: bytes = b"http",
-        headers: Sequence[Header] = (),
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.authority = authority
-        self.scheme = scheme
-        self.headers = headers
-        self.metadata = _NO_METADATA
-        """What filters have left by now, as a token's claims."""
-        self._bare_path: bytes | None = None
-        self._query: dict[bytes, bytes] | None = None
+    method: bytes
+    path: bytes | None
+    authority: bytes | None
+    scheme: bytes = b"http"
+    headers: Sequence[Header] = ()
+    metadata: Mapping[str, Mapping[str, object]] = _NO_METADATA
+    """What filters have left by now, as a token's claims."""
+    _bare_path: bytes | None = None
+    _query: dict[bytes, bytes] | None = None
 
     @property
     def bare_path(self) -> bytes:

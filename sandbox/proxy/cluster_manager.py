@@ -164,8 +164,9 @@ class ClusterRuntime:
         chosen = self.source.choose(context)
         if chosen is not None:
             return chosen
-        now = self.environment.loop.time()
-        return self.picker.pick(now, context.hash_key, context.tried, context.retry_attempts, context.priority_excluded)
+        picker = self.picker
+        now = self.environment.loop.time() if picker.needs_time else 0.0
+        return picker.pick(now, context.hash_key, context.tried, context.retry_attempts, context.priority_excluded)
 
     def transport_of(self, host: Host) -> TransportSocketRuntime:
         """Plain text, TLS or PROXY header: by the host's metadata where the cluster has transport socket matches."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sandbox.plan.cluster import HttpProtocolOptions
 from sandbox.proxy.connection_pool import ConnectionPool, PoolUser
@@ -156,6 +156,9 @@ class HttpConnectionPool(ConnectionPool):
             self._reaper = loop.call_later(max(wait, 0.001), self._reap)
 
 
+_POOLS: Final = (HttpConnectionPool, Http2ConnectionPool)
+
+
 def pool_of(
     cluster: ClusterRuntime, host: Host, options: TransportOptions | None, *, is_http2: bool = False
 ) -> HttpConnectionPool | Http2ConnectionPool:
@@ -169,7 +172,7 @@ def pool_of(
         else:
             made = HttpConnectionPool(cluster, host, options)
         pool = host.pools[key] = made
-    assert isinstance(pool, HttpConnectionPool | Http2ConnectionPool)
+    assert isinstance(pool, _POOLS)
     return pool
 
 

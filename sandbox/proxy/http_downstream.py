@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 from sandbox.proxy.http1_clock import Http1Clock
 from sandbox.proxy.http_stream import HttpStream
-from sandbox.proxy.http_stream_setup import asks_upgrade
+from sandbox.proxy.http_stream_setup import body_of
 from sandbox.proxy.http_upstream_head import original_names, render_headers
-from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
+from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, chunk
 from sandbox.wire.http1_request import head_sizes
 from sandbox.wire.http_message import Header, Refusal, RequestHead
 from sandbox.wire.http_status import STATUS_LINES, status_line
@@ -172,7 +172,7 @@ class Http1ServerConnection(asyncio.Protocol):
             if not self._read_head():
                 break
         self._is_processing = False
-        if self.stream is not None:
+        if self._state == BODY and self.stream is not None:  # what is complete has been sent
             self.stream.flush_request()
 
     def _refuse_pipelining(self) -> None:
@@ -210,13 +210,8 @@ class Http1ServerConnection(asyncio.Protocol):
         return True
 
     def _begin_request(self, stream: HttpStream, head: RequestHead, rest: bytes) -> None:
-        if asks_upgrade(head):
-            self._body = UntilCloseBody()  # whatever its fields say of a length
-        elif head.is_chunked:
-            self._body = ChunkedBody()
-        elif head.content_length:
-            self._body = LengthBody(head.content_length)
-        else:
+        self._body = body_of(head) if head.marked or head.path is None else None
+        if self._body is None:
             self._buffer = rest
             self._state = WAIT
             stream.decode_head(head, True)

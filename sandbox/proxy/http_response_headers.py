@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from sandbox.wire.headers import HOP_BY_HOP_RESPONSE, set_header
 
 if TYPE_CHECKING:
@@ -17,22 +19,29 @@ _OF_BODY = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
 
 def upstream_response_headers(stream: HttpStream, head: ResponseHead, service_time: int | None) -> list[Header]:
     """The upstream's headers without what was meant for us, with the service time and the route's changes."""
-    headers = head.headers
+    headers = head.headers.copy() if head.is_simple else _to_pass_on(stream, head)
+    if service_time is not None and not stream.manager.suppresses_envoy_headers:
+        if b"x-envoy-upstream-service-time" in head.marked:
+            set_header(headers, b"x-envoy-upstream-service-time", b"%d" % service_time)
+        else:
+            headers.append((b"x-envoy-upstream-service-time", b"%d" % service_time))
+    info = stream.info
+    info.response_headers = headers
+    info.response_code = head.status
+    if stream.route is None or stream.route.changes_responses:
+        change_response_headers(stream, headers)
+    return headers
+
+
+def _to_pass_on(stream: HttpStream, head: ResponseHead) -> list[Header]:
     marked = head.marked
+    headers = head.headers.copy()
     if not _REMOVED.isdisjoint(marked):
         is_upgraded = stream.is_upgrade and head.status == 101 and b"upgrade" in marked
         removed = _REMOVED_AT_UPGRADE if is_upgraded else _REMOVED
         headers = [header for header in headers if header[0] not in removed]
     if b"content-length" in marked and (head.status < 200 or head.status == 204):
         headers = [header for header in headers if header[0] != b"content-length"]
-    if service_time is not None and not stream.manager.suppresses_envoy_headers:
-        if b"x-envoy-upstream-service-time" in marked:
-            set_header(headers, b"x-envoy-upstream-service-time", b"%d" % service_time)
-        else:
-            headers.append((b"x-envoy-upstream-service-time", b"%d" % service_time))
-    stream.info.response_headers = headers
-    stream.info.response_code = head.status
-    change_response_headers(stream, headers)
     return headers
 
 
@@ -58,13 +67,14 @@ def change_response_headers(stream: HttpStream, headers: list[Header]) -> None:
         route.response_mutations.apply(headers, stream.info)
 
 
-def strip_refused_upgrade(stream: HttpStream, head: ResponseHead) -> bool:
-    """Whether the upstream answers an upgrade as if nothing had been asked; the head then loses what tells of a body.
-
-    The client waits for a 101: a body would mislead it.
-    """
+def refuses_upgrade(stream: HttpStream, head: ResponseHead) -> bool:
+    """Whether the upstream answers an upgrade as if nothing had been asked."""
     if not 200 <= head.status < 400 or stream.head.method == b"CONNECT":
         return False
     stream.info.response_code_details = "websocket_handshake_unsuccessful"
-    head.headers = [header for header in head.headers if header[0] not in _OF_BODY]
     return True
+
+
+def without_body(head: ResponseHead) -> ResponseHead:
+    """The head without what tells of a body: a client that waits for a 101 would be misled by one."""
+    return msgspec.structs.replace(head, headers=[header for header in head.headers if header[0] not in _OF_BODY])

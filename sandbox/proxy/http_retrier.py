@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 class Retrier(RetryState):
     """A request's retry policy at work: it flags why no try follows, and keeps the clock of the one that does."""
 
-    __slots__ = ("_cluster", "_filter", "_holds_place", "_is_over", "_priorities", "_timer")
+    __slots__ = ("_cluster", "_filter", "_holds_place", "_priorities", "_timer")
 
     def __init__(self, router_filter: RouterFilter, rules: RetryRules, cluster: ClusterRuntime) -> None:
         super().__init__(rules)
         self._filter = router_filter
         self._cluster = cluster
-        self._is_over = False
         self._holds_place = False
         frequency = rules.priority_update_frequency
         self._priorities = PreviousPriorities(frequency) if frequency else None
@@ -34,7 +33,6 @@ class Retrier(RetryState):
 
     def give_up(self) -> None:
         """No further tries: the request cannot be sent again."""
-        self._is_over = True
         self._leave_place()
 
     def prepare(self, context: LoadBalancerContext) -> None:
@@ -67,8 +65,6 @@ class Retrier(RetryState):
         return self.wants_reset(reset, request_started=request_started) and self._retry_or_flag()
 
     def _retry_or_flag(self) -> bool:
-        if self._is_over:
-            return False
         retries = self._cluster.resources.retries
         verdict = self.decide(may_retry=not retries.is_full)
         stream = self._filter.stream

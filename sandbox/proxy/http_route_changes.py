@@ -9,16 +9,15 @@ from sandbox.wire.headers import add_or_join, header_value, set_header
 if TYPE_CHECKING:
     from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
+    from sandbox.wire.http_message import Header
+
+
+FIRST_ATTEMPT: Header = (b"x-envoy-attempt-count", b"1")
 
 
 def apply_route_changes(stream: HttpStream, route: RouteRuntime) -> None:
-    """Counts the attempt, and changes headers, host and path as the route and its target say."""
+    """Changes headers, host and path as the route and its target say."""
     headers, info = stream.headers, stream.info
-    if route.attempt_count:
-        if b"x-envoy-attempt-count" in stream.head.marked:
-            set_header(headers, b"x-envoy-attempt-count", b"1")
-        else:
-            headers.append((b"x-envoy-attempt-count", b"1"))
     target = stream.target
     assert target is not None
     if target.request_mutations is not None:
@@ -59,10 +58,9 @@ def rewrite_host(stream: HttpStream, host: bytes) -> None:
     stream.info.authority = host
 
 
-def decorate(stream: HttpStream, route: RouteRuntime) -> None:
-    """Names the operation for the trace (``x-envoy-decorator-operation``)."""
-    if route.decorator is not None and stream.manager.traces:
-        if b"x-envoy-decorator-operation" in stream.head.marked:
-            set_header(stream.headers, b"x-envoy-decorator-operation", route.decorator)
-        else:
-            stream.headers.append((b"x-envoy-decorator-operation", route.decorator))
+def put_header(stream: HttpStream, header: Header) -> None:
+    """Writes one of the fields that ``MARKED_REQUEST`` names: in place of the client's, else as the last."""
+    if header[0] in stream.head.marked:
+        set_header(stream.headers, *header)
+    else:
+        stream.headers.append(header)

@@ -20,7 +20,8 @@ from sandbox.proxy.http_cors import Cors
 from sandbox.proxy.http_faults import Fault
 from sandbox.proxy.http_header_mutation import HeaderMutations, compile_mutations
 from sandbox.proxy.http_redirect import Redirect, matched_part
-from sandbox.wire.http_retries import RetryRules
+from sandbox.proxy.http_transport import has_fixed_transport
+from sandbox.wire.http_retries import NO_STATUS, RetryRules
 
 if TYPE_CHECKING:
     import random
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         VirtualHost,
     )
     from sandbox.proxy.cluster_manager import ClusterManager, ClusterRuntime
+    from sandbox.wire.http_message import Header
 
 DEFAULT_ROUTE_TIMEOUT = 15.0
 FAULT_FILTER = "envoy.filters.http.fault"
@@ -51,11 +53,21 @@ def seconds(duration: timedelta | None, default: float = 0.0) -> float:
 class Target:
     """One cluster that a route may send to, with what goes with the choice."""
 
-    __slots__ = ("cluster", "host_rewrite", "name", "request_mutations", "response_mutations")
+    __slots__ = (
+        "changes_requests",
+        "cluster",
+        "has_fixed_transport",
+        "host_rewrite",
+        "name",
+        "request_mutations",
+        "response_mutations",
+    )
 
     def __init__(self, name: str, clusters: ClusterManager, weight: ClusterWeight | None = None) -> None:
         self.name = name
         self.cluster: ClusterRuntime | None = clusters.get(name)
+        self.has_fixed_transport = self.cluster is not None and has_fixed_transport(self.cluster)
+        """Whether connections of all requests are alike (see ``transport_options``)."""
         self.host_rewrite: bytes | None = None
         self.request_mutations: HeaderMutations | None = None
         self.response_mutations: HeaderMutations | None = None
@@ -66,6 +78,7 @@ class Target:
             self.response_mutations = compile_mutations(
                 weight.response_headers_to_add, weight.response_headers_to_remove
             )
+        self.changes_requests = self.request_mutations is not None or self.host_rewrite is not None
 
 
 class Mirror:
@@ -87,18 +100,25 @@ class RouteRuntime:
         "append_forwarded_host",
         "attempt_count",
         "auto_host_rewrite",
+        "balances_by_request",
+        "changes_requests",
+        "changes_responses",
         "cors",
-        "decorator",
+        "decoration",
         "direct",
         "fault",
+        "has_stream_timers",
+        "has_timeouts",
         "hash_cookies",
         "hash_policy",
         "host_rewrite",
         "idle_timeout",
         "is_forwarding",
+        "lowest_retried_status",
         "max_grpc_timeout",
         "max_stream_duration",
         "mirrors",
+        "only_target",
         "per_try_timeout",
         "plan",
         "prefix_rewrite",
@@ -117,7 +137,10 @@ class RouteRuntime:
         self.plan = route
         self.virtual_host = virtual_host
         self.attempt_count = virtual_host.include_request_attempt_count
-        self.decorator = route.decorator.operation.encode() if route.decorator is not None else None
+        self.decoration: Header | None = None
+        """The header that names the operation for the trace."""
+        if route.decorator is not None and owner.traces:
+            self.decoration = b"x-envoy-decorator-operation", route.decorator.operation.encode()
         self.request_mutations = tuple(
             mutations
             for mutations in (
@@ -149,10 +172,13 @@ class RouteRuntime:
         )
         grpc_maximum = duration.grpc_timeout_header_max if duration is not None else None
         grpc_maximum = action.max_grpc_timeout if grpc_maximum is None else grpc_maximum
+        self.has_stream_timers = self.idle_timeout is not None or self.max_stream_duration is not None
         self.max_grpc_timeout = None if grpc_maximum is None else seconds(grpc_maximum)
         self.retry = retry_rules(action.retry_policy)
+        self.lowest_retried_status = NO_STATUS if self.retry is None else self.retry.lowest_status
         per_try = seconds(action.retry_policy.per_try_timeout) if action.retry_policy is not None else 0.0
         self.per_try_timeout = 0.0 if 0 < self.timeout <= per_try else per_try
+        self.has_timeouts = self.timeout > 0 or self.per_try_timeout > 0
         self.prefix_rewrite = action.prefix_rewrite.encode() or None
         self.regex_rewrite = compile_rewrite(action.regex_rewrite) if action.regex_rewrite is not None else None
         self.host_rewrite = action.host_rewrite_literal.encode() if action.host_rewrite_literal else None
@@ -171,11 +197,30 @@ class RouteRuntime:
         else:
             self.weighted = ((1, Target(action.cluster or "", owner.clusters)),)
         self.total_weight = sum(weight for weight, _ in self.weighted)
+        targets = [target for _, target in self.weighted]
+        self.only_target = targets[0] if len(targets) == 1 else None
+        self._look_ahead(targets)
+
+    def _look_ahead(self, targets: list[Target]) -> None:
+        """What no request has to ask any more."""
+        self.changes_requests = bool(
+            self.request_mutations or self.host_rewrite or self.prefix_rewrite or self.regex_rewrite
+        ) or any(target.changes_requests for target in targets)
+        """Whether more than the count of attempts is written into requests."""
+        self.changes_responses = self.response_mutations is not None or any(
+            target.response_mutations is not None for target in targets
+        )
+        self.balances_by_request = (
+            self.hash_policy is not None
+            or (self.retry is not None and self.retry.priority_update_frequency > 0)
+            or any(target.cluster is not None and target.cluster.plan.type == "ORIGINAL_DST" for target in targets)
+        )
+        """Whether the host of a first try depends on the request."""
 
     def choose_target(self, random: random.Random) -> Target:
         """The cluster for one request; one draw where there are several."""
-        if len(self.weighted) == 1:
-            return self.weighted[0][1]
+        if self.only_target is not None:
+            return self.only_target
         place = random.randrange(self.total_weight) if self.total_weight else 0
         for weight, target in self.weighted:
             if place < weight:
@@ -199,7 +244,7 @@ class RouteRuntime:
 class RouteOwner:
     """What routes need while they are compiled: their configuration, the clusters, the filters around them."""
 
-    __slots__ = ("clusters", "configuration", "fault", "has_cors")
+    __slots__ = ("clusters", "configuration", "fault", "has_cors", "traces")
 
     def __init__(
         self, manager: HttpConnectionManager, configuration: RouteConfiguration, clusters: ClusterManager
@@ -210,6 +255,7 @@ class RouteOwner:
         fault = filters.get(FAULT_FILTER)
         self.fault = fault if isinstance(fault, HTTPFault) else None
         self.has_cors = CORS_FILTER in filters
+        self.traces = manager.tracing is not None
 
 
 def retry_rules(policy: RetryPolicy | None) -> RetryRules | None:

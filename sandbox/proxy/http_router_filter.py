@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 from sandbox.proxy import http_upstream_failure as failures
 from sandbox.proxy import http_upstream_send as upstream_send
 from sandbox.proxy.failure import REQUESTS_OVERFLOW, UpstreamFailure
-from sandbox.proxy.http_balancing import balancing_context
-from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
+from sandbox.proxy.http_balancing import PLAIN, balancing_context
 from sandbox.proxy.http_dynamic_forward_proxy import resolve_then
 from sandbox.proxy.http_mirrors import MirrorRequest, end_mirrors, start_mirrors
 from sandbox.proxy.http_request_body import RequestBody
 from sandbox.proxy.http_request_timeouts import RequestTimeouts, needs_timeouts
-from sandbox.proxy.http_response_headers import strip_refused_upgrade, upstream_response_headers
+from sandbox.proxy.http_response_headers import refuses_upgrade, upstream_response_headers, without_body
 from sandbox.proxy.http_retrier import Retrier
-from sandbox.proxy.http_route_changes import apply_route_changes, rewrite_host
-from sandbox.proxy.http_transport import transport_options
+from sandbox.proxy.http_route_changes import FIRST_ATTEMPT, apply_route_changes, put_header, rewrite_host
+from sandbox.proxy.http_transport import pool_for
 from sandbox.proxy.tasks import detach
 from sandbox.proxy.upstream_callbacks import UpstreamCallbacks
 from sandbox.wire.headers import set_header
@@ -39,24 +38,9 @@ if TYPE_CHECKING:
 class RouterFilter(UpstreamCallbacks):
     """Sends a request to its cluster, again where the retry policy says so, and the response back to the stream."""
 
-    __slots__ = (
-        "_body",
-        "_cluster",
-        "_completed_at",
-        "_connection",
-        "_context",
-        "_has_informed",
-        "_host",
-        "_is_done",
-        "_mirrors",
-        "_pool",
-        "_retry",
-        "_set_cookies",
-        "_timeouts",
-        "_tried",
-        "route",
-        "stream",
-    )
+    __slots__ = ("_body", "_cluster", "_completed_at", "_connection", "_context", "_has_informed", "_host",
+                 "_is_done", "_is_last_try", "_mirrors", "_pool", "_retry", "_set_cookies", "_timeouts", "_tried",
+                 "route", "stream")  # fmt: skip
 
     def __init__(self, stream: HttpStream, route: RouteRuntime) -> None:
         self.stream = stream
@@ -67,11 +51,11 @@ class RouterFilter(UpstreamCallbacks):
         self._connection: Http1ClientConnection | Http2ClientStream | None = None
         self._mirrors: Sequence[MirrorRequest] = ()
         self._pool: HttpConnectionPool | Http2ConnectionPool | None = None
-        self._has_informed = self._is_done = False
+        self._has_informed = self._is_done = self._is_last_try = False
         self._host: Host | None = None
-        self._context: LoadBalancerContext
+        self._context: LoadBalancerContext = PLAIN
         self._retry: Retrier | None = None
-        self._set_cookies: list[bytes]
+        self._set_cookies: Sequence[bytes] = ()
         self._timeouts: RequestTimeouts | None = None
         self._tried: list[Host] = []
 
@@ -80,20 +64,22 @@ class RouterFilter(UpstreamCallbacks):
     def start(self) -> None:
         """The head is ready and its route chosen."""
         stream, route = self.stream, self.route
-        target = stream.target
-        assert target is not None
-        if target.cluster is None:
+        cluster = stream.target.cluster if stream.target is not None else None
+        if cluster is None:
             failures.reply_no_cluster(stream)
             return
-        self._cluster = target.cluster
+        self._cluster = cluster
         stream.info.upstream_request_attempt_count = 1
-        if needs_timeouts(stream, route):
+        if route.has_timeouts or ((stream.head.marked or stream.is_grpc) and needs_timeouts(stream, route)):
             self._timeouts = RequestTimeouts(self, route)
             self._timeouts.set_headers(0.0)
-        apply_route_changes(stream, route)
-        if route.retry is not None:
-            self._retry = Retrier(self, route.retry, target.cluster)
-        self._context, self._set_cookies = balancing_context(stream, route, target.cluster, self._tried)
+        if route.attempt_count:
+            put_header(stream, FIRST_ATTEMPT)
+        if route.changes_requests:
+            apply_route_changes(stream, route)
+        if route.balances_by_request:
+            self._context, self._set_cookies = balancing_context(stream, route, cluster, self._tried)
+            self._retrier()  # it looks at every try, not only from the first failure on
         self._try()
         if route.mirrors and "UH" not in stream.info.response_flags:
             self._mirrors = start_mirrors(stream, route, self._timeouts.global_timeout if self._timeouts else 0.0)
@@ -114,8 +100,8 @@ class RouterFilter(UpstreamCallbacks):
             self._body = body = RequestBody(self.stream.codec, keeps=self.route.retry is not None, is_held=is_held)
         for mirror in self._mirrors:
             mirror.send_data(data)
-        if not body.take(data, self._connection) and self._retry is not None:
-            self._retry.give_up()
+        if not body.take(data, self._connection):
+            self._give_up_retries()  # the request cannot be sent again
 
     def request_trailers(self, headers: list[Header]) -> None:
         """Fields after the payload; the end follows."""
@@ -143,7 +129,8 @@ class RouterFilter(UpstreamCallbacks):
         self._completed_at = time.monotonic()
         if self._timeouts is not None:
             self._timeouts.request_completed(has_connection=self._connection is not None)
-        end_mirrors(self._mirrors, is_complete=True)
+        if self._mirrors:
+            end_mirrors(self._mirrors, is_complete=True)
 
     # --- one try ---
 
@@ -165,18 +152,14 @@ class RouterFilter(UpstreamCallbacks):
         self._host = host
         if self.route.auto_host_rewrite and host.hostname:
             rewrite_host(stream, host.hostname.encode())
+        self._tried.append(host)
         if self._retry is not None:
-            self._tried.append(host)
             self._retry.tried(host)
-        options = transport_options(self._cluster, stream)
-        is_http2 = speaks_http2(self._cluster, stream.info.protocol)
-        pool = pool_of(self._cluster, host, options, is_http2=is_http2)
+        pool = pool_for(stream, self._cluster, host)
         connection = pool.acquire(self)
         if connection is None:
             self._pool = pool
-            stream.info.upstream_wait_start, stream.info.upstream_wait_end = time.monotonic(), None
-            stream.info.upstream_host, stream.info.upstream_host_name = host.address, host.hostname
-            stream.info.upstream_host_metadata = host.metadata
+            upstream_send.note_wait(stream.info, host)
         elif isinstance(connection, UpstreamFailure):
             if connection is REQUESTS_OVERFLOW:  # a connection was there, and so the host is known
                 stream.info.upstream_host = host.address
@@ -201,9 +184,7 @@ class RouterFilter(UpstreamCallbacks):
     def _send(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         stream = self.stream
         self._connection = connection
-        upstream_send.note_upstream(stream.info, connection)
-        is_end = not stream.head.is_chunked and not stream.head.content_length
-        stream.info.upstream_header_bytes_sent = upstream_send.send_head(self, connection, is_end=is_end)
+        upstream_send.send_head(self, connection)
         if self._body is not None:
             self._body.send(connection)
         if stream.is_request_complete:
@@ -222,8 +203,7 @@ class RouterFilter(UpstreamCallbacks):
         if self._has_informed:
             return  # the client gets one, and from then on nothing is tried again
         self._has_informed = True
-        if self._retry is not None:
-            self._retry.give_up()
+        self._give_up_retries()
         self.stream.send_informational(head)
 
     def on_upstream_head(self, head: ResponseHead, is_end: bool) -> None:
@@ -238,13 +218,16 @@ class RouterFilter(UpstreamCallbacks):
             self._connection = None
         else:
             upstream_send.count_wire(stream, connection)
-        if self._retry is not None and self._retry.retries_response(head):
-            self._drop_connection()
-            return
+        if self._retry is not None or head.status >= self.route.lowest_retried_status or not head.is_simple:
+            retrier = self._retrier()
+            if retrier is not None and retrier.retries_response(head):
+                self._drop_connection()
+                return
         if self._timeouts is not None:
             self._timeouts.response_started(is_upgrade=stream.is_upgrade and head.status == 101)
         info.response_code_details = "via_upstream"
-        if stream.is_upgrade and strip_refused_upgrade(stream, head):
+        if stream.is_upgrade and refuses_upgrade(stream, head):
+            head = without_body(head)
             self._drop_connection()
             is_end = True
         completed_at = self._completed_at
@@ -313,6 +296,17 @@ class RouterFilter(UpstreamCallbacks):
 
     # --- failures and retries ---
 
+    def _retrier(self) -> Retrier | None:
+        """Who decides on another try, where there may be one; made at first need, for most requests need none."""
+        if self._retry is None and self.route.retry is not None:
+            self._retry = Retrier(self, self.route.retry, self._cluster)
+        return None if self._is_last_try else self._retry
+
+    def _give_up_retries(self) -> None:
+        self._is_last_try = True
+        if self._retry is not None:
+            self._retry.give_up()
+
     def _cluster_failed(self) -> None:
         if self._host is not None and self._cluster.outlier is not None:
             self._cluster.report_connect_failure(self._host)
@@ -322,11 +316,8 @@ class RouterFilter(UpstreamCallbacks):
         stream, info = self.stream, self.stream.info
         reason = failure.transport_failure_reason if failure is not None else None
         info.upstream_transport_failure_reason = reason
-        if (
-            self._retry is not None
-            and not stream.response_started
-            and self._retry.retries_reset(reset, request_started=failure is None)
-        ):
+        retrier = None if stream.response_started else self._retrier()
+        if retrier is not None and retrier.retries_reset(reset, request_started=failure is None):
             return
         failures.reply_failure(stream, reset, reason, has_informed=self._has_informed)
 
@@ -340,6 +331,8 @@ class RouterFilter(UpstreamCallbacks):
         if self._is_done:
             return
         info = self.stream.info
+        if self._context is PLAIN:
+            self._context, _ = balancing_context(self.stream, self.route, self._cluster, self._tried)
         info.upstream_transport_failure_reason = info.upstream_wait_start = None
         info.upstream_request_attempt_count += 1
         if self.route.attempt_count:
@@ -364,8 +357,8 @@ class RouterFilter(UpstreamCallbacks):
         if not is_duration:
             self._cluster_failed()
         self._drop_connection()
-        retry = None if self.stream.response_started else self._retry
-        if retry is None or not retry.retries_reset(Reset.LOCAL_RESET, request_started=True):
+        retrier = None if self.stream.response_started else self._retrier()
+        if retrier is None or not retrier.retries_reset(Reset.LOCAL_RESET, request_started=True):
             failures.reply_try_timeout(self.stream, is_duration=is_duration)
 
     # --- the end ---
@@ -388,11 +381,13 @@ class RouterFilter(UpstreamCallbacks):
     def finish(self) -> None:
         """The stream has ended: what tells the upstream so is not in the log any more."""
         connection, self._connection = self._connection, None
-        upstream_send.count_wire(self.stream, connection)
         if connection is not None:
+            upstream_send.count_wire(self.stream, connection)
             connection.reset()
-        self.abandon()
-        end_mirrors(self._mirrors, is_complete=False)
+        if self._pool is not None or not self._is_done:
+            self.abandon()
+        if self._mirrors:
+            end_mirrors(self._mirrors, is_complete=False)
         if self._retry is not None:
             self._retry.stop()
         if self._timeouts is not None:

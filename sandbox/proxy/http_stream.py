@@ -10,7 +10,7 @@ from sandbox.match.facts import RequestFacts
 from sandbox.proxy import http_route_answers as route_answers
 from sandbox.proxy.http_local_reply import CODEC_BODIES, is_grpc_content
 from sandbox.proxy.http_response_headers import informational_headers, persistence_of_http10
-from sandbox.proxy.http_route_changes import decorate
+from sandbox.proxy.http_route_changes import put_header
 from sandbox.proxy.http_router_filter import RouterFilter
 from sandbox.proxy.http_stream_setup import normalize_path, read_connection_options
 from sandbox.proxy.http_timeouts import StreamTimers
@@ -65,14 +65,8 @@ class HttpStream:
         """Payload that came while a fault delays the request."""
         self.fault_timer: asyncio.TimerHandle | None = None
         self.cors_origin: bytes | None = None
-        self.is_decoding = False
-        self.is_ended = False
-        self.is_grpc = False
-        self.is_head = False
-        self.is_request_complete = False
-        self.is_upgrade = False
-        self.response_started = False
-        self.saw_close = False
+        self.is_decoding = self.is_ended = self.is_grpc = self.is_head = False
+        self.is_request_complete = self.is_upgrade = self.response_started = self.saw_close = False
 
     # --- from the codec ---
 
@@ -91,21 +85,21 @@ class HttpStream:
         info.request_headers = self.headers = head.headers
         self.is_head = head.method == b"HEAD"
         path = head.path
-        if not head.is_http11:
-            info.protocol = "HTTP/1.0"
-        if head.marked or not head.is_http11 or path is None:
+        if head.marked or path is None or not head.is_http11:
+            if not head.is_http11:
+                info.protocol = "HTTP/1.0"
             read_connection_options(self, head)
         if is_end and not self.is_upgrade:
             self.is_request_complete = True
             info.last_downstream_rx = time.monotonic()
         if manager.has_stream_timers:
             self.timers = StreamTimers.of_manager(self)
-        if head.host is None and not head.is_http11 and manager.default_host:
-            head.host = info.authority = manager.default_host
         if head.host is None:
-            self.local_reply(400, b"", "missing_host_header")
-            return
-        if path is not None:
+            if head.is_http11 or not manager.default_host:
+                self.local_reply(400, b"", "missing_host_header")
+                return
+            head.host = info.authority = manager.default_host
+        if path is not None and not manager.paths.is_normal(path):
             path = normalize_path(self, path)
             if path is None:
                 return
@@ -119,7 +113,9 @@ class HttpStream:
         assert head.host is not None
         info.route_configuration = manager.route_configuration
         virtual_host = manager.virtual_hosts.find(head.host)
-        tls_only = route_answers.tls_only_host(self, virtual_host)
+        tls_only = None
+        if virtual_host is not None and virtual_host.require_tls == "ALL":
+            tls_only = route_answers.tls_only_host(self, virtual_host)
         facts = RequestFacts(head.method, path, head.host, head.scheme or b"http", self.headers)
         # Envoy finds no route for a request whose x-forwarded-proto is empty
         is_routable = tls_only is None and head.marked.get(b"x-forwarded-proto") != b""
@@ -130,7 +126,8 @@ class HttpStream:
             info.grpc_messages = GrpcMessages() if self.is_grpc else None
         if route is not None:
             self._use_route(route)
-            decorate(self, route)
+            if route.decoration is not None:
+                put_header(self, route.decoration)
         if self.is_upgrade and head.method != b"CONNECT":
             wanted = head.marked.get(b"upgrade", b"").lower()
             if wanted not in manager.upgrades:
@@ -156,7 +153,7 @@ class HttpStream:
             if delay > 0:
                 self._delay(delay)
                 return
-        self._after_delay()
+        self._pass_filters(route)
 
     def _use_route(self, route: RouteRuntime) -> None:
         info = self.info
@@ -164,11 +161,11 @@ class HttpStream:
         info.route = route.plan
         info.virtual_host = route.virtual_host
         if route.is_forwarding:
-            self.target = target = route.choose_target(self.manager.random)
+            self.target = target = route.only_target or route.choose_target(self.manager.random)
             if target.cluster is not None:
                 info.cluster = target.cluster.plan
                 info.upstream_cluster_name = target.name
-        if route.idle_timeout is not None or route.max_stream_duration is not None:
+        if route.has_stream_timers:
             timers = self.timers
             if timers is None:
                 timers = self.timers = StreamTimers(self)
@@ -193,12 +190,11 @@ class HttpStream:
 
     def _delayed(self) -> None:
         self.fault_timer = None
-        if not self.is_ended:
-            self._after_delay()
+        if not self.is_ended and self.route is not None:
+            self._pass_filters(self.route)
 
-    def _after_delay(self) -> None:
-        route = self.route
-        assert route is not None
+    def _pass_filters(self, route: RouteRuntime) -> None:
+        """What stands between a delay and the router."""
         if route.fault is not None and route.fault.draw_abort(self.manager.random):
             self.info.response_flags.append("FI")
             self.local_reply(
@@ -211,15 +207,18 @@ class HttpStream:
             self.router = router = RouterFilter(self, route)
             waiting, self.waiting = self.waiting, None
             router.start()
-            for data in waiting or ():
-                if not self.is_ended:
-                    router.request_data(data)
-            if waiting is not None and self.is_request_complete and not self.is_ended:
-                router.request_end()
             if waiting is not None:
-                router.flush_request()
+                self._send_waiting(router, waiting)
         else:
             route_answers.answer_here(self, route)
+
+    def _send_waiting(self, router: RouterFilter, waiting: list[bytes]) -> None:
+        for data in waiting:
+            if not self.is_ended:
+                router.request_data(data)
+        if self.is_request_complete and not self.is_ended:
+            router.request_end()
+        router.flush_request()
 
     # --- request body ---
 
@@ -339,7 +338,8 @@ class HttpStream:
         codec, manager, info = self.codec, self.manager, self.info
         if self.route is not None and self.route.cors is not None and self.cors_origin is not None:
             self.route.cors.decorate(self.cors_origin, headers)
-        manager.finish_response(headers)
+        info.first_downstream_tx = now = time.monotonic()
+        manager.finish_response(headers, now)
         info.response_code = status
         info.response_headers = headers
         self.response_started = True
@@ -352,7 +352,6 @@ class HttpStream:
                 headers.append(persistence_of_http10(self, headers, is_end=is_end))
         if self.timers is not None:
             self.timers.touch()
-        info.first_downstream_tx = time.monotonic()
         codec.write_head(self, status, headers, is_end=is_end, names=names)
 
     def send_data(self, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.wire.headers import tokens
+from sandbox.wire.http1_body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody
 from sandbox.wire.http_path import PathRedirect, PathRejected
 
 if TYPE_CHECKING:
@@ -18,6 +19,15 @@ def asks_upgrade(head: RequestHead) -> bool:
         return True
     wanted = head.marked.get(b"upgrade")
     return wanted is not None and wanted.lower() != b"h2c" and b"upgrade" in tokens(head.marked.get(b"connection", b""))
+
+
+def body_of(head: RequestHead) -> BodyReader | None:
+    """What reads the body that follows a head; ``None`` where none does."""
+    if asks_upgrade(head):
+        return UntilCloseBody()  # whatever its fields say of a length
+    if head.is_chunked:
+        return ChunkedBody()
+    return LengthBody(head.content_length) if head.content_length else None
 
 
 def read_connection_options(stream: HttpStream, head: RequestHead) -> None:

@@ -6,12 +6,33 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from sandbox.match.virtual_host_table import without_port
+from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.upstream import TransportOptions, options_for_proxy_protocol
 from sandbox.wire.headers import header_value
 
 if TYPE_CHECKING:
     from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.host import Host
+    from sandbox.proxy.http2_connection_pool import Http2ConnectionPool
+    from sandbox.proxy.http_connection_pool import HttpConnectionPool
     from sandbox.proxy.http_stream import HttpStream
+
+
+def pool_for(stream: HttpStream, cluster: ClusterRuntime, host: Host) -> HttpConnectionPool | Http2ConnectionPool:
+    """The host's pool of connections such as the request wants."""
+    target = stream.target
+    has_options = target is None or not target.has_fixed_transport
+    options = transport_options(cluster, stream) if has_options else None
+    is_http2 = cluster.http_options is not None and speaks_http2(cluster, stream.info.protocol)
+    return pool_of(cluster, host, options, is_http2=is_http2)
+
+
+def has_fixed_transport(cluster: ClusterRuntime) -> bool:
+    """Whether the cluster's settings say it all, whatever the request."""
+    http = cluster.http_options
+    wanted = http.upstream_http_protocol_options if http is not None else None
+    names = wanted is not None and (wanted.auto_sni or wanted.auto_san_validation)
+    return not names and not cluster.sends_proxy_header
 
 
 def transport_options(cluster: ClusterRuntime, stream: HttpStream) -> TransportOptions | None:

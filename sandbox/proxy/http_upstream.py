@@ -230,6 +230,9 @@ class Http1ClientConnection(asyncio.Protocol):
                 self._break(Reset.PROTOCOL_ERROR)
                 return
             data = data[head.size :]
+            if head.is_simple and len(data) == head.content_length and not self._expects_no_body:
+                self._whole_response(head, data)
+                return
             assert self.user is not None
             if 100 <= head.status < 200 and head.status != 101:
                 if head.status in FORWARDED_INFORMATIONAL:
@@ -241,6 +244,20 @@ class Http1ClientConnection(asyncio.Protocol):
                 continue
             break
         self._final_head(head, data)
+
+    # hot: most responses come in one piece
+    def _whole_response(self, head: ResponseHead, payload: bytes) -> None:
+        """What ``_final_head`` and ``_read_body`` do, without a reader for the body."""
+        user = self.user
+        assert user is not None
+        self._is_head_done = True
+        self._body = None
+        self._head = head
+        user.on_upstream_head(head, False)
+        if self.user is user:
+            self._finish(b"")
+            user.on_upstream_data(payload)
+            user.on_upstream_end()
 
     def _final_head(self, head: ResponseHead, rest: bytes) -> None:
         user = self.user

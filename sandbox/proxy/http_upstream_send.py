@@ -12,13 +12,21 @@ from sandbox.wire.http2_head import request_fields
 
 if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
+    from sandbox.proxy.host import Host
     from sandbox.proxy.http_router_filter import RouterFilter
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.proxy.http_upstream import Http1ClientConnection
     from sandbox.wire.http_message import Header
 
 
-def note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2ClientStream) -> None:
+def note_wait(info: StreamInfo, host: Host) -> None:
+    """A try waits for a connection to this host."""
+    info.upstream_wait_start, info.upstream_wait_end = time.monotonic(), None
+    info.upstream_host, info.upstream_host_name = host.address, host.hostname
+    info.upstream_host_metadata = host.metadata
+
+
+def _note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2ClientStream) -> None:
     """The connection that a try goes to (and when it was made); it starts now."""
     upstream = connection.upstream
     assert upstream is not None
@@ -40,12 +48,12 @@ def note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2Cli
     info.last_upstream_tx = None
 
 
-def send_head(
-    router_filter: RouterFilter, connection: Http1ClientConnection | Http2ClientStream, *, is_end: bool
-) -> int:
-    """Writes the head in the connection's protocol; the bytes of its fields as Envoy counts them, over all tries."""
+def send_head(router_filter: RouterFilter, connection: Http1ClientConnection | Http2ClientStream) -> None:
+    """Writes the head in the connection's protocol; where a log asks, its bytes are counted, over all tries."""
     stream, info = router_filter.stream, router_filter.stream.info
+    _note_upstream(info, connection)
     counts = stream.manager.counts_wire
+    is_end = not stream.head.is_chunked and not stream.head.content_length
     if isinstance(connection, Http2ClientStream):
         scheme = stream.head.scheme or b"http"
         protocol = header_value(stream.headers, b"upgrade") if stream.is_upgrade else None
@@ -55,7 +63,8 @@ def send_head(
         connection.send_request(router_filter, fields, is_end=is_end and protocol is None, protocol=protocol)
         if counts:
             connection.count_from(info)
-        return connection.header_bytes_sent
+            info.upstream_header_bytes_sent = connection.header_bytes_sent
+        return
     head, is_chunked = render_request_head(stream, is_end=is_end, keeps_case=stream.manager.keeps_case)
     connection.send_head(
         router_filter, head, is_chunked=is_chunked, is_head_method=stream.is_head, is_upgrade=stream.is_upgrade
@@ -64,7 +73,7 @@ def send_head(
         connection.wire_bytes_sent += info.upstream_wire_bytes_sent
         connection.wire_bytes_received = info.upstream_wire_bytes_received
         connection.header_bytes = info.upstream_header_bytes_received
-    return info.upstream_header_bytes_sent + len(head) - head.index(b"\n") - 3
+        info.upstream_header_bytes_sent += len(head) - head.index(b"\n") - 3
 
 
 def end_request(connection: Http1ClientConnection | Http2ClientStream, trailers: list[Header]) -> None:

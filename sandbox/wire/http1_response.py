@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.headers import INLINE_RESPONSE, MARKED_RESPONSE, joined
 from sandbox.wire.http1_lines import (
@@ -24,12 +22,13 @@ RESPONSE_LIMITS = HeadLimits(max_bytes=80 * 1024)
 """Responses may be larger than requests (``DEFAULT_MAX_RESPONSE_HEADERS_KB``)."""
 _RESPONSE_LINES = LineMemory()
 _LONGEST_STATUS = 9
+_PASSED_ON = frozenset({b"content-length", b"date", b"server", b"via"})
 _LONGEST_HEAD_REMEMBERED = 1024
 _MOST_HEADS_REMEMBERED = 1024
 
 
 class ResponseHeadReader:
-    """The same for responses."""
+    """``read_response_head`` that remembers whole heads: upstreams repeat themselves, byte for byte."""
 
     __slots__ = ("_heads",)
 
@@ -48,7 +47,7 @@ class ResponseHeadReader:
             if len(self._heads) >= _MOST_HEADS_REMEMBERED:
                 self._heads.clear()
             self._heads[raw] = known = found
-        return msgspec.structs.replace(known, headers=known.headers.copy())
+        return known
 
 
 def read_response_head(
@@ -120,4 +119,11 @@ def _response_framing(head: ResponseHead) -> ResponseHead | Refusal:
         if head.content_length or head.is_chunked:
             return PROTOCOL_ERROR
         head.content_length = 0
+    head.is_simple = (
+        head.is_http11
+        and head.status >= 200
+        and head.status != 304
+        and bool(head.content_length)
+        and _PASSED_ON.issuperset(head.marked)
+    )
     return head

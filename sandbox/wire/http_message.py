@@ -42,7 +42,7 @@ class RequestHead(msgspec.Struct):
 
 
 class ResponseHead(msgspec.Struct):
-    """A response's head."""
+    """A response's head; readers may give the same one to several, so that nobody changes it."""
 
     status: int
     headers: list[Header]
@@ -53,3 +53,5 @@ class ResponseHead(msgspec.Struct):
     content_length: int | None = None
     is_chunked: bool = False
     raw: bytes = b""
+    is_simple: bool = False
+    """A final HTTP/1.1 head with a body of known length, and nothing marked that asks for more than to be sent on."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~/!$&'()*+,;=:@[]")
-_PLAIN_BYTES = bytes(sorted(_PLAIN)) + b"."
+_IN_SEGMENT = re.escape(bytes(sorted(_PLAIN - {ord("/")})) + b".")
+_NORMAL = rb"(?s)(?:/(?![%b])[%b]*)+(?:\?[^#]*)?"
+"""A path with its query: which characters do not follow a slash, and which ones stand between two."""
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SLASHES = re.compile(rb"/{2,}")
@@ -28,31 +31,22 @@ class PathRedirect(Exception):
 class PathRules:
     """How one connection manager normalises; ``normalize`` gives the path (query included) to work with."""
 
-    __slots__ = ("escaped_slashes", "merge_slashes", "normalize_path")
+    __slots__ = ("escaped_slashes", "is_normal", "merge_slashes", "normalize_path")
 
     def __init__(self, normalize_path: bool, merge_slashes: bool, escaped_slashes: str) -> None:
         self.normalize_path = normalize_path
         self.merge_slashes = merge_slashes
         self.escaped_slashes = escaped_slashes
         """Envoy's word: KEEP_UNCHANGED, REJECT_REQUEST, UNESCAPE_AND_REDIRECT or UNESCAPE_AND_FORWARD."""
+        after_slash = rb"./" if merge_slashes else rb"."
+        normal = re.compile(_NORMAL % (after_slash, _IN_SEGMENT)).fullmatch if normalize_path else _never
+        self.is_normal: Callable[[bytes], object] = normal
+        """True of most paths that stay as they are, and of no other; the quick way to know."""
 
     def normalize(self, path: bytes) -> bytes:
         """The path to route and forward; raises PathRejected."""
-        bare = path
-        if b"?" in path:
-            bare, _, query = path.partition(b"?")
-            if b"#" in query:
-                return self._normalize(path)
-        if (
-            self.normalize_path
-            and not bare.translate(None, _PLAIN_BYTES)
-            and b"/." not in bare
-            and not (self.merge_slashes and b"//" in bare)
-        ):
+        if self.is_normal(path):
             return path
-        return self._normalize(path)
-
-    def _normalize(self, path: bytes) -> bytes:
         path = path.partition(b"#")[0]
         path, question, query = path.partition(b"?")
         unescaped = False
@@ -68,6 +62,10 @@ class PathRules:
         if unescaped:
             raise PathRedirect(path + question + query)
         return path + question + query
+
+
+def _never(_path: bytes) -> object:
+    return None
 
 
 def canonical(path: bytes) -> bytes:

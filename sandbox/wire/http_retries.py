@@ -32,6 +32,9 @@ CONNECT_FAILURES = frozenset(
     {Reset.REMOTE_CONNECTION_FAILURE, Reset.LOCAL_CONNECTION_FAILURE, Reset.CONNECTION_TIMEOUT}
 )
 _GRPC_WORDS = {"cancelled": 1, "deadline-exceeded": 4, "internal": 13, "resource-exhausted": 8, "unavailable": 14}
+_LOWEST_STATUS = {"5xx": 500, "gateway-error": 502, "retriable-4xx": 409}
+NO_STATUS = 1_000_000_000
+"""Higher than any."""
 _KNOWN_WORDS = frozenset(
     [
         "5xx",
@@ -64,6 +67,12 @@ class RetryRules(msgspec.Struct, frozen=True):
     host_attempts: int = 0
     priority_update_frequency: int = 0
     """After so many tries other priorities are tried (``previous_priorities``); 0 is never."""
+
+    @property
+    def lowest_status(self) -> int:
+        """No lower status is tried again for its own sake."""
+        codes = self.status_codes if "retriable-status-codes" in self.words else ()
+        return min((*(_LOWEST_STATUS[word] for word in self.words & _LOWEST_STATUS.keys()), *codes), default=NO_STATUS)
 
     @staticmethod
     def words_of(retry_on: str) -> frozenset[str]:

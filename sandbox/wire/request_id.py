@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 _TRACE_PLACE = 14
+_VERSION_AND_VARIANT = 0x4 << 76 | 0b10 << 62
+_FREE_BITS = ~(0xF << 76 | 0b11 << 62)
 NO_TRACE, SAMPLED, FORCED, CLIENT = b"4", b"9", b"a", b"b"
 
 
 def new_request_id(bits: int) -> bytes:
     """A UUID of version 4 from 128 random bits, not traced."""
-    text = b"%032x" % bits
-    variant = b"89ab"[(bits >> 62) & 3]
-    return b"%b-%b-4%b-%c%b-%b" % (text[:8], text[8:12], text[13:16], variant, text[17:20], text[20:])
+    digits = (bits & _FREE_BITS | _VERSION_AND_VARIANT).to_bytes(16, "big").hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}".encode()
 
 
 def trace_digit(value: bytes) -> bytes:
