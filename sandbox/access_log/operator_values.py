@@ -204,7 +204,9 @@ def filter_chain_name(info: StreamInfo) -> str | None:
 
 
 def access_log_type(info: StreamInfo) -> str:
-    """Lines are written at the end only."""
+    """Lines are written at the end only; a listener's own, of connections without a filter chain, have no type."""
+    if info.filter_chain is None and not info.is_http:
+        return "NotSet"
     return "DownstreamEnd" if info.is_http else "TcpConnectionEnd"
 
 

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sandbox.proxy.downstream import address_text
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
 from sandbox.proxy.poller import poller_of
 
@@ -49,7 +50,9 @@ class Connector:
             self._timer = self._loop.call_later(cluster.connect_timeout, self._timed_out)
             self._poller.add_writer(sock.fileno(), self._writable)
         elif code:
-            self._handle = self._loop.call_soon(self._fail, "immediate", code)
+            self._handle = self._loop.call_soon(
+                self._fail, f"{_reason('immediate', code)}|remote address:{_text(target)}"
+            )
         else:
             self._handle = self._loop.call_soon(self._succeed)
 
@@ -70,7 +73,7 @@ class Connector:
             return  # called once too often
         self._stop()
         if code:
-            self._fail("delayed", code)
+            self._fail(_reason("delayed", code))
         else:
             self._succeed()
 
@@ -79,9 +82,9 @@ class Connector:
         if sock is not None:
             self._end(sock)
 
-    def _fail(self, when: str, code: int) -> None:
+    def _fail(self, words: str) -> None:
         self._close()
-        self._end(UpstreamFailure.because(FailureKind.REMOTE_CONNECTION_FAILURE, _reason(when, code)))
+        self._end(UpstreamFailure.because(FailureKind.REMOTE_CONNECTION_FAILURE, words))
 
     def _timed_out(self) -> None:
         self._timer = None
@@ -143,6 +146,10 @@ def _is_connected(sock: socket.socket) -> bool:
 
 def _reason(when: str, code: int) -> str:
     return f"{when} connect error: {os.strerror(code)}"
+
+
+def _text(target: SocketTarget) -> str:
+    return target if isinstance(target, str) else address_text(*target)
 
 
 async def connect_socket(cluster: ClusterRuntime, target: SocketTarget) -> socket.socket | UpstreamFailure:

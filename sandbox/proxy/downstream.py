@@ -76,6 +76,7 @@ class DownstreamConnection:
         "direct_local_address",
         "door",
         "filter_chain",
+        "first_bytes",
         "forward_authority",
         "is_finished",
         "is_redirected",
@@ -127,6 +128,8 @@ class DownstreamConnection:
         """``tls`` or ``raw_buffer``, as the inspectors found."""
         self.application_protocols: tuple[str, ...] = ()
         """ALPN of the ClientHello, or what the HTTP inspector found (``http/1.1``, ``h2c``)."""
+        self.first_bytes: bytes | None = None
+        """Where an inspector looked for TLS and there was none: what came in its place."""
         self.stream: StreamEnd | None = None
         """The connection as a transport, where it is not a plain socket any more (TLS terminated by us)."""
         self.tls: TlsFacts | None = None

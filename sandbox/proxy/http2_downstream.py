@@ -43,6 +43,8 @@ class Http2ServerConnection(asyncio.Protocol):
         self._is_dead = False
         """Nothing is read or written any more; the connection is about to be closed."""
         self._is_draining = False
+        self._unfinished: list[int] = []
+        """Answered while the client still sends."""
         self.is_receiving = False
         """What is written now goes out when all that was read has been dealt with."""
         self.is_blocked = False
@@ -79,6 +81,7 @@ class Http2ServerConnection(asyncio.Protocol):
             self.transport.abort()
         finally:
             self.is_receiving = False
+        self._reset_unfinished()
         self.send()
 
     def eof_received(self) -> bool:
@@ -232,11 +235,21 @@ class Http2ServerConnection(asyncio.Protocol):
             if is_reset:
                 self.codec.reset(server.stream_id, INTERNAL_ERROR)
             elif not server.is_remote_done:
-                self.codec.reset(server.stream_id, NO_ERROR)
+                self._unfinished.append(server.stream_id)
+        self._reset_unfinished()
         self.send()
         self._idle_since = asyncio.get_running_loop().time()
         if self._is_draining and not self.streams:
             self._finish_draining()
+
+    def _reset_unfinished(self) -> None:
+        """Requests that were answered before their end; one read may bring both the head and the end."""
+        if self.is_receiving:
+            return
+        unfinished, self._unfinished = self._unfinished, []
+        for stream_id in unfinished:
+            if stream_id in self.codec.streams:
+                self.codec.reset(stream_id, NO_ERROR)
 
     # --- idleness and draining ---
 

@@ -20,7 +20,7 @@ NAME = b"x-forwarded-client-cert"
 
 
 class ClientCertHeader:
-    """What one connection manager does with the header; what it must take off is taken off elsewhere."""
+    """What one connection manager does with the header."""
 
     __slots__ = ("_details", "_mode")
 
@@ -30,13 +30,17 @@ class ClientCertHeader:
 
     @property
     def is_active(self) -> bool:
-        """Whether it ever writes the header."""
-        return self._mode in ("SANITIZE_SET", "APPEND_FORWARD")
+        """Whether it ever touches the header."""
+        return self._mode != "ALWAYS_FORWARD_ONLY"
 
     def apply(self, headers: list[Header], existing: bytes | None, connection: DownstreamConnection) -> None:
-        """Sets the header, or appends this hop to it, where the client showed a certificate."""
+        """Sets the header, or appends this hop to it, where the client showed a certificate; else it goes."""
         tls = connection.tls
-        if tls is None or tls.peer_certificate is None:
+        if self._mode == "SANITIZE" or tls is None or tls.peer_certificate is None:
+            if existing is not None:
+                headers[:] = [header for header in headers if header[0] != NAME]
+            return
+        if self._mode == "FORWARD_ONLY":
             return
         element = self._element(connection)
         if self._mode == "APPEND_FORWARD" and existing:

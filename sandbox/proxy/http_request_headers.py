@@ -74,10 +74,7 @@ class RequestHeaders:
         self._overall_sampling = _ten_thousandths(tracing.overall_sampling) if tracing is not None else 0
         client_cert = ClientCertHeader(plan)
         self._client_cert = client_cert if client_cert.is_active else None
-        removed = _REMOVED | EDGE_REQUEST_REMOVED if self._use_remote else _REMOVED
-        if plan.forward_client_cert_details in ("SANITIZE", "SANITIZE_SET"):
-            removed |= {b"x-forwarded-client-cert"}
-        self._removed = removed
+        self._removed = _REMOVED | EDGE_REQUEST_REMOVED if self._use_remote else _REMOVED
 
     def prepare(
         self, head: RequestHead, connection: DownstreamConnection, info: StreamInfo, *, is_upgrade: bool

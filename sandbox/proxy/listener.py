@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from sandbox.match.facts import ConnectionFacts
 from sandbox.plan.listener import HttpInspector, OriginalDst, TlsInspector
 from sandbox.proxy.downstream import DownstreamConnection
+from sandbox.proxy.first_record import failure_of_first_bytes
 from sandbox.proxy.peek import MAXIMUM_BYTES, Peek
 from sandbox.wire.client_hello import NotYet, read_client_hello
 from sandbox.wire.first_bytes import HttpLook, look_for_http, look_for_known_methods
@@ -173,6 +174,8 @@ def _log_no_chain(connection: DownstreamConnection, listener: ListenerRuntime) -
     info = connection.new_stream(connection.start, connection.start_wall)
     info.response_flags.append("NR")
     info.response_code_details = "filter_chain_not_found"
+    if connection.first_bytes is not None:
+        info.downstream_transport_failure_reason = failure_of_first_bytes(connection.first_bytes)
     info.end = asyncio.get_running_loop().time()
     listener.logger.log(info)
 
@@ -239,6 +242,8 @@ def _look_for_tls(connection: DownstreamConnection, data: bytes) -> bool | None:
     hello = read_client_hello(data)
     if hello is NotYet.NEED_MORE:
         return None if len(data) < MAXIMUM_BYTES else False
+    if hello is NotYet.NOT_TLS:
+        connection.first_bytes = data
     if not isinstance(hello, NotYet):
         connection.transport_protocol = "tls"
         connection.requested_server_name = hello.server_name or None

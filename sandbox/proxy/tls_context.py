@@ -25,6 +25,15 @@ VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = {
     "TLSv1_2": ssl.TLSVersion.TLSv1_2,
     "TLSv1_3": ssl.TLSVersion.TLSv1_3,
 }
+DEFAULT_CIPHERS: Final = (
+    "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]",
+    "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+)
+"""Envoy's, for both sides up to TLS 1.2 (``TlsParameters.cipher_suites``)."""
+PRIORITIZE_CHACHA: Final = 1 << 21
+"""``SSL_OP_PRIORITIZE_CHACHA``, which the ssl module does not name: what comes next to the groups ``[A|B]``."""
 LEGACY: Final = ("TLSv1_0", "TLSv1_1")
 SYSTEM_ROOTS: Final = "file-root:system"
 AGAIN: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -121,7 +130,7 @@ class ClientTls:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         common = self._common
-        _set_parameters(context, common.tls_params if common else None, is_client=True)
+        _set_parameters(context, common.tls_params if common else None)
         alpn = (common.alpn_protocols if common else ()) or options.alpn
         if alpn:
             context.set_alpn_protocols(list(alpn))
@@ -168,7 +177,7 @@ class ServerTls:
         context.sslobject_class = _Session
         if common is None:
             return None
-        _set_parameters(context, common.tls_params, is_client=False)
+        _set_parameters(context, common.tls_params)
         if common.alpn_protocols:
             context.set_alpn_protocols(list(common.alpn_protocols))
         if not _load_certificates(context, common, self._secrets):
@@ -199,18 +208,17 @@ def secret_names(common: CommonTlsContext | None) -> list[str]:
     return names
 
 
-def _set_parameters(context: ssl.SSLContext, parameters: TlsParameters | None, *, is_client: bool) -> None:
-    """Envoy's defaults: clients speak 1.2 to 1.2 … 1.3, servers 1.2 to 1.3."""
+def _set_parameters(context: ssl.SSLContext, parameters: TlsParameters | None) -> None:
+    """Versions and ciphers; what the plan leaves open is as in Envoy: 1.2 to 1.3, and ``DEFAULT_CIPHERS``."""
     minimum = parameters.tls_minimum_protocol_version if parameters else "TLS_AUTO"
     maximum = parameters.tls_maximum_protocol_version if parameters else "TLS_AUTO"
     context.minimum_version = VERSIONS.get(minimum, ssl.TLSVersion.TLSv1_2)
     context.maximum_version = VERSIONS.get(maximum, ssl.TLSVersion.TLSv1_3)
-    ciphers = [_openssl_cipher(name) for name in parameters.cipher_suites] if parameters else []
-    if minimum in LEGACY:
-        context.set_ciphers(":".join(ciphers or ["DEFAULT"]) + ":@SECLEVEL=0")
-    elif ciphers:
-        context.set_ciphers(":".join(ciphers))
-    del is_client
+    chosen = parameters.cipher_suites if parameters else ()
+    ciphers = ":".join(_openssl_cipher(name) for name in chosen or DEFAULT_CIPHERS)
+    context.set_ciphers(f"{ciphers}:@SECLEVEL=0" if minimum in LEGACY else ciphers)
+    if not chosen:
+        context.options |= PRIORITIZE_CHACHA
 
 
 def _openssl_cipher(name: str) -> str:

@@ -17,6 +17,7 @@ CLIENT_HELLO_MESSAGE: Final = 1
 MAXIMUM_MESSAGE: Final = 16_384
 """A longer ClientHello is refused as soon as its length is read."""
 MAXIMUM_RECORD: Final = 16_384 + 256
+MOST_EMPTY_RECORDS: Final = 32
 MAXIMUM_NAME: Final = 255
 SERVER_NAME_EXTENSION: Final = 0
 ALPN_EXTENSION: Final = 16
@@ -49,14 +50,15 @@ def _handshake_message(data: bytes) -> bytes | NotYet:
     if len(data) < RECORD_HEADER:
         return NotYet.NEED_MORE
     collected = b""
-    offset = 0
+    offset = empty = 0
     while True:
         if len(data) - offset < RECORD_HEADER:
             return NotYet.NEED_MORE
         if data[offset] != HANDSHAKE_RECORD or data[offset + 1] != 3:
             return NotYet.NOT_TLS
         length = int.from_bytes(data[offset + 3 : offset + 5], "big")
-        if length > MAXIMUM_RECORD or not length:
+        empty += not length
+        if length > MAXIMUM_RECORD or empty > MOST_EMPTY_RECORDS:
             return NotYet.NOT_TLS
         if len(data) - offset - RECORD_HEADER < length:
             return NotYet.NEED_MORE

@@ -34,6 +34,8 @@ from sandbox.wire.http_message import Header
 DECODED_HEADERS_LIMIT = 1024 * 1024
 """Of the decoder alone; the proxy's own limit is lower and ends one stream, not the connection."""
 MAX_CONTINUATIONS = 8
+LONGEST_STRING = 65536
+"""Of one name or value (nghttp2's ``NGHTTP2_HD_MAX_NV``): a longer one is a fault of compression."""
 UNKNOWN = "http2.unknown.nghttp2.error"
 _EXACT_SIZES = {frames.PRIORITY: 5, frames.RST_STREAM: 4, frames.WINDOW_UPDATE: 4, frames.PING: 8}
 
@@ -94,7 +96,7 @@ class Http2Receiver:
 
     def _take_preface(self) -> bool:
         if not frames.PREFACE.startswith(self._buffer[: len(frames.PREFACE)]):
-            raise Http2Error(BAD_MAGIC)
+            raise self._session.give_up(details=BAD_MAGIC)
         if len(self._buffer) < len(frames.PREFACE):
             return False
         self._needs_preface = False
@@ -240,6 +242,10 @@ class Http2Receiver:
             ]
         except (HPACKError, ValueError, KeyError):
             raise self._session.terminate(frames.COMPRESSION_ERROR) from None
+        if len(block.data) > LONGEST_STRING and any(
+            len(value) > LONGEST_STRING for field in headers for value in field
+        ):
+            raise self._session.terminate(frames.COMPRESSION_ERROR)
         if block.stream is not None:
             yield from self._block_complete(block, block.stream, headers)
 

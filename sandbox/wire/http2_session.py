@@ -196,10 +196,12 @@ class Http2Session:
         self._regular = [frames.go_away(self.highest_peer_stream, code, reason)]
         return Http2Error(CALLBACK_FAILED)
 
-    def give_up(self, stream_id: int = 0, stream_details: str | None = None) -> Http2Error:
+    def give_up(
+        self, stream_id: int = 0, stream_details: str | None = None, *, details: str = CALLBACK_FAILED
+    ) -> Http2Error:
         """The error after which nothing is sent any more, not even what waited (``on_invalid_frame``)."""
         self._regular, self._urgent = [], []
-        return Http2Error(CALLBACK_FAILED, stream_id, stream_details)
+        return Http2Error(details, stream_id, stream_details)
 
     def take_output(self, *, is_blocked: bool) -> bytes:
         """Bytes to send now; where what was sent before is still blocked, these frames go on waiting with it."""

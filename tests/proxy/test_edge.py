@@ -10,6 +10,7 @@ from sandbox.plan.cluster import Cluster
 from sandbox.plan.http_connection_manager import HttpConnectionManager
 from sandbox.plan.listener import Listener
 from sandbox.plan.route import RetryPolicy, RouteConfiguration, VirtualHost
+from sandbox.wire import http2_frames as frames
 from tests.proxy.http_world import FILTERS, OK, direct, get, http_listener, read_head, read_message, route
 from tests.proxy.proxy_world import Upstream, World, run, serving, static_cluster, tcp_listener
 
@@ -121,5 +122,31 @@ def test_a_grpc_status_is_tried_again_whatever_was_asked() -> None:
             assert b"x-envoy-attempt-count: 2" in await read_head(server)
             await server.send(OK)
             assert (await read_message(client)).endswith(b"ok")
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("rest", "is_told"),
+    [
+        pytest.param(b"", True, id="the rest is not wanted"),
+        pytest.param(frames.frame(frames.DATA, frames.END_STREAM, 1, b"x"), False, id="there is no rest"),
+    ],
+)
+def test_who_is_answered_before_the_end_of_an_http2_request_is_told_to_stop(rest: bytes, is_told: bool) -> None:
+    block = bytes.fromhex("8386844103612e62")  # POST http://a.b/
+    ping = frames.frame(frames.PING, 0, 0, b"01234567")
+
+    async def test() -> None:
+        async with serving((edge(codec_type="HTTP2"),)) as world:
+            client = await world.client()
+            head = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, block)
+            await client.send(frames.PREFACE + frames.settings_frame(()) + head + rest)
+            assert (await world.ended.get()).response_code == 204
+            await client.send(ping)
+            received = b""
+            while not received.endswith(b"01234567"):
+                received += await client.receive(1)
+            assert (frames.rst_stream(1, frames.NO_ERROR) in received) is is_told
 
     run(test)

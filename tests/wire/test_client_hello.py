@@ -57,6 +57,12 @@ def test_a_hello_in_many_records_is_put_together() -> None:
     assert read_client_hello(records) == ClientHello("split.example")
 
 
+def test_empty_records_are_passed_over() -> None:
+    empty = b"\x16\x03\x01\x00\x00"
+    assert read_client_hello(empty) is NotYet.NEED_MORE
+    assert read_client_hello(empty * 32 + hello("split.example")) == ClientHello("split.example")
+
+
 def test_unknown_extensions_are_passed_over() -> None:
     greased = extension(0x0A0A, b"") + sni(b"g.example") + extension(0x1A1A, b"\x00")
     assert read_client_hello(handmade(greased)) == ClientHello("g.example")
@@ -67,7 +73,7 @@ NOT_TLS = {
     "binary": bytes(range(10)),
     "another record": b"\x15\x03\x03\x00\x02\x01\x00",
     "another message": b"\x16\x03\x03\x00\x04\x02\x00\x00\x00",
-    "empty record": b"\x16\x03\x03\x00\x00",
+    "too many empty records": b"\x16\x03\x03\x00\x00" * 33,
     "too big": b"\x16\x03\x01\x00\x04\x01\x00\x4e\x20",
     "ssl 2 version": handmade(sni(b"a.example"), b"\x02\x00"),
     "empty name": handmade(sni(b"")),

@@ -86,6 +86,13 @@ def test_broken_framing_is_an_error(data: bytes) -> None:
 
 
 GET = bytes.fromhex("8286844103612e62")
+LONG_BLOCK = GET + b"\x00\x01a\x7f\x82\xff\x03" + b"x" * 65537
+LONG = (
+    frame(1, 1, 1, LONG_BLOCK[:16384])
+    + b"".join(frame(9, 0, 1, LONG_BLOCK[at : at + 16384]) for at in range(16384, 65536, 16384))
+    + frame(9, 4, 1, LONG_BLOCK[65536:])
+)
+"""A field of 65,537 bytes."""
 OPEN = frame(1, 4, 1, GET)
 """A request whose payload follows."""
 
@@ -100,6 +107,7 @@ OPEN = frame(1, 4, 1, GET)
         pytest.param(b"\xff\xff\xff\x00\x00\x00\x00\x00\x01", 6, b"too large frame size", id="too large"),
         pytest.param(frame(1, 5, 1, b"\xc8"), 9, b"", id="broken compression"),
         pytest.param(frame(9, 4, 1, GET), 1, b"CONTINUATION: unexpected", id="a stray CONTINUATION"),
+        pytest.param(LONG, 9, b"", id="a value that is too long for compression"),
         pytest.param(
             frame(1, 1, 1, GET) + frame(6, 0, 0, b"abcdefgh"),
             1,
@@ -154,6 +162,15 @@ def test_breach_after_which_nothing_is_said(data: bytes, stream: int, details: s
         list(codec.receive(PREFACE + frame(4, 0, 0) + data))
 
     assert (error.value.stream_id, error.value.stream_details) == (stream, details)
+    assert codec.take_output() == b""
+
+
+def test_nothing_is_said_to_who_does_not_begin_with_the_preface() -> None:
+    codec = Http2Codec(is_client=False)
+
+    with pytest.raises(Http2Error, match="Received_bad_client_magic_byte_string"):
+        list(codec.receive(b"GET / HTTP/1.1\r\n\r\n"))
+
     assert codec.take_output() == b""
 
 

@@ -1,0 +1,46 @@
+"""What TLS offers where nothing is configured: Envoy's ciphers, in Envoy's order."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+
+from sandbox.plan.tls import CommonTlsContext, DownstreamTlsContext, TlsParameters, UpstreamTlsContext
+from sandbox.proxy.secrets import SecretStore
+from sandbox.proxy.tls_context import ClientTls, ServerTls
+from sandbox.proxy.transport_options import TransportOptions
+
+ENVOYS = [
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+]
+
+
+def ciphers(context: ssl.SSLContext | None) -> list[str]:
+    """Those before TLS 1.3."""
+    assert context is not None
+    return [cipher["name"] for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        pytest.param(None, ENVOYS, id="nothing said"),
+        pytest.param(TlsParameters(tls_minimum_protocol_version="TLSv1_0"), ENVOYS, id="an old version"),
+        pytest.param(TlsParameters(cipher_suites=("[AES128-SHA|AES256-SHA]",)), ["AES128-SHA", "AES256-SHA"], id="own"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+def test_ciphers(parameters: TlsParameters | None, expected: list[str]) -> None:
+    common = CommonTlsContext(tls_params=parameters)
+    store = SecretStore({}, "default")
+
+    assert ciphers(ServerTls(DownstreamTlsContext(common_tls_context=common), store).context()) == expected
+    assert (
+        ciphers(ClientTls(UpstreamTlsContext(common_tls_context=common), store).context(TransportOptions())) == expected
+    )
