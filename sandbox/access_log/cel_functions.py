@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sandbox.access_log.cel_attributes import Missing, parse_duration
+from sandbox.access_log.cel_times import GETTERS, NoSuchTime
 
 
 class CelError(Exception):
@@ -178,6 +179,27 @@ def _timestamp(value: Any) -> datetime:
         raise CelError(str(failure)) from None
 
 
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = text_of(value)
+    if text in ("true", "True", "TRUE", "t", "1"):
+        return True
+    if text in ("false", "False", "FALSE", "f", "0"):
+        return False
+    raise CelError("Type conversion error from 'string' to 'bool'")
+
+
+def _of_time(getter: Callable[..., int]) -> Callable[..., int]:
+    def evaluate(*arguments: Any) -> int:
+        try:
+            return getter(*arguments)
+        except NoSuchTime as failure:
+            raise CelError(str(failure)) from None
+
+    return evaluate
+
+
 TYPES: Final = frozenset({"int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type"})
 """Names that stand for types."""
 
@@ -218,9 +240,12 @@ FUNCTIONS: Final[Mapping[tuple[str, int], Callable[..., Any]]] = {
     ("timestamp", 1): _timestamp,
     ("type", 1): _type,
     ("dyn", 1): lambda value: value,
+    ("bool", 1): _boolean,
+    ("bytes", 1): lambda value: value if isinstance(value, bytes) else text_of(value).encode(),
+    **{(name, arguments): _of_time(getter) for name, getter in GETTERS.items() for arguments in (1, 2)},
 }
 """By name, or sign, and number of arguments."""
 OF_TEXTS: Final = {("+", 2): "+ of texts", ("string", 1): "string of"}
 """Functions that filters do not have, and the names under which they stand here."""
-METHODS: Final = frozenset({"size", "startsWith", "endsWith", "contains", "matches"})
+METHODS: Final = frozenset({"size", "startsWith", "endsWith", "contains", "matches", *GETTERS})
 """Functions that can also be called as ``x.function()``."""

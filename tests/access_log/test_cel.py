@@ -133,6 +133,19 @@ TRUE = (
     "request.headers == request.headers",
 )
 
+TIME = "timestamp('2024-02-29T23:05:07.089Z')"
+TIMES = (
+    f"{TIME}.getFullYear() == 2024",
+    f"{TIME}.getMonth() == 1",
+    f"{TIME}.getDate() == 29 && {TIME}.getDayOfMonth() == 28",
+    f"{TIME}.getDayOfWeek() == 4 && {TIME}.getDayOfYear() == 59",
+    f"{TIME}.getHours() == 23 && {TIME}.getMinutes() == 5 && {TIME}.getSeconds() == 7",
+    f"{TIME}.getMilliseconds() == 89",
+    f"{TIME}.getHours('+01:30') == 0 && {TIME}.getDate('Europe/Berlin') == 1",
+    "duration('90061.5s').getHours() == 25 && duration('90061.5s').getMinutes() == 1501",
+    "duration('-1.5s').getSeconds() == -1 && duration('1.25s').getMilliseconds() == 250",
+    "bool('true') && bytes('a') == b'a'",
+)
 FALSE = (
     "response.code >= 400",
     "response.flags",
@@ -178,10 +191,13 @@ FALSE = (
     "xds.node.id == 'n'",
     "connection.termination_details == ''",
     "has(connection.termination_details)",
+    f"{TIME}.getHours('Nowhere/At_All') == 23",
+    "request.path.getHours() == 1",
+    "bool('yes')",
 )
 
 
-@pytest.mark.parametrize("expression", TRUE)
+@pytest.mark.parametrize("expression", [*TRUE, *TIMES])
 def test_the_stream_is_logged(expression: str) -> None:
     assert compile_expression(expression)(_stream()) is True
 
@@ -199,6 +215,8 @@ REFUSED = {
     "a # b": "token recognition error",
     "[1, 2].exists(x, x == 1)": "Comprehension support is disabled",
     "string(1) == '1'": "No overload found in reference resolve step for string",
+    "cel.bind(x, 1, x == 1)": "No overload found in reference resolve step for bind",
+    "getHours(1, 2, 3) == 1": "No overload found in reference resolve step for getHours",
     "nope(1)": "No overload found in reference resolve step for nope",
     "request.path.lowerAscii() == 'x'": "No overload found in reference resolve step for lowerAscii",
     'has(request.headers["x"])': "has() argument must be a field selection",
