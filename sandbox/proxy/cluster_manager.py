@@ -198,8 +198,8 @@ class ClusterRuntime:
         ip, port = plain_address(sock.getsockname())
         return address_text(self.environment.resolver.hops.shown(ip), port)
 
-    async def resolve_host(self, authority: str, default_port: int) -> Host | None:
-        """Dynamic forward proxy: the host for ``name[:port]``; ``None`` where the name does not resolve."""
+    async def resolve_host(self, authority: str, default_port: int) -> Host | str:
+        """Dynamic forward proxy: the host for ``name[:port]``, or the details of a failure to find it."""
         return await self.source.resolve(authority, default_port)
 
     def begin_connection(self, host: Host) -> None:

@@ -51,10 +51,10 @@ class HostSource:
         del context
         return None
 
-    async def resolve(self, authority: str, default_port: int) -> Host | None:
-        """Only dynamic forward proxies can."""
+    async def resolve(self, authority: str, default_port: int) -> Host | str:
+        """Only dynamic forward proxies can; a text says why there is no host."""
         del authority, default_port
-        return None
+        return ""
 
     def follow(self, plan: Cluster) -> None:
         """The cluster's endpoints are planned anew."""
@@ -70,7 +70,8 @@ def _nothing() -> None:
 
 def host_source(plan: Cluster, environment: ClusterEnvironment) -> HostSource:
     """The source that the cluster's type asks for."""
-    from sandbox.proxy.dns_hosts import DnsHosts, ForwardProxyHosts
+    from sandbox.proxy.dns_hosts import DnsHosts
+    from sandbox.proxy.forward_proxy_hosts import ForwardProxyHosts
 
     if plan.cluster_type is not None and isinstance(plan.cluster_type.typed_config, DynamicForwardProxyClusterConfig):
         return ForwardProxyHosts(plan.cluster_type.typed_config.dns_cache_config, environment)

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sandbox.plan.http_connection_manager import DynamicForwardProxyFilter
+from sandbox.proxy.forward_proxy_hosts import TOO_MANY
 from sandbox.proxy.http_upstream_failure import reply_no_host
 
 if TYPE_CHECKING:
     from sandbox.proxy.cluster_manager import ClusterRuntime
     from sandbox.proxy.host import Host
     from sandbox.proxy.http_stream import HttpStream
-
-NOT_RESOLVED = "dns_resolution_failure{cares_norecords:Domain_name_not_found}"
 
 
 async def resolve_then(stream: HttpStream, cluster: ClusterRuntime, use: Callable[[Host], None]) -> None:
@@ -23,13 +22,14 @@ async def resolve_then(stream: HttpStream, cluster: ClusterRuntime, use: Callabl
     host = await cluster.resolve_host(authority, 443 if is_tls else 80)
     if stream.is_ended:
         return
-    if host is not None:
+    if not isinstance(host, str):
         use(host)
         return
     # the filter that resolves ahead has an answer of its own; where the cluster resolves, it just has no host
     if any(isinstance(each.typed_config, DynamicForwardProxyFilter) for each in stream.manager.plan.http_filters):
         stream.info.response_flags.append("DF")
         stream.info.upstream_request_attempt_count = 0
-        stream.local_reply(503, b"DNS resolution failure", NOT_RESOLVED)
+        text = b"DNS cache overflow" if host == TOO_MANY else b"DNS resolution failure"
+        stream.local_reply(503, text, host)
         return
-    reply_no_host(stream, NOT_RESOLVED)
+    reply_no_host(stream, host)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sandbox.proxy.dns_hosts import split_authority
+from sandbox.proxy.forward_proxy_hosts import split_authority
 from sandbox.proxy.door import Caller, CallerFinder, Origin
 from sandbox.proxy.downstream import ServerProtocol
 from sandbox.proxy.peek import MAXIMUM_BYTES, Peek

@@ -24,6 +24,7 @@ TRIES: Final = 3
 CONCURRENT_QUERIES: Final = 64
 """Each question has a socket of its own: ten thousand names at once would use up all descriptors."""
 MAXIMUM_CHAIN: Final = 16
+RCODE_REFUSED: Final = 5
 NOBODYS_PORT: Final = 0
 """The kernel refuses to connect there."""
 V4: Final = "A"
@@ -49,6 +50,13 @@ class NoAnswer(msgspec.Struct, frozen=True):
     """The name does not resolve: NXDOMAIN, SERVFAIL, or no server answered."""
 
     reason: str
+
+
+NO_SUCH_NAME: Final = NoAnswer("no such name")
+TIMED_OUT: Final = NoAnswer("DNS query timed out")
+SERVER_FAILURE: Final = NoAnswer("DNS server failure")
+REFUSED: Final = NoAnswer("the DNS server refuses to answer")
+NO_SERVER: Final = NoAnswer("no DNS server is configured")
 
 
 class Resolver:
@@ -146,13 +154,13 @@ class Resolver:
                     empty = answer
                 else:
                     failure = answer
-        return empty or failure or NoAnswer("no such name")
+        return empty or failure or NO_SUCH_NAME
 
     async def _resolve_type(self, name: str, kind: str) -> Answer | NoAnswer:
         from_file = self._system.addresses(name, wants_v6=kind == V6)
         if from_file:
             return Answer(from_file)
-        outcome: Answer | NoAnswer = NoAnswer("no such name")
+        outcome: Answer | NoAnswer = NO_SUCH_NAME
         for candidate in self._system.candidates(name):
             outcome = await self._query(candidate, kind)
             if isinstance(outcome, Answer) and outcome.addresses:
@@ -163,8 +171,8 @@ class Resolver:
         from sandbox.proxy.dns_client import exchange
 
         if not self._servers:
-            return NoAnswer("no DNS server is configured")
-        failure = NoAnswer("DNS query timed out")
+            return NO_SERVER
+        failure = TIMED_OUT
         for attempt in range(TRIES):
             for server in self._servers:
                 async with self._slots:
@@ -174,8 +182,8 @@ class Resolver:
                 outcome = read_answer(response, kind)
                 if outcome is not None:
                     return outcome
-                failure = NoAnswer("DNS server failure")
-            if failure.reason != "DNS query timed out":
+                failure = REFUSED if response.rcode() == RCODE_REFUSED else SERVER_FAILURE
+            if failure is not TIMED_OUT:
                 break
         return failure
 
@@ -186,7 +194,7 @@ def read_answer(response: dns.message.Message, kind: str) -> Answer | NoAnswer |
     import dns.rdatatype
 
     if response.rcode() == dns.rcode.NXDOMAIN:
-        return NoAnswer("no such name")
+        return NO_SUCH_NAME
     if response.rcode() != dns.rcode.NOERROR:
         return None
     wanted = dns.rdatatype.from_text(kind)

@@ -127,7 +127,7 @@ class TcpSession:
     async def _resolve(self, cluster: ClusterRuntime, authority: str) -> None:
         host = await cluster.resolve_host(authority, DEFAULT_TLS_PORT)
         self._task = None
-        self._begin(cluster, host)
+        self._begin(cluster, None if isinstance(host, str) else host)
 
     def _begin(self, cluster: ClusterRuntime, host: Host | None) -> None:
         runtime, info = self._filter, self.info

@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dns.message
 import dns.rcode
@@ -24,8 +25,11 @@ from sandbox.plan.cluster import (
     LbEndpoint,
     LocalityLbEndpoints,
 )
+from sandbox.plan.listener import DnsCacheConfig
+from sandbox.proxy import forward_proxy_hosts
 from sandbox.proxy.cluster_manager import ClusterEnvironment, ClusterRuntime, LoadBalancerContext
-from sandbox.proxy.dns_hosts import split_authority
+from sandbox.proxy.forward_proxy_hosts import TOO_MANY, split_authority
+from sandbox.proxy.host import Host
 from sandbox.proxy.resolver import Answer, NoAnswer, Resolver, read_answer
 from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.system_names import SystemNames, read_system_names
@@ -39,8 +43,9 @@ Zone = dict[tuple[str, str], list[str]]
 class FakeDns(asyncio.DatagramProtocol):
     """Answers from ``zone``: (name, type) → records; a name it does not have is NXDOMAIN."""
 
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: Zone, ttl: int) -> None:
         self.zone = zone
+        self._ttl = ttl
         self.questions: list[tuple[str, str]] = []
         self.rcode: dns.rcode.Rcode | None = None
         self._more = asyncio.Event()
@@ -62,16 +67,18 @@ class FakeDns(asyncio.DatagramProtocol):
         self._more.set()
         response = dns.message.make_response(query)
         known = any(key[0] == name for key in self.zone)
-        response.set_rcode(self.rcode or (dns.rcode.NOERROR if known else dns.rcode.NXDOMAIN))
-        if (name, kind) in self.zone:
-            response.answer.append(dns.rrset.from_text(name + ".", 1, "IN", kind, *self.zone[name, kind]))
+        response.set_rcode(
+            self.rcode if self.rcode is not None else (dns.rcode.NOERROR if known else dns.rcode.NXDOMAIN)
+        )
+        if (name, kind) in self.zone and not response.rcode():
+            response.answer.append(dns.rrset.from_text(name + ".", self._ttl, "IN", kind, *self.zone[name, kind]))
         self.transport.sendto(response.to_wire(), addr)  # type: ignore[attr-defined]
 
 
 @contextlib.asynccontextmanager
-async def dns_server(zone: Zone) -> AsyncIterator[tuple[FakeDns, Resolver]]:
+async def dns_server(zone: Zone, ttl: int = 1) -> AsyncIterator[tuple[FakeDns, Resolver]]:
     transport, server = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: FakeDns(zone), local_addr=("127.0.0.1", 0)
+        lambda: FakeDns(zone, ttl), local_addr=("127.0.0.1", 0)
     )
     port = transport.get_extra_info("sockname")[1]
     try:
@@ -202,15 +209,49 @@ def test_a_name_is_looked_up_again_when_its_life_is_over_and_hosts_that_stay_kee
     run(test)
 
 
-def test_a_failing_server_leaves_the_hosts_as_they_were() -> None:
+@pytest.mark.parametrize(
+    ("kind", "rcode", "is_left"),
+    [
+        ("STRICT_DNS", dns.rcode.SERVFAIL, True),
+        ("STRICT_DNS", dns.rcode.NXDOMAIN, False),
+        ("STRICT_DNS", dns.rcode.NOERROR, False),
+        ("LOGICAL_DNS", dns.rcode.SERVFAIL, True),
+        ("LOGICAL_DNS", dns.rcode.NXDOMAIN, True),
+        ("LOGICAL_DNS", dns.rcode.NOERROR, True),
+    ],
+)
+def test_what_becomes_of_the_hosts_when_the_name_has_no_address_any_more(
+    kind: str, rcode: dns.rcode.Rcode, is_left: bool
+) -> None:
+    """As with a real Envoy 1.39: that a name is gone is an answer, a failing server is none."""
+
     async def test() -> None:
-        async with dns_server({("a.example", "A"): ["10.0.0.1"]}) as (server, resolver):
-            plan = dns_cluster("STRICT_DNS", "a.example", dns_refresh_rate=timedelta(milliseconds=20))
+        zone = {("a.example", "A"): ["10.0.0.1"]}
+        async with dns_server(zone) as (server, resolver):
+            plan = dns_cluster(kind, "a.example", dns_refresh_rate=timedelta(milliseconds=20))
             cluster = runtime(plan, resolver)
             await cluster.source.ready
-            server.rcode, asked = dns.rcode.SERVFAIL, len(server.questions)
+            server.rcode, asked = rcode, len(server.questions)
+            zone.clear()
             await server.asked(asked + 2)
-            assert [host.address for host in cluster.hosts] == ["10.0.0.1:80"]
+            assert [host.address for host in cluster.hosts] == (["10.0.0.1:80"] if is_left else [])
+            cluster.close()
+
+    run(test)
+
+
+def test_the_host_of_a_logical_cluster_stays_when_its_address_changes() -> None:
+    async def test() -> None:
+        zone = {("a.example", "A"): ["10.0.0.1"]}
+        async with dns_server(zone) as (server, resolver):
+            plan = dns_cluster("LOGICAL_DNS", "a.example", dns_refresh_rate=timedelta(milliseconds=20))
+            cluster = runtime(plan, resolver)
+            await cluster.source.ready
+            (host,) = cluster.hosts
+            zone["a.example", "A"], asked = ["10.0.0.2"], len(server.questions)
+            await server.asked(asked + 2)
+            assert cluster.hosts == (host,)
+            assert host.target == ("10.0.0.2", 80)
             cluster.close()
 
     run(test)
@@ -218,19 +259,84 @@ def test_a_failing_server_leaves_the_hosts_as_they_were() -> None:
 
 def test_a_forward_proxy_resolves_each_name_once() -> None:
     async def test() -> None:
-        plan = Cluster(name="dfp", cluster_type=CustomClusterType(typed_config=DynamicForwardProxyClusterConfig()))
         async with dns_server(ZONE) as (server, resolver):
-            cluster = runtime(plan, resolver)
+            cluster = runtime(forward_proxy(), resolver)
             host = await cluster.resolve_host("A.example:8443", 443)
             again = await cluster.resolve_host("a.example:8443", 443)
             assert host is again
-            assert host is not None
+            assert isinstance(host, Host)
             assert host.address in ("10.0.0.1:8443", "10.0.0.2:8443")
-            assert await cluster.resolve_host("nowhere.example", 443) is None
             literal = await cluster.resolve_host("10.9.9.9", 443)
-            assert literal is not None
+            assert isinstance(literal, Host)
             assert literal.address == "10.9.9.9:443"
             assert server.questions.count(("a.example", "A")) == 1
+            cluster.close()
+
+    run(test)
+
+
+def forward_proxy(**config: Any) -> Cluster:
+    """A cluster that asks for IPv4 addresses alone, as istiod's do."""
+    cache = DnsCacheConfig(name="cache", dns_lookup_family="V4_ONLY", **config)
+    return Cluster(
+        name="dfp",
+        cluster_type=CustomClusterType(typed_config=DynamicForwardProxyClusterConfig(dns_cache_config=cache)),
+    )
+
+
+NOT_RESOLVED = {
+    "no such name": (None, "nowhere.example", "cares_norecords:Domain_name_not_found"),
+    "no address": (None, "six.example", "cares_norecords:DNS_server_returned_answer_with_no_data"),
+    "a failing server": (dns.rcode.SERVFAIL, "a.example", "cares_failure:DNS_server_returned_general_failure"),
+    "a server that refuses": (dns.rcode.REFUSED, "a.example", "cares_failure:DNS_server_refused_query"),
+}
+"""What a real Envoy logs in each case."""
+
+
+@pytest.mark.parametrize(("rcode", "name", "details"), NOT_RESOLVED.values(), ids=NOT_RESOLVED.keys())
+def test_a_forward_proxy_remembers_why_there_is_no_address(
+    rcode: dns.rcode.Rcode | None, name: str, details: str
+) -> None:
+    async def test() -> None:
+        async with dns_server(ZONE) as (server, resolver):
+            cluster = runtime(forward_proxy(), resolver)
+            server.rcode = rcode
+            for _ in range(2):
+                assert await cluster.resolve_host(name, 80) == f"dns_resolution_failure{{{details}}}"
+            assert server.questions == [(name, "A")]
+            cluster.close()
+
+    run(test)
+
+
+def test_a_forward_proxy_keeps_so_many_names_and_one() -> None:
+    async def test() -> None:
+        async with dns_server(ZONE) as (_, resolver):
+            cluster = runtime(forward_proxy(max_hosts=1), resolver)
+            found = [await cluster.resolve_host(name, 80) for name in ("a.example", "b.example", "c.example")]
+            assert found[2] == TOO_MANY
+            assert found[1] != TOO_MANY
+            cluster.close()
+
+    run(test)
+
+
+def test_a_forward_proxys_host_stays_when_its_address_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connections go on, and new ones go to the new address: a real Envoy drains nothing."""
+    monkeypatch.setattr(forward_proxy_hosts, "LEAST_REFRESH", 0.01)
+
+    async def test() -> None:
+        zone = {("a.example", "A"): ["10.0.0.1"]}
+        async with dns_server(zone, ttl=0) as (server, resolver):
+            cluster = runtime(forward_proxy(), resolver)
+            host = await cluster.resolve_host("a.example", 80)
+            zone["a.example", "A"] = ["10.0.0.2"]
+            asked = len(server.questions)
+            await server.asked(asked + 2)
+            assert isinstance(host, Host)
+            assert await cluster.resolve_host("a.example", 80) is host
+            assert host.address == "10.0.0.2:80"
+            cluster.close()
 
     run(test)
 
