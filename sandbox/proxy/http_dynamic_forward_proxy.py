@@ -27,9 +27,11 @@ async def resolve_then(stream: HttpStream, cluster: ClusterRuntime, use: Callabl
         return
     # the filter that resolves ahead has an answer of its own; where the cluster resolves, it just has no host
     if any(isinstance(each.typed_config, DynamicForwardProxyFilter) for each in stream.manager.plan.http_filters):
-        stream.info.response_flags.append("DF")
         stream.info.upstream_request_attempt_count = 0
-        text = b"DNS cache overflow" if host == TOO_MANY else b"DNS resolution failure"
-        stream.local_reply(503, text, host)
+        if host == TOO_MANY:
+            stream.local_reply(503, b"DNS cache overflow", host)
+        else:
+            stream.info.response_flags.append("DF")
+            stream.local_reply(503, b"DNS resolution failure", host)
         return
     reply_no_host(stream, host)
