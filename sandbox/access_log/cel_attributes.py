@@ -197,12 +197,20 @@ CONNECTION: Final[Mapping[str, Reader]] = {
     "termination_details": lambda info: info.connection_termination_details,
     "transport_failure_reason": lambda info: info.downstream_transport_failure_reason,
 }
+
+
+def _transport_failure_reason(info: StreamInfo) -> str | None:
+    """Empty where an upstream was asked and did not fail."""
+    was_asked = info.upstream_request_attempt_count > 0 if info.is_http else info.upstream_cluster_name is not None
+    return info.upstream_transport_failure_reason or ("" if was_asked else None)
+
+
 UPSTREAM: Final[Mapping[str, Reader]] = {
     "address": lambda info: info.upstream_host,
     "port": _port(lambda info: info.upstream_host),
     "local_address": values.upstream_local,
     "tls_version": lambda info: info.upstream_tls_version,
-    "transport_failure_reason": lambda info: info.upstream_transport_failure_reason,
+    "transport_failure_reason": _transport_failure_reason,
     "request_attempt_count": lambda info: info.upstream_request_attempt_count,
     "cx_pool_ready_duration": _between("start", "first_upstream_tx"),
 }

@@ -9,7 +9,7 @@ from sandbox.access_log.command import FormatRefused
 from sandbox.access_log.stream_info import StreamInfo
 from sandbox.plan.listener import FilterChain
 from sandbox.plan.route import Route, VirtualHost
-from tests.access_log.stream import tcp_stream
+from tests.access_log.stream import http_stream, tcp_stream
 
 
 def _stream() -> StreamInfo:
@@ -229,6 +229,11 @@ def test_what_envoy_refuses_is_refused(expression: str, message: str) -> None:
     with pytest.raises(FormatRefused) as refused:
         compile_expression(expression)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("info", [http_stream(), tcp_stream()], ids=["a request", "a connection"])
+def test_an_upstream_that_was_asked_has_an_empty_reason_for_failing(info: StreamInfo) -> None:
+    assert compile_expression("upstream.transport_failure_reason == ''")(info)
 
 
 def test_a_connection_has_no_request() -> None:
