@@ -44,11 +44,15 @@ class _Session(ssl.SSLObject):
     """A handshake that also asks our rules before it counts as done; of one that fails the error has the alert."""
 
     outgoing: ssl.MemoryBIO
+    whole: _Context
+    """The context that it was made with; a server's shows its certificate by another one."""
 
     def do_handshake(self) -> None:
         try:
             super().do_handshake()
         except AGAIN:
+            if self.context is not self.whole:
+                self.context = self.whole  # the certificate is on its way; now the client's is looked at
             raise
         except ssl.SSLError as error:
             if error.reason == HANDSHAKE_FAILURE and self.cipher() is not None:
@@ -86,8 +90,17 @@ class _Context(ssl.SSLContext):
     ) -> ssl.SSLObject:
         made = super().wrap_bio(incoming, outgoing, server_side, server_hostname or None, session)
         if isinstance(made, _Session):
-            made.outgoing = outgoing
+            made.outgoing, made.whole = outgoing, self
         return made
+
+    def show_certificate_by(self, lone: _Context) -> None:
+        """Shows the certificate by a context without roots: OpenSSL would add the root that has signed it."""
+
+        def use_lone(session: ssl.SSLObject | ssl.SSLSocket, name: str | None, whole: ssl.SSLContext) -> None:
+            del name, whole
+            session.context = lone
+
+        self.sni_callback = use_lone
 
 
 class ClientTls:
@@ -184,8 +197,12 @@ class ServerTls:
             return None
         if not _load_roots(context, common, self._secrets):
             return None
-        if context.verify_mode is ssl.CERT_REQUIRED and not self.plan.require_client_certificate:
-            context.verify_mode = ssl.CERT_OPTIONAL
+        if context.verify_mode is ssl.CERT_REQUIRED:
+            lone = _Context(ssl.PROTOCOL_TLS_SERVER)
+            _load_certificates(lone, common, self._secrets)
+            context.show_certificate_by(lone)
+            if not self.plan.require_client_certificate:
+                context.verify_mode = ssl.CERT_OPTIONAL
         context.rules = PeerRules.of(common)
         return context
 

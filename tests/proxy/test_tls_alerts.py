@@ -96,6 +96,21 @@ def test_a_client_is_told_why_its_certificate_is_refused(tmp_path: Path, shown: 
     run(test)
 
 
+def test_a_server_shows_its_own_certificate_alone(tmp_path: Path) -> None:
+    """OpenSSL would add the authority that it trusts to sign clients' certificates; Envoy's library adds nothing."""
+    (tmp_path / "other").mkdir()
+    authority, other = Authority(tmp_path), Authority(tmp_path / "other")
+    context = ssl.create_default_context(cafile=other.root)
+
+    async def test() -> None:
+        async with serving((demanding(authority),), static_cluster("up", 1)) as world:
+            with pytest.raises(ssl.SSLCertVerificationError) as failed:
+                await asyncio.open_connection("127.0.0.1", world.port, ssl=context, server_hostname="gateway.example")
+            assert failed.value.verify_message == "unable to get local issuer certificate"
+
+    run(test)
+
+
 def demanding(authority: Authority) -> Listener:
     """A listener that wants a certificate of its clients."""
     certificate, key = authority.issue("gateway.example")
