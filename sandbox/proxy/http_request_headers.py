@@ -46,6 +46,7 @@ class RequestHeaders:
         "_client_cert",
         "_client_sampling",
         "_generate_id",
+        "_getrandbits",
         "_keeps_external_id",
         "_overall_sampling",
         "_random",
@@ -60,6 +61,7 @@ class RequestHeaders:
 
     def __init__(self, plan: HttpConnectionManager, random: random.Random) -> None:
         self._random = random
+        self._getrandbits = random.getrandbits
         self._use_remote = bool(plan.use_remote_address)
         self._trusted_hops = plan.xff_num_trusted_hops
         self._skip_xff = plan.skip_xff_append
@@ -82,27 +84,29 @@ class RequestHeaders:
         """The headers to route and forward (Host apart); ``head.scheme`` is set too."""
         headers = head.headers
         marked = head.marked
-        is_tls = connection.tls is not None
+        scheme = b"http" if connection.tls is None else b"https"
         if marked or self._use_remote:
             headers = self._marked(head, connection, info, is_upgrade=is_upgrade)
         if b"x-forwarded-proto" not in marked:
-            headers.append((b"x-forwarded-proto", b"https" if is_tls else b"http"))
+            headers.append((b"x-forwarded-proto", scheme))
         elif self._use_remote and self._trusted_hops == 0:
-            set_header(headers, b"x-forwarded-proto", b"https" if is_tls else b"http")
+            set_header(headers, b"x-forwarded-proto", scheme)
         if self._append_port and (b"x-forwarded-port" not in marked or self._use_remote):
             set_header(headers, b"x-forwarded-port", b"%d" % connection.destination_port)
         if self._use_remote:
             address = (info.downstream_remote_address or "").rpartition(":")[0].strip("[]")
             set_header(headers, b"x-envoy-external-address", address.encode())
-        self._request_id(headers, marked)
+        if marked:
+            self._request_id(headers, marked)
+        elif self._generate_id:
+            headers.append((b"x-request-id", self._new_id(marked)))
         if self._client_cert is not None:
             self._client_cert.apply(headers, marked.get(b"x-forwarded-client-cert"), connection)
         if self._via:
             set_header(headers, b"via", self._via if b"via" not in marked else marked[b"via"] + b", " + self._via)
-        head.scheme = None if head.scheme is None else head.scheme.lower()
-        if head.scheme not in (b"http", b"https"):
-            proto = marked.get(b"x-forwarded-proto", b"").lower()
-            head.scheme = proto if proto in (b"http", b"https") else (b"https" if is_tls else b"http")
+        if head.scheme is not None or marked:
+            scheme = _scheme_told(head) or scheme
+        head.scheme = scheme
         return headers
 
     def _marked(
@@ -152,14 +156,19 @@ class RequestHeaders:
             return
         if not self._generate_id:
             return
-        bits = self._random.getrandbits(128)
-        made = new_request_id(bits)
-        if self._traces:
-            made = self._traced(made, marked)
+        made = self._new_id(marked)
         if value is None:
             headers.append((b"x-request-id", made))
         else:
             set_header(headers, b"x-request-id", made)
+
+    def _new_id(self, marked: dict[bytes, bytes]) -> bytes:
+        """A new id; its first 32 bits say whether it is one of those that are traced (see ``is_sampled``)."""
+        bits = self._getrandbits(128)
+        made = new_request_id(bits)
+        if self._traces and ((bits >> 96) % 10_000 < self._random_sampling or b"x-client-trace-id" in marked):
+            return self._traced(made, marked)
+        return made
 
     def _traced(self, value: bytes, marked: dict[bytes, bytes]) -> bytes:
         """The id with its trace digit; ids that are not UUIDs stay as they are."""
@@ -178,6 +187,15 @@ class RequestHeaders:
         if b"x-client-trace-id" in marked and self._random.random() * 10_000 < self._client_sampling:
             return CLIENT
         return SAMPLED if _drawn(value, self._random_sampling) else NO_TRACE
+
+
+def _scheme_told(head: RequestHead) -> bytes | None:
+    """The scheme of the target, else what ``x-forwarded-proto`` says; ``None`` where it is neither http nor https."""
+    for told in (head.scheme, head.marked.get(b"x-forwarded-proto")):
+        scheme = b"" if told is None else told.lower()
+        if scheme in (b"http", b"https"):
+            return scheme
+    return None
 
 
 def _drawn(value: bytes, per_ten_thousand: int) -> bool:
