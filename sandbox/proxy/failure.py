@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import final
 
 import msgspec
 
@@ -16,6 +17,7 @@ class FailureKind(enum.Enum):
     OVERFLOW = "overflow"
 
 
+@final
 class UpstreamFailure(msgspec.Struct, frozen=True):
     """What failed, its response flag, and the transport's own words."""
 

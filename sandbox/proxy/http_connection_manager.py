@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Container
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
@@ -135,10 +136,8 @@ class HttpConnectionManagerRuntime:
             runtime = self._route_runtimes[id(route)] = RouteRuntime(self._owner, virtual_host, route)
         return runtime
 
-    # hot: per response; ``dict`` finds the names faster than a loop
-    def finish_response(self, headers: list[Header], now: float) -> None:
+    def finish_response(self, headers: list[Header], names: Container[bytes], now: float) -> None:
         """``date`` and ``server``: kept or replaced where they stand, else appended; ``now`` is monotonic."""
-        names = dict(headers)
         if b"date" not in names:
             if now >= self._date_until:
                 self._renew_date(now)

@@ -200,7 +200,7 @@ class Http1ServerConnection(asyncio.Protocol):
         self.stream = stream = HttpStream(self, start, start_wall)
         if manager.counts_wire:
             stream.info.request_headers_bytes, stream.info.wire_bytes_received = head_sizes(data, head)
-        if isinstance(head, Refusal):
+        if type(head) is Refusal:
             self._buffer = b""
             self._state = WAIT
             stream.codec_error(head)

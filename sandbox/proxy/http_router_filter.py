@@ -160,7 +160,7 @@ class RouterFilter(UpstreamCallbacks):
         if connection is None:
             self._pool = pool
             upstream_send.note_wait(stream.info, host)
-        elif isinstance(connection, UpstreamFailure):
+        elif type(connection) is UpstreamFailure:
             if connection is REQUESTS_OVERFLOW:  # a connection was there, and so the host is known
                 stream.info.upstream_host = host.address
             self._failed(Reset.OVERFLOW, connection)
@@ -237,7 +237,8 @@ class RouterFilter(UpstreamCallbacks):
             headers.append((b"set-cookie", cookie))
         names = head.raw if connection.pool.preserve_case else None
         is_upgraded = stream.is_upgrade and head.status == 101 and not is_end
-        stream.send_head(head.status, headers, is_end=is_end, is_upgraded=is_upgraded, names=names)
+        marked = None if self.route.changes_responses else head.marked
+        stream.send_head(head.status, headers, is_end=is_end, is_upgraded=is_upgraded, names=names, marked=marked)
         if is_upgraded:
             stream.codec.enter_tunnel()
             if stream.timers is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from sandbox.match.facts import RequestFacts
@@ -166,13 +167,8 @@ class HttpStream:
                 info.cluster = target.cluster.plan
                 info.upstream_cluster_name = target.name
         if route.has_stream_timers:
-            timers = self.timers
-            if timers is None:
-                timers = self.timers = StreamTimers(self)
-            if route.idle_timeout is not None:
-                timers.start_idle(route.idle_timeout)
-            if route.max_stream_duration is not None:
-                timers.start_duration(route.max_stream_duration)
+            self.timers = self.timers or StreamTimers(self)
+            self.timers.follow(route)
 
     def _choose_again(self, first: RouteRuntime | None, second: RouteRuntime | None) -> RouteRuntime | None:
         if second is not None and second is not first:
@@ -333,13 +329,17 @@ class HttpStream:
         is_end: bool,
         is_upgraded: bool = False,
         names: bytes | None = None,
+        marked: Container[bytes] | None = None,
     ) -> None:
-        """The head of the response, still without date, server and framing."""
+        """The head of the response, still without date, server and framing.
+
+        ``marked`` are the names among ``headers`` that ``MARKED_RESPONSE`` has, where they are known.
+        """
         codec, manager, info = self.codec, self.manager, self.info
         if self.route is not None and self.route.cors is not None and self.cors_origin is not None:
             self.route.cors.decorate(self.cors_origin, headers)
         info.first_downstream_tx = now = time.monotonic()
-        manager.finish_response(headers, now)
+        manager.finish_response(headers, dict(headers) if marked is None else marked, now)
         info.response_code = status
         info.response_headers = headers
         self.response_started = True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
 
 
@@ -47,6 +48,13 @@ class StreamTimers:
         self._request: asyncio.TimerHandle | None = None
         self._duration: asyncio.TimerHandle | None = None
         self.idle_timeout = 0.0
+
+    def follow(self, route: RouteRuntime) -> None:
+        """The route's own times count from now on."""
+        if route.idle_timeout is not None:
+            self.start_idle(route.idle_timeout)
+        if route.max_stream_duration is not None:
+            self.start_duration(route.max_stream_duration)
 
     @classmethod
     def of_manager(cls, stream: HttpStream) -> StreamTimers:

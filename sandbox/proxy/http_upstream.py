@@ -226,7 +226,7 @@ class Http1ClientConnection(asyncio.Protocol):
                 self._buffer = data
                 return
             self._buffer = b""
-            if isinstance(head, Refusal):
+            if type(head) is Refusal:
                 self._break(Reset.PROTOCOL_ERROR)
                 return
             data = data[head.size :]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import final
+
 import msgspec
 
 Header = tuple[bytes, bytes]
 """Name in lower case, and value without surrounding white space."""
 
 
+@final
 class Refusal(msgspec.Struct, frozen=True):
     """A head (or body) that the codec refuses; ``details`` is Envoy's ``response_code_details``."""
 
