@@ -28,7 +28,7 @@ class ForwardProxy:
             if isinstance(target, int):
                 writer.write(f"HTTP/1.1 {target} {REFUSALS[target]}\r\ncontent-length: 0\r\n\r\n".encode())
             else:
-                await _tunnel(reader, writer, target)
+                await tunnel(reader, writer, target, said=ESTABLISHED)
         writer.close()
 
     def _target(self, head: bytes) -> HostPort | int:
@@ -42,9 +42,18 @@ class ForwardProxy:
         return self._where(name.lower(), int(port)) or 403
 
 
-async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: HostPort) -> None:
+async def tunnel(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    target: HostPort,
+    *,
+    said: bytes = b"",
+    sent: bytes = b"",
+) -> None:
+    """Bytes both ways until one side is done; before them ``said`` to the client and ``sent`` to the target."""
     far_reader, far_writer = await asyncio.open_connection(target.host, target.port)
-    writer.write(ESTABLISHED)
+    writer.write(said)
+    far_writer.write(sent)
     try:
         await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
     finally:

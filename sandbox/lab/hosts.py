@@ -6,7 +6,7 @@ from typing import Literal
 
 from sandbox.frozen_dataclass import dataclass
 
-Kind = Literal["httpbin", "site", "echo", "mysql", "redis", "proxy"]
+Kind = Literal["httpbin", "site", "echo", "mysql", "redis", "proxy", "sni-proxy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,5 +68,11 @@ HOSTS: tuple[LabHost, ...] = (
         tcp=(3128,),
         addresses=("203.0.113.10",),
         about="CONNECT to any of these hosts",
+    ),
+    LabHost(
+        names=("sni-proxy.example.com",),
+        kind="sni-proxy",
+        tcp=(8443,),
+        about="TLS to any of these hosts, by the server name",
     ),
 )

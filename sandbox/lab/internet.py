@@ -18,6 +18,7 @@ from sandbox.frozen_dataclass import dataclass
 from sandbox.lab import httpbin, sites, tcp_servers
 from sandbox.lab.forward_proxy import LONGEST_HEAD, ForwardProxy
 from sandbox.lab.hosts import HOSTS, LabHost
+from sandbox.lab.server_name_proxy import ServerNameProxy
 from sandbox.pki import Authority
 from sandbox.settings import HostPort, ResolveOverride
 
@@ -97,8 +98,8 @@ class Internet:
             await self._start_sites(runner, host, address)
         for port in host.tcp:
             bound = _bind(address, port)
-            if host.kind == "proxy":
-                proxy = ForwardProxy(self._where)
+            if host.kind in ("proxy", "sni-proxy"):
+                proxy = ForwardProxy(self._where) if host.kind == "proxy" else ServerNameProxy(self._where)
                 server = await asyncio.start_server(proxy.serve, sock=bound, limit=LONGEST_HEAD)
             else:
                 server = await asyncio.get_running_loop().create_server(_protocol_factory(host), sock=bound)

@@ -126,6 +126,19 @@ BY_GATEWAY: dict[str, tuple[str, str, Line, Line]] = {
         to_gateway(tcp(sni="de.wikipedia.org"), 443),
         of_gateway(tcp(sni="de.wikipedia.org", host=LAB, cluster="outbound|443||www.wikipedia.org"), 443),
     ),
+    "any host by a server name proxy": (
+        "any-host-by-the-gateway",
+        "https://www.google.com/",
+        to_gateway(tcp(sni="www.google.com"), 443),
+        of_gateway(
+            tcp(
+                sni="outbound_.443_.outside_.istio-egressgateway.istio-system.svc.cluster.local",
+                host=LAB,
+                cluster="outbound|8443||sni-proxy.example.com",
+            ),
+            443,
+        ),
+    ),
     "tunnel to the company's proxy": (
         "company-proxy-tunnel",
         "https://en.wikipedia.org/",
