@@ -230,6 +230,11 @@ def upstream_remote(info: StreamInfo) -> str | None:
     return info.upstream_host if info.upstream_local_address is not None else None
 
 
+def upstream_endpoint_id(info: StreamInfo) -> str | None:
+    """Only Envoy's own kind of address has one; an IP address has an empty one."""
+    return None if info.upstream_local_address is None else ""
+
+
 def downstream_local(info: StreamInfo) -> str | None:
     """Where the client meant to go."""
     return info.downstream_local_address

@@ -82,6 +82,7 @@ _FUNCTIONS: Final[Mapping[str, tuple[Callable[..., object], Kind]]] = {
     "UPSTREAM_HOST_NAME_WITHOUT_PORT": (values.upstream_host_name_without_port, "text"),
     "UPSTREAM_HOSTS_ATTEMPTED": (values.upstream_remote, "text"),
     "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT": (values.host_of_last_try_without_port, "text"),
+    "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID": (values.upstream_endpoint_id, "text"),
     "UPSTREAM_DETECTED_CLOSE_TYPE": (values.detected_close_type, "text"),
     "UPSTREAM_CONNECTION_POOL_READY_DURATION": (values.pool_ready_duration, "number"),
     "DOWNSTREAM_LOCAL_CLOSE_REASON": (values.local_close_reason, "text"),
@@ -122,10 +123,15 @@ _NEVER_THERE: Final = (
     "UPSTREAM_TLS_GROUP", "DOWNSTREAM_PEER_EMAIL_SAN", "UPSTREAM_LOCAL_URI_SAN",
     "UPSTREAM_LOCAL_DNS_SAN", "UPSTREAM_LOCAL_IP_SAN", "UPSTREAM_PEER_IP_SAN",
     "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_CERT",
-    "UPSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_HANDSHAKE_DURATION", "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
-    "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID", "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
+    "UPSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_HANDSHAKE_DURATION",
 )  # fmt: skip
 """Operators whose value this proxy does not have; Envoy logs ``-`` (``null``) too where it has none."""
+
+_EMPTY: Final = (
+    "CUSTOM_FLAGS", "LOCAL_REPLY_BODY", "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
+    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
+)  # fmt: skip
+"""Operators that are always there, and say nothing here; only Envoy's own kind of address has an endpoint."""
 
 _HEADER_OPERATORS: Final = {
     "REQ": "request",
@@ -151,6 +157,7 @@ _OPERATORS: Final[Mapping[str, Builder]] = {
     **{name: stream_operators.duration(*moments) for name, moments in _DURATIONS.items()},
     **{name: http_operators.headers(which) for name, which in _HEADER_OPERATORS.items()},
     **dict.fromkeys(_NEVER_THERE, never),
+    **dict.fromkeys(_EMPTY, lambda _command, _environment: constant("", is_always_there=True)),
     "RESPONSE_CODE": http_operators.response_code,
     "RESPONSE_CODE_DETAILS": http_operators.details,
     "UPSTREAM_TRANSPORT_FAILURE_REASON": http_operators.failure_reason,
@@ -164,9 +171,7 @@ _OPERATORS: Final[Mapping[str, Builder]] = {
     "QUERY_PARAM": http_operators.query_parameter,
     "QUERY_PARAMS": http_operators.query_parameters,
     "REQUESTED_SERVER_NAME": http_operators.server_name,
-    "CUSTOM_FLAGS": lambda _command, _environment: constant("", is_always_there=True),
     "DOWNSTREAM_DETECTED_CLOSE_TYPE": lambda _command, _environment: constant("Normal", is_always_there=True),
-    "LOCAL_REPLY_BODY": lambda _command, _environment: constant("", is_always_there=True),
     "STREAM_ID": http_operators.stream_id,
     "UNIQUE_ID": http_operators.unique_id,
     **certificate_operators.BUILDERS,

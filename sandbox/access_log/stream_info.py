@@ -58,6 +58,7 @@ class StreamInfo:
         "bytes_sent",
         "cluster",
         "connection_id",
+        "connection_start",
         "connection_termination_details",
         "downstream_direct_local_address",
         "downstream_direct_remote_address",
@@ -139,6 +140,7 @@ class StreamInfo:
         self.end: float | None = None
         self.is_http = False
         self.connection_id = 0
+        self.connection_start: float | None = None
         # --- downstream connection ---
         self.downstream_remote_address: str | None = None
         self.downstream_direct_remote_address: str | None = None

@@ -22,7 +22,7 @@ _MOMENTS: Final = {
     "US_RX_END": "info.last_upstream_rx",
     "DS_TX_BEG": "info.first_downstream_tx",
     "DS_TX_END": "info.last_downstream_tx",
-    "DS_CX_BEG": "(None if info.is_http else info.start)",
+    "DS_CX_BEG": "info.connection_start",
     "DS_CX_END": "(None if info.is_http else info.end)",
 }
 

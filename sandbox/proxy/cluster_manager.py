@@ -15,6 +15,7 @@ from sandbox.metrics.cluster_counters import ClusterCounters
 from sandbox.plan.cluster import HttpProtocolOptions, Thresholds
 from sandbox.proxy import certificates
 from sandbox.proxy.cluster_transports import ClusterTransports
+from sandbox.proxy.connection_numbers import next_connection_number
 from sandbox.proxy.downstream import address_text
 from sandbox.proxy.host import Host, close_idle_pools
 from sandbox.proxy.host_source import HostSource, host_source
@@ -202,12 +203,13 @@ class ClusterRuntime:
         """Dynamic forward proxy: the host for ``name[:port]``, or the details of a failure to find it."""
         return await self.source.resolve(authority, default_port)
 
-    def begin_connection(self, host: Host) -> None:
-        """Counts a connection to ``host``, from the moment it is begun."""
+    def begin_connection(self, host: Host) -> int:
+        """Counts a connection to ``host``, from the moment it is begun; its number in this process."""
         self.resources.connections.active += 1
         self.counters.connections += 1
         host.active_connections += 1
         host.connections += 1
+        return next_connection_number()
 
     def connect_failed(self, host: Host, *, is_timeout: bool = False) -> None:
         """Counts a connection that did not come about."""

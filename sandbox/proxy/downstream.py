@@ -159,6 +159,7 @@ class DownstreamConnection:
         """A StreamInfo with everything filled in that belongs to the connection."""
         info = StreamInfo(start, start_wall)
         info.connection_id = self.connection_id
+        info.connection_start = self.start
         info.downstream_remote_address = info.downstream_direct_remote_address = self.remote_address
         info.downstream_local_address = self.local_address
         info.downstream_direct_local_address = self.direct_local_address

@@ -62,11 +62,13 @@ class Http2ConnectionPool(ConnectionPool):
         if self._is_connecting or not self._pending:
             return
         self._is_connecting = True
-        self.cluster.begin_connection(self.host)
-        detach(self._connect(), f"connect to {self.host.address}")
+        number = self.cluster.begin_connection(self.host)
+        detach(self._connect(number), f"connect to {self.host.address}")
 
-    async def _connect(self) -> None:
-        result = await connect(self.cluster, self.host, lambda: Http2ClientConnection(self), self.options)
+    async def _connect(self, number: int) -> None:
+        result = await connect(
+            self.cluster, self.host, lambda: Http2ClientConnection(self), self.options, number=number
+        )
         self._is_connecting = False
         if isinstance(result, UpstreamFailure):
             self.cluster.connect_failed(self.host, is_timeout=result.kind is FailureKind.CONNECTION_TIMEOUT)

@@ -73,11 +73,11 @@ class HttpConnectionPool(ConnectionPool):
             if self.busy or self._connecting:
                 return
         self._connecting += 1
-        self.cluster.begin_connection(self.host)
-        detach(self._connect(), f"connect to {self.host.address}")
+        number = self.cluster.begin_connection(self.host)
+        detach(self._connect(number), f"connect to {self.host.address}")
 
-    async def _connect(self) -> None:
-        result = await connect(self.cluster, self.host, self._new_connection, self.options)
+    async def _connect(self, number: int) -> None:
+        result = await connect(self.cluster, self.host, self._new_connection, self.options, number=number)
         self._connecting -= 1
         if isinstance(result, UpstreamFailure):
             self.cluster.connect_failed(self.host, is_timeout=result.kind is FailureKind.CONNECTION_TIMEOUT)

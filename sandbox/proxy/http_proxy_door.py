@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import msgspec
 
-from sandbox.proxy.forward_proxy_hosts import split_authority
 from sandbox.proxy.door import Caller, CallerFinder, Origin
 from sandbox.proxy.downstream import ServerProtocol
+from sandbox.proxy.forward_proxy_hosts import split_authority
 from sandbox.proxy.peek import MAXIMUM_BYTES, Peek
 from sandbox.proxy.resolver import NoAnswer
 from sandbox.proxy.stream_relay import StreamEnd

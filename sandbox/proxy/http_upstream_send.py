@@ -31,6 +31,7 @@ def _note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2Cl
     upstream = connection.upstream
     assert upstream is not None
     info.upstream_host = upstream.remote_address
+    info.upstream_connection_id = upstream.connection_id
     info.upstream_host_name = upstream.host.hostname
     info.upstream_host_metadata = upstream.host.metadata
     info.upstream_local_address = upstream.local_address

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sandbox.match.facts import ConnectionFacts
 from sandbox.plan.listener import HttpInspector, OriginalDst, TlsInspector
+from sandbox.proxy.connection_numbers import next_connection_number
 from sandbox.proxy.downstream import DownstreamConnection
 from sandbox.proxy.first_record import failure_of_first_bytes
 from sandbox.proxy.peek import MAXIMUM_BYTES, Peek
@@ -78,18 +79,16 @@ class ConnectionHandler:
 
     def __init__(self) -> None:
         self.live: dict[int, DownstreamConnection] = {}
-        self._next_id = 0
         self._idle: asyncio.Future[None] | None = None
 
     def admit(
         self, sock: socket.socket, remote: tuple[str, int], destination: tuple[str, int], door: str
     ) -> DownstreamConnection:
         """Registers the connection until it is ``finished()``."""
-        self._next_id += 1
-        connection = DownstreamConnection(sock, self._next_id, remote, destination)
+        connection = DownstreamConnection(sock, next_connection_number(), remote, destination)
         connection.door = door
         connection.on_finished = self._forget
-        self.live[self._next_id] = connection
+        self.live[connection.connection_id] = connection
         return connection
 
     async def until_idle(self) -> None:

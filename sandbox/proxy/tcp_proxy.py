@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from typing import TYPE_CHECKING
 
 from sandbox.proxy.cluster_manager import LoadBalancerContext, hash_of_ip
@@ -75,6 +76,7 @@ class TcpSession:
         "_filter",
         "_host",
         "_loop",
+        "_number",
         "_relay",
         "_task",
         "cluster",
@@ -90,6 +92,8 @@ class TcpSession:
         self._relay: Relay | None = None
         self._task: asyncio.Task[None] | None = None
         self._host: Host | None = None
+        self._number = 0
+        """Of the connection that is under way."""
         self._duration_timer: asyncio.TimerHandle | None = None
         self.cluster: ClusterRuntime | None = None
         self.info: StreamInfo = connection.new_stream(connection.start, connection.start_wall)
@@ -136,9 +140,9 @@ class TcpSession:
             return
         self._attempts += 1
         self._host = host
-        cluster.begin_connection(host)
+        self._number = cluster.begin_connection(host)
         info.upstream_request_attempt_count = self._attempts
-        info.upstream_connect_start = self._loop.time()
+        info.upstream_connect_start = time.monotonic()
         is_plain = cluster.is_plain or cluster.transport_of(host).is_plain
         if is_plain and self._connection.stream is None and runtime.tunnel is None:
             self._connector = Connector(self._loop, self._connected)
@@ -162,7 +166,8 @@ class TcpSession:
             self._connect_failed(cluster, host, outcome)
             return
         cluster.report_connect_success(host)
-        info.upstream_connect_end = self._loop.time()
+        info.upstream_connection_id = self._number
+        info.upstream_connect_end = time.monotonic()
         if not isinstance(host.target, str):
             info.upstream_local_address = cluster.local_address(outcome)
         relay = SocketRelay(self._loop, (self._connection.socket, outcome), self._filter.idle_seconds)
@@ -180,7 +185,7 @@ class TcpSession:
         connection, tunnel = self._connection, self._filter.tunnel
         end = tunnel.new_end() if tunnel is not None else StreamEnd()
         options = options_for_proxy_protocol(cluster, connection)
-        outcome = await connect(cluster, host, lambda: end, options, fallback_alpn=())
+        outcome = await connect(cluster, host, lambda: end, options, number=self._number, fallback_alpn=())
         self._task = None
         self.info.upstream_host, self.info.upstream_host_name = host.address, host.hostname or host.address
         self.info.upstream_host_metadata = host.metadata
@@ -206,7 +211,7 @@ class TcpSession:
 
     def _note_upstream(self, upstream: Upstream) -> None:
         info = self.info
-        info.upstream_local_address = upstream.local_address
+        info.upstream_connection_id, info.upstream_local_address = upstream.connection_id, upstream.local_address
         info.upstream_connect_end, info.upstream_handshake_end = upstream.connect_end, upstream.handshake_end
         if upstream.tls is not None:
             info.upstream_tls_version, info.upstream_tls_cipher = upstream.tls.version, upstream.tls.cipher
@@ -289,7 +294,7 @@ class TcpSession:
     def _end(self) -> None:
         if self._duration_timer is not None:
             self._duration_timer.cancel()
-        self.info.end = self._loop.time()
+        self.info.end = time.monotonic()
         for meter in self._filter.node.tcp_meters:
             meter.end(self)
         self._filter.logger.log(self.info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,6 +31,7 @@ class Upstream(msgspec.Struct):
     transport: asyncio.Transport
     protocol: asyncio.BaseProtocol
     host: Host
+    connection_id: int
     local_address: str
     remote_address: str
     tls: TlsFacts | None
@@ -44,18 +46,19 @@ async def connect(
     protocol_factory: Callable[[], asyncio.BaseProtocol],
     options: TransportOptions | None = None,
     *,
+    number: int,
     fallback_alpn: tuple[str, ...] | None = None,
 ) -> Upstream | UpstreamFailure:
     """Connects within the cluster's ``connect_timeout`` (TLS handshake included). Counts nothing: the pool does.
 
+    ``number`` is the connection's in this process.
     ``fallback_alpn`` is offered where the TLS settings name no protocols; ``None`` is what the cluster's HTTP speaks.
     """
-    loop = asyncio.get_running_loop()
-    start = loop.time()
+    start = time.monotonic()
     sock = await connect_socket(cluster, host.target)
     if isinstance(sock, UpstreamFailure):
         return sock
-    connected = loop.time()
+    connected = time.monotonic()
     local = host.address if sock.family == socket.AF_UNIX else cluster.local_address(sock)
     secure = cluster.transport_of(host)
     left = cluster.connect_timeout - (connected - start)
@@ -71,12 +74,13 @@ async def connect(
         transport=session.transport,
         protocol=session.protocol,
         host=host,
+        connection_id=number,
         local_address=local,
         remote_address=host.address,
         tls=facts,
         connect_start=start,
         connect_end=connected,
-        handshake_end=loop.time() if facts is not None else None,
+        handshake_end=time.monotonic() if facts is not None else None,
     )
 
 

@@ -13,7 +13,8 @@ def http_stream() -> StreamInfo:
     info = StreamInfo(100.0, 1_763_660_389.618)
     info.end = 100.0025
     info.is_http = True
-    info.connection_id = 7
+    info.connection_id, info.upstream_connection_id = 7, 8
+    info.connection_start = 99.75
     info.method, info.scheme, info.protocol = b"GET", b"http", "HTTP/1.1"
     info.path, info.authority = b"/a/b?a=1%20x&b&c=2", b"svc.example.com:81"
     info.request_headers = [
@@ -45,6 +46,7 @@ def tcp_stream() -> StreamInfo:
     """A TCP connection that found no healthy host."""
     info = StreamInfo(100.0, 1_763_660_389.0)
     info.end = 100.5
+    info.connection_start = 100.0
     info.requested_server_name = "blocked.example.org"
     info.response_flags = ["UF", "URX"]
     info.upstream_cluster_name = "BlackHoleCluster"

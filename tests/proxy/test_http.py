@@ -178,6 +178,31 @@ def test_a_response_that_breaks_off_ends_the_connection() -> None:
     run(test)
 
 
+def test_connections_of_both_sides_are_numbered_in_one_row() -> None:
+    """As a real Envoy's: whatever is begun, a client's connection or one to an upstream, takes the next number."""
+
+    async def test() -> None:
+        upstream = Upstream()
+        listener = http_listener(route("up"))
+        async with serving((listener,), static_cluster("up", upstream.port)) as world:
+            first = await world.client()
+            await first.send(get())
+            server = await upstream.accept()
+            lines = []
+            for client in (first, first, await world.client()):
+                if client is not first or lines:
+                    await client.send(get())
+                await read_message(server)
+                await server.send(OK)
+                await read_message(client)
+                lines.append(await world.ended.get())
+        begin = lines[0].connection_id
+        assert [line.connection_id - begin for line in lines] == [0, 0, 2]
+        assert [line.upstream_connection_id - begin for line in lines] == [1, 1, 1]
+
+    run(test)
+
+
 def test_a_refused_connection_is_tried_again_and_then_reported() -> None:
     async def test() -> None:
         retry = RetryPolicy(retry_on="connect-failure", num_retries=2)
@@ -189,6 +214,7 @@ def test_a_refused_connection_is_tried_again_and_then_reported() -> None:
             info = await world.ended.get()
             assert (info.response_flags, info.upstream_request_attempt_count) == (["URX", "UF"], 3)
             assert info.upstream_transport_failure_reason == "delayed_connect_error:_Connection_refused"
+            assert info.upstream_connection_id == 0
 
     run(test)
 
