@@ -47,7 +47,7 @@ async def terminate(
         connection.socket.close()
         return False
     try:
-        with sending_alerts(connection.socket):
+        with sending_alerts(connection.socket, reads_on=True):
             await loop.connect_accepted_socket(
                 lambda: TlsGate(connection, factory),
                 connection.socket,

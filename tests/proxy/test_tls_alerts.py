@@ -132,5 +132,6 @@ def heard_by_client(port: int, context: ssl.SSLContext) -> str | None:
         context.wrap_socket(plain, server_hostname="gateway.example") as secure,
         pytest.raises(ssl.SSLError) as failed,
     ):
+        secure.write(b"a request that nobody reads")
         secure.read()
     return failed.value.reason
