@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from sandbox.access_log.grpc_status import HeaderMap, grpc_status, is_grpc
 from sandbox.access_log.json_text import encode, structure_value
-from sandbox.access_log.stream_info import Header, StreamInfo
+from sandbox.access_log.stream_info import CLIENT_RESET, IDLE, Header, StreamInfo
 
 # --- text ---
 
@@ -174,14 +174,26 @@ def pool_ready_duration(info: StreamInfo) -> int | None:
         return span(info.upstream_wait_start, info.upstream_wait_end, 1_000)
     if not info.is_http and info.upstream_connect_end is not None:
         return span(info.upstream_connect_start, info.upstream_connect_end, 1_000)
-    return 0 if detected_close_type(info) is not None else None
+    return 0 if _asked_for_host(info) else None
 
 
-def detected_close_type(info: StreamInfo) -> str | None:
-    """Of the upstream connection: only seen where a host was asked for."""
-    if info.upstream_host is None and (info.is_http or info.upstream_cluster_name is None):
-        return None
-    return "Normal"
+def _asked_for_host(info: StreamInfo) -> bool:
+    return info.upstream_host is not None or not (info.is_http or info.upstream_cluster_name is None)
+
+
+def upstream_close_type(info: StreamInfo) -> str | None:
+    """Of the upstream connection: only seen where a host was asked for, or there was no room for another."""
+    if not info.is_http and "UR" in info.response_flags:
+        return "RemoteReset"
+    no_host = "UO" in info.response_flags or (not info.is_http and "NC" in info.response_flags)
+    return "Normal" if no_host or _asked_for_host(info) else None
+
+
+def downstream_close_type(info: StreamInfo) -> str:
+    """Of the client's connection; an HTTP request is logged before its end is seen."""
+    if info.tcp_end == CLIENT_RESET:
+        return "RemoteReset"
+    return "LocalReset" if not info.is_http and "UR" in info.response_flags else "Normal"
 
 
 _INITIALIZATION_FAILURES: Final = {"UF": 0, "UH": 1, "UO": 2, "NC": 3}
@@ -189,9 +201,11 @@ _INITIALIZATION_FAILURES: Final = {"UF": 0, "UH": 1, "UO": 2, "NC": 3}
 
 
 def local_close_reason(info: StreamInfo) -> str | None:
-    """Why Envoy closed a TCP client's connection before there was an upstream; spelled as Envoy does."""
+    """Why Envoy closed a TCP client's connection; spelled as Envoy does."""
     if info.is_http:
         return None
+    if info.tcp_end == IDLE:
+        return "tcp_session_idle_timeout"
     for flag in info.response_flags:
         if flag in _INITIALIZATION_FAILURES:
             return f"tcp_initializion_failure:{_INITIALIZATION_FAILURES[flag]}"

@@ -5,7 +5,7 @@ The data plane writes it, access-log operators read it; the field names follow E
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,10 @@ class TlsCertificates(Protocol):
     def peer(self) -> Certificate | None: ...
     @property
     def own(self) -> Certificate | None: ...
+
+
+CLIENT_RESET: Final = "client reset"
+IDLE: Final = "idle"
 
 
 class StreamInfo:
@@ -104,6 +108,7 @@ class StreamInfo:
         "scheme",
         "start",
         "start_wall",
+        "tcp_end",
         "upstream_cluster_name",
         "upstream_connect_end",
         "upstream_connect_start",
@@ -194,6 +199,8 @@ class StreamInfo:
         """Of gRPC calls: the messages both ways."""
         self.response_headers_bytes = 0
         """Bytes of the response's head as sent to the client (``%DOWNSTREAM_HEADER_BYTES_SENT%``)."""
+        self.tcp_end: str | None = None
+        """``CLIENT_RESET`` or ``IDLE``, where bytes were relayed and ended so."""
         # --- upstream ---
         self.upstream_host: str | None = None
         self.upstream_host_name: str | None = None

@@ -14,13 +14,22 @@ RESET: Final = struct.pack("ii", 1, 0)
 
 
 class RelayEnd:
-    """How a relay ended: by an upstream's RST (flag UR), by an authorization filter, or normally."""
+    """How a relay ended: by one side's RST (flag UR for the upstream's), by a filter, by idleness, or normally."""
 
-    __slots__ = ("is_denied", "upstream_reset")
+    __slots__ = ("client_reset", "is_denied", "is_idle", "upstream_reset")
 
-    def __init__(self, *, upstream_reset: bool = False, is_denied: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        upstream_reset: bool = False,
+        client_reset: bool = False,
+        is_denied: bool = False,
+        is_idle: bool = False,
+    ) -> None:
         self.upstream_reset = upstream_reset
+        self.client_reset = client_reset
         self.is_denied = is_denied
+        self.is_idle = is_idle
 
 
 def reset_when_closed(sock: socket.socket) -> None:
@@ -81,7 +90,7 @@ class Relay(ABC):
             self._idle_timer = self.loop.call_later(left, self._check_idle)
             return
         self._idle_timer = None
-        self._finish(RelayEnd())
+        self._finish(RelayEnd(is_idle=True))
 
     def _finish(self, end: RelayEnd) -> None:
         if self.is_over:

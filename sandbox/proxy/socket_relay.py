@@ -263,7 +263,7 @@ class SocketRelay(Relay):
                 self._finish(RelayEnd())
             return
         self._lingering = self.upward if self.upward.holds_bytes else None
-        self._finish(RelayEnd())
+        self._finish(RelayEnd(client_reset=error.errno == errno.ECONNRESET))
 
     def write_failed(self, direction: Direction, error: OSError) -> None:
         """The sink is gone."""

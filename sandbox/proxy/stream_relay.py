@@ -164,8 +164,9 @@ class StreamRelay(Relay):
 
     def side_lost(self, end: StreamEnd) -> None:
         """A side is closed; an upstream's RST goes on as RST."""
-        was_reset = end is self.upstream and isinstance(end.lost, ConnectionResetError)
-        self._finish(RelayEnd(upstream_reset=was_reset))
+        was_reset = isinstance(end.lost, ConnectionResetError)
+        is_upstream = end is self.upstream
+        self._finish(RelayEnd(upstream_reset=was_reset and is_upstream, client_reset=was_reset and not is_upstream))
 
     def _close_sides(self, end: RelayEnd) -> None:
         if end.upstream_reset:

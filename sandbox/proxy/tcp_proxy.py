@@ -7,6 +7,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from sandbox.access_log.stream_info import CLIENT_RESET, IDLE
 from sandbox.proxy.cluster_manager import LoadBalancerContext, hash_of_ip
 from sandbox.proxy.connector import Connector
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
@@ -252,6 +253,10 @@ class TcpSession:
             info.upstream_wire_bytes_sent = 0
         if end.upstream_reset:
             info.response_flags.append("UR")
+        elif end.client_reset:
+            info.tcp_end = CLIENT_RESET
+        elif end.is_idle:
+            info.tcp_end = IDLE
         if self.cluster is not None and self._host is not None:
             self.cluster.end_connection(self._host)
         self._end()

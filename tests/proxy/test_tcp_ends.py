@@ -1,0 +1,44 @@
+"""How a connection through the TCP proxy ended, as Envoy 1.39.3 logged it: close types and Envoy's own reasons."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from sandbox.access_log.operator_values import downstream_close_type, local_close_reason, upstream_close_type
+from tests.proxy.proxy_world import Upstream, run, serving, static_cluster, tcp_listener, to_cluster
+
+
+@pytest.mark.parametrize(
+    ("how", "downstream", "upstream", "reason"),
+    [
+        pytest.param("client resets", "RemoteReset", "Normal", None, id="the client resets"),
+        pytest.param("upstream resets", "LocalReset", "RemoteReset", None, id="the upstream resets"),
+        pytest.param("both end", "Normal", "Normal", None, id="both end"),
+        pytest.param("nobody speaks", "Normal", "Normal", "tcp_session_idle_timeout", id="nobody speaks"),
+    ],
+)
+def test_how_it_ended(how: str, downstream: str, upstream: str, reason: str | None) -> None:
+    idle = timedelta(milliseconds=50) if how == "nobody speaks" else timedelta(0)
+
+    async def test() -> None:
+        origin = Upstream()
+        listener = tcp_listener(to_cluster("up", idle_timeout=idle))
+        async with serving((listener,), static_cluster("up", origin.port)) as world:
+            client = await world.client()
+            server = await origin.accept()
+            await client.send(b"a")
+            await server.receive(1)
+            if how == "client resets":
+                client.reset()
+            elif how == "upstream resets":
+                server.reset()
+            elif how == "both end":
+                client.finish()
+                server.close()
+            info = await world.ended.get()
+            assert (downstream_close_type(info), upstream_close_type(info)) == (downstream, upstream)
+            assert local_close_reason(info) == reason
+
+    run(test)
