@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sandbox.access_log.command import Command, FormatRefused, parse_format
 from sandbox.access_log.filters import StreamPredicate, compile_filter
-from sandbox.access_log.json_text import SMALLEST_ODD_NUMBER, encode, number, repaired
+from sandbox.access_log.json_text import SMALL_NUMBERS, TEXTS, encode, encode_any, json_number, json_text
 from sandbox.access_log.operator_values import as_text, header_map
 from sandbox.access_log.operators import LogEnvironment, Operator, compile_operator
 from sandbox.access_log.stream_info import StreamInfo
@@ -68,8 +68,10 @@ _FUNCTIONS: Final = {
     "as_text": as_text,
     "encode": encode,
     "header_map": header_map,
-    "number": number,
-    "repaired": repaired,
+    "json_number": json_number,
+    "json_text": json_text,
+    "small_number": SMALL_NUMBERS.get,
+    "text": TEXTS.get,
 }
 
 
@@ -97,27 +99,34 @@ class _Names:
 
         A header that is not UTF-8 makes it fail; then the line is made once more, in the slower way that can.
         """
-        lenient = expression.replace(".decode()", ".decode('utf-8', 'surrogateescape')")
-        self._define("lenient", lenient, _LENIENT[finish])
-        return self._define("line", expression, finish, "except UnicodeError: return lenient(info)")
+        lenient_values = {**self.values, "encode": encode_any}
+        lenient = _defined(
+            expression.replace(".decode()", f".decode{_ANY_BYTES}"),
+            finish.replace(".encode()", f".encode{_ANY_BYTES}"),
+            "finally: pass",
+            lenient_values,
+        )
+        values = {**self.values, "lenient": lenient}
+        return _defined(expression, finish, "except UnicodeError: return lenient(info)", values)
 
-    def _define(self, name: str, expression: str, finish: str, rescue: str = "finally: pass") -> LineFunction:
-        lines = [f"def {name}(info):", "  try:"]
-        for headers, attribute in _HEADER_MAPS.items():
-            if re.search(rf"\b{headers}\b", expression):
-                lines += [
-                    f"    {headers} = dict(info.{attribute})",
-                    f"    if len({headers}) != len(info.{attribute}): {headers} = header_map(info.{attribute})",
-                ]
-        lines += [f"    return {finish.format(expression)}", f"  {rescue}"]
-        exec(compile("\n".join(lines), "<access log format>", "exec"), self.values)
-        function: LineFunction = self.values[name]
-        return function
+
+def _defined(expression: str, finish: str, rescue: str, values: dict[str, Any]) -> LineFunction:
+    lines = ["def line(info):", "  try:"]
+    for headers, attribute in _HEADER_MAPS.items():
+        if re.search(rf"\b{headers}\b", expression):
+            lines += [
+                f"    {headers} = dict(info.{attribute})",
+                f"    if len({headers}) != len(info.{attribute}): {headers} = header_map(info.{attribute})",
+            ]
+    lines += [f"    return {finish.format(expression)}", f"  {rescue}"]
+    exec(compile("\n".join(lines), "<access log format>", "exec"), values)
+    function: LineFunction = values["line"]
+    return function
 
 
 _TEXT: Final = "({}).encode()"
-_JSON: Final = "encode({}) + b'\\n'"
-_LENIENT: Final = {_TEXT: "({}).encode('utf-8', 'surrogateescape')", _JSON: "encode(repaired({})) + b'\\n'"}
+_JSON: Final = "{}"
+_ANY_BYTES: Final = "('utf-8', 'surrogateescape')"
 
 _HEADER_MAPS: Final = {
     "request": "request_headers",
@@ -163,37 +172,58 @@ def _text_value(operator: Operator, names: _Names) -> str:
 def _compile_json(json_format: Mapping[str, object], absent: str, environment: LogEnvironment) -> LineFunction:
     """``absent`` stands for missing values beside other text; a value by itself is ``null`` whatever was said."""
     names = _Names(environment, absent)
-    return names.line_function(_json_expression(json_format, names), _JSON)
+    template: list[bytes] = []
+    values: list[str] = []
+    for part in (*_json_parts(json_format, names), b"\n"):
+        if isinstance(part, bytes):
+            template.append(part.replace(b"%", b"%%"))
+        else:
+            template.append(b"%b")
+            values.append(part)
+    return names.line_function(f"{b''.join(template)!r} % ({''.join(value + ', ' for value in values)})", _JSON)
 
 
-def _json_expression(value: object, names: _Names) -> str:
-    """An expression that gives what the encoder takes; the keys of objects are sorted, as by Envoy."""
+JsonPart = bytes | str
+"""JSON that is the same in every line, or an expression that gives some."""
+
+
+def _json_parts(value: object, names: _Names) -> Iterator[JsonPart]:
+    """The parts of a line; the keys of objects are sorted, as by Envoy."""
     if isinstance(value, Mapping):
-        members = (f"{str(key)!r}: {_json_expression(member, names)}" for key, member in sorted(value.items()))
-        return "{" + ", ".join(members) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_json_expression(member, names) for member in value) + "]"
-    if isinstance(value, str):
-        return _json_string(value, names)
-    if value is None or isinstance(value, bool):
-        return repr(value)
-    if isinstance(value, (int, float)):
-        literal = names.temporary()
-        names.values[literal] = number(value)
-        return literal
-    raise FormatRefused(f"Only string values or nested structs are supported in the JSON access log format: {value}")
+        yield from _json_group(
+            b"{}", ((encode(str(key)) + b":", member) for key, member in sorted(value.items())), names
+        )
+    elif isinstance(value, (list, tuple)):
+        yield from _json_group(b"[]", ((b"", member) for member in value), names)
+    elif isinstance(value, str):
+        yield _json_string(value, names)
+    elif value is None or isinstance(value, bool):
+        yield encode(value)
+    elif isinstance(value, (int, float)):
+        yield json_number(value)
+    else:
+        raise FormatRefused(
+            f"Only string values or nested structs are supported in the JSON access log format: {value}"
+        )
 
 
-def _json_string(text: str, names: _Names) -> str:
+def _json_group(brackets: bytes, members: Iterable[tuple[bytes, object]], names: _Names) -> Iterator[JsonPart]:
+    yield brackets[:1]
+    for place, (key, member) in enumerate(members):
+        yield b"," * (place > 0) + key
+        yield from _json_parts(member, names)
+    yield brackets[1:]
+
+
+def _json_string(text: str, names: _Names) -> JsonPart:
     """A lone operator keeps its type; with anything beside it the value is a string."""
     parts = parse_format(text)
     if len(parts) != 1 or isinstance(parts[0], str):
-        return _text_expression(parts, names)
+        return f"encode({_text_expression(parts, names)})"
     operator = names.operator(parts[0])
-    if operator.kind != "number":
-        return operator.source
+    if operator.kind == "structure" or operator.is_varied:
+        return f"encode({operator.source})"
     name = names.temporary()
-    bound = f"({name} := {operator.source})"
-    if operator.is_always_there:
-        return f"({name} if {bound} < {SMALLEST_ODD_NUMBER} else number({name}))"
-    return f"({name} if {bound} is None or {name} < {SMALLEST_ODD_NUMBER} else number({name}))"
+    if operator.kind == "number":
+        return f"(small_number({name} := {operator.source}) or json_number({name}))"
+    return f"(text({name} := {operator.raw or operator.source}) or json_text({name}))"

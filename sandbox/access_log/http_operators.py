@@ -44,6 +44,7 @@ def route_name(_command: Command, _environment: LogEnvironment) -> Operator:
     return Operator(source="(t.name or None if (t := info.route) is not None else None)")
 
 
+_VARIED: Final = frozenset({":path", "x-envoy-original-path", "x-request-id"})
 _HEADER_NAME: Final = re.compile(r":?[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
 
 
@@ -56,12 +57,13 @@ def headers(which: str) -> Builder:
             raise FormatRefused(f"More than 1 alternative header specified in token: {command.argument}")
         if not all(_HEADER_NAME.fullmatch(name) for name in names):
             raise FormatRefused("Invalid header configuration. Format string contains invalid characters.")
+        is_varied = not _VARIED.isdisjoint(name.lower() for name in names)
         source = _header_source(which, names[0])
         if len(names) == 2:
             source = f"(t if (t := {source}) is not None else {_header_source(which, names[1])})"
         if command.max_length is not None:
             return Operator(source=f"_text({source}, {command.max_length})", names={"_text": values.text_of_length})
-        return Operator(source=f"(None if (t := {source}) is None else t.decode())")
+        return Operator(source=f"(None if (t := {source}) is None else t.decode())", raw=source, is_varied=is_varied)
 
     return build
 
@@ -113,7 +115,7 @@ def path(command: Command, _environment: LogEnvironment) -> Operator:
     either = f"(t if (t := {original}) is not None else {present})"
     source = {"ORIG": original, "PATH": present}.get(which, either)
     names = {"_path_text": values.path_text}
-    return Operator(source=f"_path_text({source}, {query != 'NQ'}, {command.max_length})", names=names)
+    return Operator(source=f"_path_text({source}, {query != 'NQ'}, {command.max_length})", names=names, is_varied=True)
 
 
 def without_query(command: Command, environment: LogEnvironment) -> Operator:
@@ -139,13 +141,13 @@ def query_parameter(command: Command, _environment: LogEnvironment) -> Operator:
 
 def unique_id(_command: Command, environment: LogEnvironment) -> Operator:
     """A new identifier for each line."""
-    return Operator(source="_new_id()", is_always_there=True, names={"_new_id": environment.new_id})
+    return Operator(source="_new_id()", is_always_there=True, is_varied=True, names={"_new_id": environment.new_id})
 
 
 def stream_id(_command: Command, environment: LogEnvironment) -> Operator:
     """``x-request-id`` of a request, an identifier of its own for a connection."""
     names = {"_new_id": environment.new_id, "_request_id": values.request_id}
-    return Operator(source="(_request_id(info) if info.is_http else _new_id())", names=names)
+    return Operator(source="(_request_id(info) if info.is_http else _new_id())", names=names, is_varied=True)
 
 
 def server_name(command: Command, _environment: LogEnvironment) -> Operator:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-encode: Final = msgspec.json.Encoder().encode
+encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
+
+SMALL_NUMBERS: Final[dict[int | None, bytes]] = {None: b"null", **{value: b"%d" % value for value in range(1024)}}
+"""Most numbers of a log, in JSON."""
+TEXTS: Final[dict[str | bytes | None, bytes]] = {None: b"null"}
+"""What is told again and again, in JSON: names, addresses, methods. See ``json_text``."""
+_MOST_TEXTS: Final = 4096
+_LONGEST_TEXT: Final = 256
 
 SMALLEST_ODD_NUMBER: Final = 100_000
 """Below it whole numbers are written as everybody does."""
@@ -49,6 +57,31 @@ def number(value: float | None) -> Any:
     if value is None or (isinstance(value, int) and -SMALLEST_ODD_NUMBER < value < SMALLEST_ODD_NUMBER):
         return value
     return msgspec.Raw(number_text(value).encode())
+
+
+def json_number(value: float | None) -> bytes:
+    """A number, or none, in JSON."""
+    return encode(number(value))
+
+
+def json_text(value: str | bytes | None) -> bytes:
+    """A text, or none, in JSON; ``TEXTS`` remembers it."""
+    text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+    try:
+        encoded = encode(text)
+    except UnicodeEncodeError:
+        encoded = encode_any(text)
+    if len(encoded) <= _LONGEST_TEXT:
+        if len(TEXTS) >= _MOST_TEXTS:
+            TEXTS.clear()
+            TEXTS[None] = b"null"
+        TEXTS[value] = encoded
+    return encoded
+
+
+def encode_any(value: object) -> bytes:
+    """JSON of what may hold undecodable bytes."""
+    return encode(repaired(value))
 
 
 def repaired(value: object) -> object:

@@ -23,6 +23,10 @@ class Operator:
     source: str
     kind: Kind = "text"
     is_always_there: bool = False
+    is_varied: bool = False
+    """Most streams have a value of their own, which is not worth remembering."""
+    raw: str = ""
+    """Of headers: the expression that gives their bytes."""
     names: Mapping[str, Any] = field(default_factory=dict)
 
 

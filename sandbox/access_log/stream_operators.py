@@ -34,7 +34,7 @@ def time(command: Command, _environment: LogEnvironment) -> Operator:
         moment = "(info.start_wall + ((info.end or info.start) - info.start))"
     name = f"_time_{abs(hash((command.name, command.argument)))}"
     formatter = compile_time_format(command.argument, is_local=command.name.endswith("LOCAL"))
-    return Operator(source=f"{name}({moment})", is_always_there=True, names={name: formatter})
+    return Operator(source=f"{name}({moment})", is_always_there=True, is_varied=True, names={name: formatter})
 
 
 def duration(begin: str, end: str) -> Builder:
