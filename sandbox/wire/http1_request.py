@@ -6,6 +6,8 @@ lines, leading empty lines) is first brought into that form. ``None`` means that
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from sandbox.wire.decimal_number import decimal_number
@@ -21,6 +23,7 @@ from sandbox.wire.http1_lines import (
     TOO_MANY_HEADERS,
     HeadLimits,
     LineMemory,
+    Memory,
     OddLine,
     RefusedHead,
     is_version,
@@ -39,9 +42,11 @@ _FIRST_LETTERS = frozenset(method[0] for method in METHODS)
 _URL = bytes(range(0x21, 0x7F))
 _HOST = bytes(range(0x30, 0x3A)) + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B)) + b"!$%&'()*+,-.:;=@[]_~"
 
+_IS_HOST = re.compile(b"[%b]*" % re.escape(_HOST)).fullmatch
+_PLAIN_REQUEST_LINE = re.compile(rb"([A-Z]+) (/[!-~]*) HTTP/1\.1").fullmatch
+"""Most lines; they have nothing to complain of but their method."""
+
 _REQUEST_LINES = LineMemory()
-_LONGEST_HEAD_REMEMBERED = 1024
-_MOST_HEADS_REMEMBERED = 1024
 
 
 def read_request_head(data: bytes, limits: HeadLimits = DEFAULT_LIMITS) -> RequestHead | Refusal | None:
@@ -86,6 +91,9 @@ def _incomplete_request(data: bytes, limits: HeadLimits) -> Refusal | None:
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bool]:
     """Method, target, and whether the version is 1.1."""
+    plain = _PLAIN_REQUEST_LINE(line)
+    if plain is not None and plain[1] in METHODS:
+        return plain[1], plain[2], True
     if line[0] not in _FIRST_LETTERS:
         raise RefusedHead(BAD_REQUEST)
     parts = line.split(b" ")
@@ -140,9 +148,10 @@ def _request_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) 
         headers = joined(headers, INLINE_REQUEST)
         index = dict(headers)
         marked = {name: value for name, value in headers if name in MARKED_REQUEST}
-    head = RequestHead(
-        method, target, marked.get(b"host"), headers, marked, size, None, is_http11, index=index, raw=data[:size]
-    )
+    host = marked.get(b"host")
+    head = RequestHead(method, target, host, headers, marked, size, None, is_http11, index=index, raw=data[:size])
+    if is_http11 and target[:1] == b"/" and host is not None and len(marked) == 1 and method != b"CONNECT":
+        return _without_host(head)  # as most are: no field says anything of the body or of the connection
     if not is_http11 and not limits.accept_http10:
         return _framing_refusal(head) or LOW_VERSION
     return _framing_refusal(head) or resolve_target(head, limits) or _without_host(head)
@@ -196,9 +205,8 @@ def _without_host(head: RequestHead) -> RequestHead | Refusal:
     """Host leaves the list of fields; an authority with characters that none may have is refused."""
     host = head.host
     if b"host" in head.marked:
-        head.headers = [header for header in head.headers if header[0] != b"host"]
-        del head.marked[b"host"]
-    if host is not None and host.translate(None, _HOST):
+        head.headers.remove((b"host", head.marked.pop(b"host")))
+    if host is not None and not _IS_HOST(host):
         return Refusal(400, "http.invalid_authority")
     return head
 
@@ -206,25 +214,23 @@ def _without_host(head: RequestHead) -> RequestHead | Refusal:
 class RequestHeadReader:
     """``read_request_head`` that remembers whole heads: clients repeat themselves, byte for byte."""
 
-    __slots__ = ("_heads", "limits")
+    __slots__ = ("_memory", "limits")
 
     def __init__(self, limits: HeadLimits = DEFAULT_LIMITS) -> None:
         self.limits = limits
-        self._heads: dict[bytes, RequestHead] = {}
+        self._memory: Memory[RequestHead] = Memory()
 
     def read(self, data: bytes) -> RequestHead | Refusal | None:
         """See ``read_request_head``; the head is the caller's own, ``marked`` and ``index`` are not to be changed."""
         end = data.find(b"\r\n\r\n") + 4
         raw = data if len(data) == end else data[:end]
-        known = self._heads.get(raw)
-        if known is None:
-            found = read_request_head(data, self.limits)
-            if not isinstance(found, RequestHead) or found.size != end or end > _LONGEST_HEAD_REMEMBERED:
-                return found
-            if len(self._heads) >= _MOST_HEADS_REMEMBERED:
-                self._heads.clear()
-            self._heads[raw] = known = found
-        return msgspec.structs.replace(known, headers=known.headers.copy())
+        known = self._memory.known.get(raw)
+        if known is not None:
+            return msgspec.structs.replace(known, headers=known.headers.copy())
+        found = read_request_head(data, self.limits)
+        if isinstance(found, RequestHead) and found.size == end and self._memory.wants(raw):
+            self._memory.known[raw] = msgspec.structs.replace(found, headers=found.headers.copy())
+        return found
 
 
 _REFUSED_WHILE_READING = (BAD_REQUEST, INVALID_CHARACTERS, HEADERS_TOO_LARGE)

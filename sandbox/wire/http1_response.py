@@ -9,6 +9,7 @@ from sandbox.wire.http1_lines import (
     NOT_CONTROL,
     HeadLimits,
     LineMemory,
+    Memory,
     OddLine,
     RefusedHead,
     is_version,
@@ -23,31 +24,27 @@ RESPONSE_LIMITS = HeadLimits(max_bytes=80 * 1024)
 _RESPONSE_LINES = LineMemory()
 _LONGEST_STATUS = 9
 _PASSED_ON = frozenset({b"content-length", b"date", b"server", b"via"})
-_LONGEST_HEAD_REMEMBERED = 1024
-_MOST_HEADS_REMEMBERED = 1024
 
 
 class ResponseHeadReader:
     """``read_response_head`` that remembers whole heads: upstreams repeat themselves, byte for byte."""
 
-    __slots__ = ("_heads",)
+    __slots__ = ("_memory",)
 
     def __init__(self) -> None:
-        self._heads: dict[bytes, ResponseHead] = {}
+        self._memory: Memory[ResponseHead] = Memory()
 
     def read(self, data: bytes) -> ResponseHead | Refusal | None:
         """See ``read_response_head``."""
         end = data.find(b"\r\n\r\n") + 4
         raw = data[:end]
-        known = self._heads.get(raw)
-        if known is None:
-            found = read_response_head(data)
-            if not isinstance(found, ResponseHead) or found.size != end or end > _LONGEST_HEAD_REMEMBERED:
-                return found
-            if len(self._heads) >= _MOST_HEADS_REMEMBERED:
-                self._heads.clear()
-            self._heads[raw] = known = found
-        return known
+        known = self._memory.known.get(raw)
+        if known is not None:
+            return known
+        found = read_response_head(data)
+        if isinstance(found, ResponseHead) and found.size == end and self._memory.wants(raw):
+            self._memory.known[raw] = found
+        return found
 
 
 def read_response_head(
