@@ -18,6 +18,10 @@ Missing: Final = object()
 Reader = Callable[[StreamInfo], Any]
 
 
+class MessageFields(dict[str, Any]):
+    """Of a protobuf message: an empty one can be read, but ``has()`` does not find it."""
+
+
 class Attributes(Mapping[str, Any]):
     """One group of attributes, read when asked for; ``None`` counts as not there."""
 
@@ -205,6 +209,15 @@ def _transport_failure_reason(info: StreamInfo) -> str | None:
     return info.upstream_transport_failure_reason or ("" if was_asked else None)
 
 
+def _pool_ready_duration(info: StreamInfo) -> timedelta | None:
+    """Until there was a connection, or the news that there is none."""
+    if info.upstream_wait_start is None:
+        begin, end = info.start, info.first_upstream_tx
+    else:
+        begin, end = info.upstream_wait_start, info.upstream_wait_end
+    return None if end is None else timedelta(seconds=end - begin)
+
+
 UPSTREAM: Final[Mapping[str, Reader]] = {
     "address": lambda info: info.upstream_host,
     "port": _port(lambda info: info.upstream_host),
@@ -212,7 +225,7 @@ UPSTREAM: Final[Mapping[str, Reader]] = {
     "tls_version": lambda info: info.upstream_tls_version,
     "transport_failure_reason": _transport_failure_reason,
     "request_attempt_count": lambda info: info.upstream_request_attempt_count,
-    "cx_pool_ready_duration": _between("start", "first_upstream_tx"),
+    "cx_pool_ready_duration": _pool_ready_duration,
 }
 SOURCE: Final[Mapping[str, Reader]] = {
     "address": values.downstream_remote,
@@ -247,9 +260,9 @@ ROOTS: Final[Mapping[str, Reader]] = {
     "source": _group(SOURCE),
     "destination": _group(DESTINATION),
     "xds": _group(XDS),
-    "metadata": lambda info: {"filter_metadata": info.dynamic_metadata} if info.dynamic_metadata else {},
+    "metadata": lambda info: MessageFields(filter_metadata=info.dynamic_metadata or {}),
     "filter_state": lambda info: info.filter_state or {},
-    "upstream_filter_state": lambda _info: {},
+    "upstream_filter_state": lambda info: {} if values.upstream_local(info) is not None else None,
 }
 
 _DURATION: Final = re.compile(r"([-+]?)((?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:h|ms|us|µs|ns|m|s))+")

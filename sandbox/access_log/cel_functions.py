@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sandbox.access_log.cel_attributes import Missing, parse_duration
+from sandbox.access_log.cel_attributes import Attributes, MessageFields, Missing, parse_duration
 from sandbox.access_log.cel_times import GETTERS, NoSuchTime
+
+_INTEGER: Final = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
+_DOUBLE: Final = re.compile(
+    r"\s*[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?|nan)\s*", re.ASCII | re.IGNORECASE
+)
+_HEXADECIMAL_DOUBLE: Final = re.compile(r"\s*[+-]?0x[0-9a-f.]+(?:p[+-]?[0-9]+)?\s*", re.ASCII | re.IGNORECASE)
+"""What cel-cpp reads as numbers (``absl::SimpleAtoi``, ``SimpleAtod``)."""
 
 
 class CelError(Exception):
@@ -34,6 +42,8 @@ def has_field(container: Any, field: str) -> bool:
     """``has(container.field)``."""
     if not isinstance(container, Mapping):
         raise CelError("no such overload")
+    if isinstance(container, MessageFields):
+        return bool(container.get(field))
     return container.get(field, Missing) is not Missing
 
 
@@ -89,11 +99,17 @@ def _arithmetic(compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
         if not are_numbers and not (isinstance(left, times) and isinstance(right, times)):
             raise CelError("no such overload")
         try:
-            return compute(left, right)
+            return _in_64_bits(compute(left, right))
         except (ZeroDivisionError, TypeError, OverflowError) as failure:
             raise CelError(str(failure)) from None
 
     return evaluate
+
+
+def _in_64_bits(value: Any) -> Any:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise OverflowError("integer overflow")
+    return value
 
 
 def _joined(left: Any, right: Any) -> Any:
@@ -140,6 +156,8 @@ def _negated(value: Any) -> Any:
 
 
 def _size(value: Any) -> int:
+    if isinstance(value, Attributes):
+        return 0  # Envoy does not count them
     if isinstance(value, (str, bytes, list, Mapping)):
         return len(value)
     raise CelError("no such overload")
@@ -153,16 +171,27 @@ def _integer(value: Any) -> int:
     if isinstance(value, datetime):
         return int(value.timestamp())
     try:
-        return int(value) if _is_number(value) else int(text_of(value))
+        return int(value) if _is_number(value) else int(_number_text(value, _INTEGER))
     except (ValueError, OverflowError) as failure:
         raise CelError(str(failure)) from None
 
 
+def _number_text(value: Any, form: re.Pattern[str]) -> str:
+    text = text_of(value)
+    if form.fullmatch(text) is None:
+        raise CelError("not a number")
+    return text
+
+
 def _double(value: Any) -> float:
+    if _is_number(value):
+        return float(value)
     try:
-        return float(value) if _is_number(value) else float(text_of(value))
-    except ValueError as failure:
+        if _HEXADECIMAL_DOUBLE.fullmatch(text_of(value)):
+            return float.fromhex(text_of(value))
+    except (ValueError, OverflowError) as failure:
         raise CelError(str(failure)) from None
+    return float(_number_text(value, _DOUBLE))
 
 
 def _duration(value: Any) -> timedelta:
