@@ -47,11 +47,20 @@ def through_routes(plan: NodePlan, call: Call, manager: HttpConnectionManager, s
     if configuration is None:
         return replace(_NO_ROUTE, sentence="there is no route configuration: the proxy answers 404")
     virtual_host = _find_virtual_host(plan, call, configuration, steps)
-    route = _find_route(call, virtual_host, steps) if virtual_host is not None else None
+    is_redirected = virtual_host is not None and virtual_host.require_tls == "ALL" and call.scheme != "https"
+    route = _find_route(call, virtual_host, steps) if virtual_host is not None and not is_redirected else None
     policy = access_steps.http_denial(call, manager, request_facts(call), steps)
     if policy is not None:
         return _denied(policy, route)
+    if is_redirected:
+        return _way_to_tls(call)
     return _NO_ROUTE if route is None else _act(plan, call, route, steps)
+
+
+def _way_to_tls(call: Call) -> Outcome:
+    """A server with ``httpsRedirect``, and a client that came without TLS."""
+    location = f"https://{call.authority}{call.path}"
+    return Outcome(status=301, details="direct_response", sentence=f"the proxy redirects to {location}")
 
 
 def _denied(policy: str, route: Route | None) -> Outcome:

@@ -19,7 +19,12 @@ def tls_only_host(stream: HttpStream, virtual_host: VirtualHost | None) -> Virtu
     """The virtual host, where its clients must come by https and this one has not (see ``x-forwarded-proto``)."""
     if virtual_host is None or virtual_host.require_tls != "ALL":
         return None
-    return None if header_value(stream.headers, b"x-forwarded-proto") == b"https" else virtual_host
+    return None if forwarded_proto(stream) == b"https" else virtual_host
+
+
+def forwarded_proto(stream: HttpStream) -> bytes | None:
+    """The scheme by which the client came, as an edge sets it and everybody else believes it."""
+    return header_value(stream.headers, b"x-forwarded-proto")
 
 
 def redirect_to_tls(stream: HttpStream, virtual_host: VirtualHost, path: bytes | None) -> None:

@@ -115,11 +115,12 @@ class HttpStream:
         info.route_configuration = manager.route_configuration
         virtual_host = manager.virtual_hosts.find(head.host)
         tls_only = None
-        if virtual_host is not None and virtual_host.require_tls == "ALL":
+        # Envoy finds no route (and no way to TLS) for a request whose x-forwarded-proto is empty
+        is_routable = head.marked.get(b"x-forwarded-proto") != b"" or route_answers.forwarded_proto(self) != b""
+        if is_routable and virtual_host is not None and virtual_host.require_tls == "ALL":
             tls_only = route_answers.tls_only_host(self, virtual_host)
+            is_routable = tls_only is None
         facts = RequestFacts(head.method, path, head.host, head.scheme or b"http", self.headers)
-        # Envoy finds no route for a request whose x-forwarded-proto is empty
-        is_routable = tls_only is None and head.marked.get(b"x-forwarded-proto") != b""
         route = manager.find_route(virtual_host, facts) if is_routable else None
         content_type = head.index.get(b"content-type")
         if content_type is not None:
@@ -129,7 +130,7 @@ class HttpStream:
             self._use_route(route)
             if route.decoration is not None:
                 put_header(self, route.decoration)
-        if self.is_upgrade and head.method != b"CONNECT":
+        if self.is_upgrade and head.method != b"CONNECT" and (route is not None or tls_only is not None):
             wanted = head.marked.get(b"upgrade", b"").lower()
             if wanted not in manager.upgrades:
                 self.local_reply(403, b"", "upgrade_failed")

@@ -89,15 +89,15 @@ spec:
 
 
 @cache
-def _plans() -> tuple[NodePlan, NodePlan]:
-    configuration = load_texts([("mesh.yaml", YAML)])
+def _plans(yaml: str = YAML) -> tuple[NodePlan, NodePlan]:
+    configuration = load_texts([("mesh.yaml", yaml)])
     push = PushContext(configuration)
     sidecar = compile_node(push, find_proxy(configuration, "shop/web", "sidecar"))
     return sidecar, compile_node(push, find_proxy(configuration, "shop/gw", "router"))
 
 
-def _explain(target: str) -> Walk:
-    sidecar, gateway = _plans()
+def _explain(target: str, yaml: str = YAML) -> Walk:
+    sidecar, gateway = _plans(yaml)
 
     def lookup(address: str, port: int) -> Arrival | None:
         return Arrival(plan=gateway, address=address, port=port) if address == GATEWAY_ADDRESS else None
@@ -130,6 +130,19 @@ def test_the_denying_policy_is_named() -> None:
     assert (step.found, step.reason) == ("denied", "policy ns[shop]-policy[no-admin]-rule[0] denies")
     assert step.because
     assert onward.outcome.details.startswith("rbac_access_denied_matched_policy[")
+
+
+def test_a_server_that_wants_tls_redirects_after_its_policies() -> None:
+    server = "protocol: HTTP}, hosts: [api.example.com]"
+    yaml = YAML.replace(server, server + ", tls: {httpsRedirect: true}")
+
+    onward, denied = _explain("http://api.example.com/a?b", yaml).onward, _explain(CALLS["denied"][0], yaml).onward
+
+    assert onward is not None
+    assert denied is not None
+    assert (onward.outcome.status, onward.outcome.details) == (301, "direct_response")
+    assert onward.outcome.sentence == "the proxy redirects to https://api.example.com/a?b"
+    assert denied.outcome.status == 403
 
 
 def test_both_nodes_are_printed() -> None:

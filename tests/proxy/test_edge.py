@@ -9,7 +9,7 @@ import pytest
 from sandbox.plan.cluster import Cluster
 from sandbox.plan.http_connection_manager import HttpConnectionManager
 from sandbox.plan.listener import Listener
-from sandbox.plan.route import RetryPolicy, RouteConfiguration, VirtualHost
+from sandbox.plan.route import RetryPolicy, Route, RouteConfiguration, VirtualHost
 from sandbox.wire import http2_frames as frames
 from tests.proxy.http_world import FILTERS, OK, direct, get, http_listener, read_head, read_message, route
 from tests.proxy.proxy_world import Upstream, World, run, serving, static_cluster, tcp_listener
@@ -95,11 +95,33 @@ def test_the_way_to_tls_is_told_to_grpc_in_its_own_words() -> None:
     run(test)
 
 
-def redirecting() -> Listener:
+@pytest.mark.parametrize(
+    ("trusted_hops", "line"),
+    [
+        pytest.param(0, b"HTTP/1.1 301 Moved Permanently\r\n", id="an edge knows the scheme itself"),
+        pytest.param(1, b"HTTP/1.1 404 Not Found\r\n", id="behind another proxy it is believed, and leads nowhere"),
+    ],
+)
+def test_an_empty_x_forwarded_proto(trusted_hops: int, line: bytes) -> None:
+    async def test() -> None:
+        listener = redirecting(trusted_hops)
+        async with serving((listener,)) as world:
+            assert await first_line(world, get("/", "X-Forwarded-Proto: ")) == line
+
+    run(test)
+
+
+def redirecting(trusted_hops: int = 0) -> Listener:
     host = VirtualHost(name="all", domains=("*",), require_tls="ALL")
     configuration = RouteConfiguration(name="80", virtual_hosts=(host,))
     return tcp_listener(
-        HttpConnectionManager(route_config=configuration, http_filters=FILTERS, stream_idle_timeout=timedelta(0))
+        HttpConnectionManager(
+            route_config=configuration,
+            http_filters=FILTERS,
+            stream_idle_timeout=timedelta(0),
+            use_remote_address=True,
+            xff_num_trusted_hops=trusted_hops,
+        )
     )
 
 
@@ -148,5 +170,20 @@ def test_who_is_answered_before_the_end_of_an_http2_request_is_told_to_stop(rest
             while not received.endswith(b"01234567"):
                 received += await client.receive(1)
             assert (frames.rst_stream(1, frames.NO_ERROR) in received) is is_told
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("routes", "line"),
+    [
+        pytest.param((direct(200),), FORBIDDEN, id="no upgrade that the listener knows"),
+        pytest.param((), b"HTTP/1.1 404 Not Found\r\n", id="nor a route, which is looked for first"),
+    ],
+)
+def test_an_upgrade_that_nobody_offers(routes: tuple[Route, ...], line: bytes) -> None:
+    async def test() -> None:
+        async with serving((http_listener(*routes),)) as world:
+            assert await first_line(world, get("/", "Connection: Upgrade", "Upgrade: foo")) == line
 
     run(test)
