@@ -43,6 +43,7 @@ class Work:
 
 WORKS = (
     Work("HTTP/1.1 keep-alive", "http", "http", 60_000, 32, 1.2),
+    Work("HTTP/1.1 keep-alive, no two heads alike", "http-varied", "http", 30_000, 32, 1.2),
     Work("HTTP/1.1, behind 200 route matches", "http", "routes", 30_000, 32, 1.2),
     Work("HTTP/1.1, TLS to the upstream", "http", "secure", 30_000, 32, None),
     Work("HTTP, new connection per request", "http-new", "http", 8_000, 16, None),

@@ -15,6 +15,8 @@ import uvloop
 from bench.upstream import REPLY
 
 REQUEST = b"GET /anything HTTP/1.1\r\nhost: %s\r\nuser-agent: bench\r\naccept: */*\r\n\r\n"
+VARIED_REQUEST = REQUEST.replace(b"/anything", b"/anything/%%d?n=%%d").replace(b"accept:", b"x-number: %%d\r\naccept:")
+"""Path and one field are other ones each time: who remembers heads gains nothing by it."""
 MESSAGE = b"x" * 64
 
 
@@ -67,9 +69,19 @@ class KeepAlive(asyncio.Protocol):
     def _next(self) -> None:
         if self.work.take():
             self.busy = True
-            self.transport.write(self.request)  # type: ignore[attr-defined]  # a stream transport
+            self.transport.write(self._message())  # type: ignore[attr-defined]  # a stream transport
         else:
             self.transport.close()
+
+    def _message(self) -> bytes:
+        return self.request
+
+
+class Varied(KeepAlive):
+    """No two requests are alike."""
+
+    def _message(self) -> bytes:
+        return self.request % ((self.work.left,) * 3)
 
 
 class OneShot(KeepAlive):
@@ -95,12 +107,19 @@ def http_reply_is_whole(data: bytes) -> bool:
     return data.endswith(REPLY[-51:])
 
 
-async def keep_alive(port: int, units: int, connections: int, request: bytes, whole: Callable[[bytes], bool]) -> Work:
+async def keep_alive(
+    port: int,
+    units: int,
+    connections: int,
+    request: bytes,
+    whole: Callable[[bytes], bool],
+    protocol: type[KeepAlive] = KeepAlive,
+) -> Work:
     """``units`` in all over ``connections``."""
     work = Work(units)
     loop = asyncio.get_running_loop()
     for _ in range(connections):
-        await loop.create_connection(lambda: KeepAlive(work, request, whole), "127.0.0.1", port)
+        await loop.create_connection(lambda: protocol(work, request, whole), "127.0.0.1", port)
     await work.done
     return work
 
@@ -193,6 +212,9 @@ async def main(kind: str, port: int, units: int, parallel: int, host: str) -> No
     match kind:
         case "http":
             work = await keep_alive(port, units, parallel, request, http_reply_is_whole)
+        case "http-varied":
+            varied = VARIED_REQUEST % host.encode()
+            work = await keep_alive(port, units, parallel, varied, http_reply_is_whole, Varied)
         case "http-new":
             work = await new_connections(port, units, parallel, request, http_reply_is_whole)
         case "tls-new":
