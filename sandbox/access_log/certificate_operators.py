@@ -1,4 +1,4 @@
-"""Operators about the certificates of a client's connection (Envoy's ``stream_info_formatter.cc``)."""
+"""Operators about the certificates of connections (Envoy's ``stream_info_formatter.cc``)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ def _peer(info: StreamInfo) -> Certificate | None:
 
 def _own(info: StreamInfo) -> Certificate | None:
     return None if info.downstream_tls is None else info.downstream_tls.own
+
+
+def _upstream_peer(info: StreamInfo) -> Certificate | None:
+    return None if info.upstream_tls is None else info.upstream_tls.peer
+
+
+def _upstream_own(info: StreamInfo) -> Certificate | None:
+    return None if info.upstream_tls is None else info.upstream_tls.own
 
 
 def _text(
@@ -65,6 +73,11 @@ BUILDERS: Final[Mapping[str, Builder]] = {
             _text("DOWNSTREAM_LOCAL_DNS_SAN", _own, lambda certificate: ",".join(certificate.dns_names)),
             _text("DOWNSTREAM_LOCAL_IP_SAN", _own, lambda certificate: ",".join(certificate.ip_addresses)),
             _text("DOWNSTREAM_LOCAL_SUBJECT", _own, lambda certificate: certificate.subject),
+            _text("UPSTREAM_PEER_IP_SAN", _upstream_peer, lambda certificate: ",".join(certificate.ip_addresses)),
+            _text("UPSTREAM_PEER_ISSUER", _upstream_peer, lambda certificate: certificate.issuer),
+            _text("UPSTREAM_LOCAL_URI_SAN", _upstream_own, lambda certificate: ",".join(certificate.uris)),
+            _text("UPSTREAM_LOCAL_DNS_SAN", _upstream_own, lambda certificate: ",".join(certificate.dns_names)),
+            _text("UPSTREAM_LOCAL_IP_SAN", _upstream_own, lambda certificate: ",".join(certificate.ip_addresses)),
         )
     ),
 }

@@ -165,7 +165,12 @@ def upstream_host_name_without_port(info: StreamInfo) -> str | None:
 
 def host_of_last_try_without_port(info: StreamInfo) -> str | None:
     """The host that was reached, without its port."""
-    return address_without_port(upstream_remote(info), None)
+    return address_without_port(host_of_last_try(info), None)
+
+
+def host_of_last_try(info: StreamInfo) -> str | None:
+    """The host that was reached; of TCP also one that was not."""
+    return upstream_remote(info) if info.is_http else info.upstream_host
 
 
 def pool_ready_duration(info: StreamInfo) -> int | None:
@@ -294,7 +299,15 @@ def port_number(address: str | None) -> int | None:
 
 def peer_certificate_pem(info: StreamInfo) -> str | None:
     """The client's certificate as URL-encoded PEM."""
-    der = info.downstream_peer_certificate
+    return _escaped_pem(info.downstream_peer_certificate)
+
+
+def upstream_certificate_pem(info: StreamInfo) -> str | None:
+    """The upstream's."""
+    return _escaped_pem(None if info.upstream_tls is None else info.upstream_tls.peer_certificate)
+
+
+def _escaped_pem(der: bytes | None) -> str | None:
     if der is None:
         return None
     body = base64.encodebytes(der).replace(b"\n", b"").decode()

@@ -80,7 +80,7 @@ _FUNCTIONS: Final[Mapping[str, tuple[Callable[..., object], Kind]]] = {
     "UPSTREAM_CLUSTER": (values.alternative_cluster_name, "text"),
     "UPSTREAM_HOST_NAME": (values.upstream_host_name, "text"),
     "UPSTREAM_HOST_NAME_WITHOUT_PORT": (values.upstream_host_name_without_port, "text"),
-    "UPSTREAM_HOSTS_ATTEMPTED": (values.upstream_remote, "text"),
+    "UPSTREAM_HOSTS_ATTEMPTED": (values.host_of_last_try, "text"),
     "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT": (values.host_of_last_try_without_port, "text"),
     "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID": (values.upstream_endpoint_id, "text"),
     "DOWNSTREAM_DETECTED_CLOSE_TYPE": (values.downstream_close_type, "text"),
@@ -90,6 +90,7 @@ _FUNCTIONS: Final[Mapping[str, tuple[Callable[..., object], Kind]]] = {
     "FILTER_CHAIN_NAME": (values.filter_chain_name, "text"),
     "ACCESS_LOG_TYPE": (values.access_log_type, "text"),
     "DOWNSTREAM_PEER_CERT": (values.peer_certificate_pem, "text"),
+    "UPSTREAM_PEER_CERT": (values.upstream_certificate_pem, "text"),
     "DOWNSTREAM_PEER_FINGERPRINT_256": (values.peer_fingerprint_256, "text"),
     "DOWNSTREAM_PEER_FINGERPRINT_1": (values.peer_fingerprint_1, "text"),
     "REQUEST_HEADERS_BYTES": (values.request_headers_size, "number"),
@@ -121,10 +122,7 @@ _ADDRESS_ATTRIBUTES: Final = {
 _NEVER_THERE: Final = (
     "VIRTUAL_CLUSTER_NAME", "TRACE_ID", "SPAN_ID", "ROUNDTRIP_DURATION", "TLS_JA3_FINGERPRINT",
     "TLS_JA4_FINGERPRINT", "DOWNSTREAM_TLS_SESSION_ID", "DOWNSTREAM_TLS_GROUP", "UPSTREAM_TLS_SESSION_ID",
-    "UPSTREAM_TLS_GROUP", "DOWNSTREAM_PEER_EMAIL_SAN", "UPSTREAM_LOCAL_URI_SAN",
-    "UPSTREAM_LOCAL_DNS_SAN", "UPSTREAM_LOCAL_IP_SAN", "UPSTREAM_PEER_IP_SAN",
-    "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_CERT",
-    "UPSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_HANDSHAKE_DURATION",
+    "UPSTREAM_TLS_GROUP", "DOWNSTREAM_PEER_EMAIL_SAN", "UPSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_HANDSHAKE_DURATION",
 )  # fmt: skip
 """Operators whose value this proxy does not have; Envoy logs ``-`` (``null``) too where it has none."""
 

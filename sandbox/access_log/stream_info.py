@@ -47,6 +47,8 @@ class TlsCertificates(Protocol):
     def peer(self) -> Certificate | None: ...
     @property
     def own(self) -> Certificate | None: ...
+    @property
+    def peer_certificate(self) -> bytes | None: ...
 
 
 CLIENT_RESET: Final = "client reset"
@@ -125,6 +127,7 @@ class StreamInfo:
         "upstream_peer_uri_san",
         "upstream_protocol",
         "upstream_request_attempt_count",
+        "upstream_tls",
         "upstream_tls_cipher",
         "upstream_tls_version",
         "upstream_transport_failure_reason",
@@ -208,6 +211,7 @@ class StreamInfo:
         self.upstream_connection_id = 0
         self.upstream_local_address: str | None = None
         self.upstream_protocol: str | None = None
+        self.upstream_tls: TlsCertificates | None = None
         self.upstream_tls_version: str | None = None
         self.upstream_peer_dns_san: str | None = None
         self.upstream_peer_subject: str | None = None

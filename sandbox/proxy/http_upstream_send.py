@@ -37,6 +37,7 @@ def _note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2Cl
     info.upstream_local_address = upstream.local_address
     info.upstream_protocol = "HTTP/2" if connection.is_http2 else "HTTP/1.1"
     if upstream.tls is not None:
+        info.upstream_tls = upstream.tls
         info.upstream_tls_version = upstream.tls.version
         info.upstream_tls_cipher = upstream.tls.cipher
         info.upstream_peer_uri_san = upstream.tls.first_peer_uri

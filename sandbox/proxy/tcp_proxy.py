@@ -71,6 +71,7 @@ class TcpSession:
 
     __slots__ = (
         "_attempts",
+        "_begun",
         "_connection",
         "_connector",
         "_duration_timer",
@@ -94,7 +95,8 @@ class TcpSession:
         self._task: asyncio.Task[None] | None = None
         self._host: Host | None = None
         self._number = 0
-        """Of the connection that is under way."""
+        self._begun = 0.0
+        """Of the connection that is under way; when it was begun."""
         self._duration_timer: asyncio.TimerHandle | None = None
         self.cluster: ClusterRuntime | None = None
         self.info: StreamInfo = connection.new_stream(connection.start, connection.start_wall)
@@ -143,7 +145,7 @@ class TcpSession:
         self._host = host
         self._number = cluster.begin_connection(host)
         info.upstream_request_attempt_count = self._attempts
-        info.upstream_connect_start = time.monotonic()
+        self._begun = time.monotonic()
         is_plain = cluster.is_plain or cluster.transport_of(host).is_plain
         if is_plain and self._connection.stream is None and runtime.tunnel is None:
             self._connector = Connector(self._loop, self._connected)
@@ -168,7 +170,7 @@ class TcpSession:
             return
         cluster.report_connect_success(host)
         info.upstream_connection_id = self._number
-        info.upstream_connect_end = time.monotonic()
+        info.upstream_connect_start, info.upstream_connect_end = self._begun, time.monotonic()
         if not isinstance(host.target, str):
             info.upstream_local_address = cluster.local_address(outcome)
         relay = SocketRelay(self._loop, (self._connection.socket, outcome), self._filter.idle_seconds)
@@ -213,8 +215,10 @@ class TcpSession:
     def _note_upstream(self, upstream: Upstream) -> None:
         info = self.info
         info.upstream_connection_id, info.upstream_local_address = upstream.connection_id, upstream.local_address
-        info.upstream_connect_end, info.upstream_handshake_end = upstream.connect_end, upstream.handshake_end
+        info.upstream_connect_start, info.upstream_connect_end = upstream.connect_start, upstream.connect_end
+        info.upstream_handshake_end = upstream.handshake_end
         if upstream.tls is not None:
+            info.upstream_tls = upstream.tls
             info.upstream_tls_version, info.upstream_tls_cipher = upstream.tls.version, upstream.tls.cipher
             info.upstream_peer_uri_san = upstream.tls.first_peer_uri
             info.upstream_peer_dns_san = upstream.tls.peer_dns_san

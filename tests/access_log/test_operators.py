@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from sandbox.access_log.format import FormatRefused, LogEnvironment, compile_line
@@ -96,6 +98,32 @@ HTTP = {
     "text": b'"text"',
     "": b'""',
 }
+
+UPSTREAM_CERTIFICATE = {
+    "%UPSTREAM_PEER_CERT%": b'"-----BEGIN%20CERTIFICATE-----%0AMAA%3D%0A-----END%20CERTIFICATE-----%0A"',
+    "%UPSTREAM_PEER_ISSUER%": b'"CN=ca"',
+    "%UPSTREAM_PEER_IP_SAN%": b'"10.0.0.1,10.0.0.2"',
+    "%UPSTREAM_LOCAL_URI_SAN%": b'"spiffe://own"',
+    "%UPSTREAM_LOCAL_DNS_SAN%": b"null",
+}
+
+
+@pytest.mark.parametrize(("text", "printed"), UPSTREAM_CERTIFICATE.items(), ids=str)
+def test_the_certificates_of_an_upstream_connection(text: str, printed: bytes) -> None:
+    peer = SimpleNamespace(issuer="CN=ca", ip_addresses=("10.0.0.1", "10.0.0.2"))
+    own = SimpleNamespace(uris=("spiffe://own",), dns_names=())
+    info = http_stream()
+    info.upstream_tls = SimpleNamespace(peer=peer, own=own, peer_certificate=b"0\0")  # type: ignore[assignment]
+
+    assert compile_line(_json(text), ENVIRONMENT)(info) == b'{"k":' + printed + b"}\n"
+
+
+def test_tcp_tells_the_host_that_could_not_be_reached() -> None:
+    info = tcp_stream()
+    info.upstream_host = "127.0.0.2:37531"
+
+    assert compile_line(_json("%UPSTREAM_HOSTS_ATTEMPTED%"), ENVIRONMENT)(info) == b'{"k":"127.0.0.2:37531"}\n'
+
 
 TCP = {
     "%RESPONSE_CODE%": b"0",
