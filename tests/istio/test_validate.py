@@ -371,6 +371,14 @@ def test_the_mesh_configuration_has_a_verdict_of_its_own(text: str, word: str) -
             "{targetRefs: [" + "{kind: Gateway, group: gateway.networking.k8s.io, name: a}," * 17 + "]}",
             "targetRefs",
         ),
+        (
+            "ServiceEntry",
+            "{hosts: [a.b], ports: [{number: 80, name: http, protocol: HTTP}], endpoints: []}",
+            "endpoints",
+        ),
+        ("WorkloadEntry", "{address: 'unix:///a', ports: {}}", "ports"),
+        ("AuthorizationPolicy", "{rules: [{from: [{source: {serviceAccounts: [a], namespaces: []}}]}]}", "namespaces"),
+        ("Telemetry", "{metrics: [{overrides: [{tagOverrides: {a: {operation: REMOVE, value: ''}}}]}]}", "value"),
     ],
 )
 def test_what_only_the_schema_refuses_does_not_change_the_verdict(kind: str, spec: str, path: str) -> None:

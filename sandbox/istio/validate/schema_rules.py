@@ -135,6 +135,14 @@ _ONE_OF: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "ServiceEntry": (("workload_selector", "endpoints"),),
     "Telemetry": (("selector", "targetRef", "targetRefs"),),
 }
+_NOT_WHERE: Final[Mapping[str, tuple[str, str, str]]] = {
+    "ServiceEntry": ("endpoints", "resolution", "NONE"),
+    "TagOverride": ("value", "operation", "REMOVE"),
+    "WorkloadEntry": ("ports", "address", "unix://"),
+}
+"""A field that must not be there, even empty, where another one has this value, or begins with it."""
+_ACCOUNTS: Final = ("service_accounts", "not_service_accounts")
+_NOT_BESIDE_ACCOUNTS: Final = ("principals", "not_principals", "namespaces", "not_namespaces")
 _ZERO_ALLOWED: Final = frozenset({"TCPSettings.idle_timeout", "HTTPCookie.ttl", "RetryBudget.budget_interval"})
 """Durations marked ``duration-validation:none`` in Istio's API (``destination_rule.proto``)."""
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -178,12 +186,30 @@ def _findings(message: Message) -> Iterator[_Finding]:
             keys = [message.place.key(name) for name in written]
             at = (path, *(f"{path}.{key}" for key in keys))
             yield _Finding(f"only one of {' and '.join(keys)} can be set", message.origin_of(written[-1]), at)
+    yield from _excluded(message, kind)
     for field in fields(message):
         value = getattr(message, field.name)
         if field.name == "place" or value is None:
             continue
         yield from _field_findings(message, f"{kind}.{field.name}", field.name, value)
         yield from _inside(value)
+
+
+def _excluded(message: Message, kind: str) -> Iterator[_Finding]:
+    """What is written beside something that rules it out; the schema asks whether it is there, not what it says."""
+    name, other, start = _NOT_WHERE.get(kind, ("", "", ""))
+    if name and message.written(name) and str(getattr(message, other)).startswith(start):
+        yield _out_of_place(message, name, f"where {message.place.key(other)} is {getattr(message, other)}")
+    if kind == "Source" and any(map(message.written, _ACCOUNTS)):
+        for beside in filter(message.written, _NOT_BESIDE_ACCOUNTS):
+            yield _out_of_place(message, beside, "beside serviceAccounts")
+
+
+def _out_of_place(message: Message, name: str, where: str) -> _Finding:
+    origin = message.origin_of(name)
+    near = (*_ACCOUNTS, name) if name in _NOT_BESIDE_ACCOUNTS else (name,)
+    at = (message.place.path, *(message.origin_of(each).path for each in near))
+    return _Finding(f"{message.place.key(name)} must not be set {where}", origin, at)
 
 
 def _inside(value: object) -> Iterator[_Finding]:
