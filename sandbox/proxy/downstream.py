@@ -166,6 +166,11 @@ class DownstreamConnection:
         info.requested_server_name = self.requested_server_name
         info.listener = self.listener
         info.filter_chain = self.filter_chain
+        self.tell_tls(info)
+        return info
+
+    def tell_tls(self, info: StreamInfo) -> None:
+        """Fills in what a finished handshake says."""
         if self.tls is not None:
             info.downstream_tls = self.tls
             info.downstream_tls_version = self.tls.version
@@ -173,7 +178,6 @@ class DownstreamConnection:
             info.downstream_peer_uri_san = self.tls.peer_uri_san
             info.downstream_peer_subject = self.tls.peer_subject
             info.downstream_peer_certificate = self.tls.peer_certificate
-        return info
 
     def finished(self) -> None:
         """The connection is closed and logged; calling it twice does nothing."""

@@ -13,7 +13,6 @@ from sandbox.plan.tls import DownstreamTlsContext
 from sandbox.proxy.http_terminal import HttpTerminal
 from sandbox.proxy.tcp_proxy import TcpProxyRuntime
 from sandbox.proxy.tls_context import ServerTls
-from sandbox.proxy.tls_termination import TlsTermination
 
 if TYPE_CHECKING:
     from sandbox.plan.listener import FilterChain
@@ -31,16 +30,16 @@ def filters_of_chain(chain: FilterChain, node: NodeRuntime) -> NetworkFilter:
     """The chain's filters as one thing that takes connections."""
     tls = _tls_of(chain, node)
     steps: list[Step] = []
+    policies: list[Step] = []
     for each in chain.filters:
         config = each.typed_config
         match config:
             case HttpConnectionManager():
                 return HttpTerminal(config, tls, node)
             case TcpProxy():
-                taker = _stepwise(tuple(steps), TcpProxyRuntime(config, node))
-                return taker if tls is None else TlsTermination(tls, taker, node.loop)
+                return _stepwise(tuple(steps), TcpProxyRuntime(config, node, policies=tuple(policies), tls=tls))
             case NetworkRbac(rules=rules) if rules is not None:
-                steps.append(_authorize(rules))
+                policies.append(_authorize(rules))
             case SniCluster():
                 steps.append(_use_server_name_as_cluster)
             case SniDynamicForwardProxy():

@@ -16,15 +16,19 @@ from sandbox.proxy.relay import Relay, RelayEnd
 from sandbox.proxy.socket_relay import SocketRelay
 from sandbox.proxy.stream_relay import StreamEnd, StreamRelay
 from sandbox.proxy.tasks import spawn
+from sandbox.proxy.tls_termination import terminate
 from sandbox.proxy.upstream import Upstream, connect, options_for_proxy_protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sandbox.access_log.stream_info import StreamInfo
     from sandbox.plan.listener import TcpProxy
     from sandbox.proxy.cluster_manager import ClusterRuntime
     from sandbox.proxy.downstream import DownstreamConnection
     from sandbox.proxy.host import Host
     from sandbox.proxy.snapshot import NodeRuntime
+    from sandbox.proxy.tls_context import ServerTls
 
 DEFAULT_IDLE_SECONDS = 3600.0
 DEFAULT_TLS_PORT = 443
@@ -33,9 +37,19 @@ DEFAULT_TLS_PORT = 443
 class TcpProxyRuntime:
     """A ``TcpProxy`` filter at work; what connections share is computed here, once."""
 
-    def __init__(self, plan: TcpProxy, node: NodeRuntime) -> None:
+    def __init__(
+        self,
+        plan: TcpProxy,
+        node: NodeRuntime,
+        *,
+        policies: Sequence[Callable[[DownstreamConnection], None]] = (),
+        tls: ServerTls | None = None,
+    ) -> None:
         self.plan = plan
         self.node = node
+        self.policies = policies
+        """They look at a connection when its client may speak: who that is, a handshake has to tell."""
+        self.tls = tls
         self.logger = node.stream_logger(plan.access_log)
         self.max_connect_attempts = plan.max_connect_attempts or 1
         idle = plan.idle_timeout
@@ -76,7 +90,10 @@ class TcpSession:
         "_connector",
         "_duration_timer",
         "_filter",
+        "_handshake",
         "_host",
+        "_is_counted",
+        "_is_over",
         "_loop",
         "_number",
         "_relay",
@@ -91,6 +108,8 @@ class TcpSession:
         self._loop = asyncio.get_running_loop()
         self._attempts = 0
         self._connector: Connector | None = None
+        self._handshake: asyncio.Task[StreamEnd | None] | None = None
+        self._is_counted = self._is_over = False
         self._relay: Relay | None = None
         self._task: asyncio.Task[None] | None = None
         self._host: Host | None = None
@@ -102,13 +121,32 @@ class TcpSession:
         self.info: StreamInfo = connection.new_stream(connection.start, connection.start_wall)
 
     def start(self) -> None:
-        """Begins to connect at once, whether or not the client has sent anything."""
-        for meter in self._filter.node.tcp_meters:
-            meter.begin(self)
+        """Begins to connect at once, whether or not the client has sent anything, or has done its handshake."""
+        if self._filter.tls is None:
+            self._begin_to_count()
         self._connection.on_drain, self._connection.on_abort = None, self.abort
         if self._filter.max_seconds is not None:
             self._duration_timer = self._loop.call_later(self._filter.max_seconds, self._duration_over)
         self._establish()
+        if self._filter.tls is not None and not self._is_over:
+            self._handshake = spawn(self._shake_hands(self._filter.tls), "tls")
+
+    def _begin_to_count(self) -> None:
+        self._is_counted = True
+        for meter in self._filter.node.tcp_meters:
+            meter.begin(self)
+
+    async def _shake_hands(self, tls: ServerTls) -> StreamEnd | None:
+        """The client's side; ``None`` where the handshake failed, which ends a session that is still connecting."""
+        end = StreamEnd()
+        if await terminate(tls, self._connection, lambda: end):
+            self._connection.stream = end
+            self._connection.tell_tls(self.info)
+            self._begin_to_count()
+            return end
+        if self._task is not None:
+            self.abort()
+        return None
 
     def _establish(self) -> None:
         runtime, info = self._filter, self.info
@@ -147,7 +185,7 @@ class TcpSession:
         info.upstream_request_attempt_count = self._attempts
         self._begun = time.monotonic()
         is_plain = cluster.is_plain or cluster.transport_of(host).is_plain
-        if is_plain and self._connection.stream is None and runtime.tunnel is None:
+        if is_plain and runtime.tls is None and runtime.tunnel is None:
             self._connector = Connector(self._loop, self._connected)
             self._connector.start(cluster, host.target)
         else:
@@ -178,6 +216,8 @@ class TcpSession:
 
     def _run(self, relay: Relay) -> None:
         relay.on_end = self._relay_over
+        for policy in self._filter.policies:
+            policy(self._connection)
         relay.denies = self._connection.denial is not None
         self._relay = relay
         self._connection.on_abort = relay.close
@@ -203,7 +243,7 @@ class TcpSession:
             self.info.upstream_local_address = None
             self._connect_failed(cluster, host, refusal)
             return
-        downstream = connection.stream or await self._adopt()
+        downstream = await self._downstream()
         if downstream is None:
             end.close()
             cluster.end_connection(host)
@@ -223,6 +263,14 @@ class TcpSession:
             info.upstream_peer_uri_san = upstream.tls.first_peer_uri
             info.upstream_peer_dns_san = upstream.tls.peer_dns_san
             info.upstream_peer_subject = upstream.tls.peer_subject
+
+    async def _downstream(self) -> StreamEnd | None:
+        """The client's side; ``None`` where there is no client any more."""
+        handshake = self._handshake
+        if handshake is None:
+            return await self._adopt()
+        await asyncio.wait({handshake})
+        return None if handshake.cancelled() else handshake.result()
 
     async def _adopt(self) -> StreamEnd | None:
         end = StreamEnd()
@@ -283,6 +331,8 @@ class TcpSession:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+            if self.cluster is not None and self._host is not None:
+                self.cluster.end_connection(self._host)
         self._close_downstream()
 
     def _fail(self, flag: str) -> None:
@@ -294,6 +344,8 @@ class TcpSession:
         return (0, 0) if self._relay is None else (self._relay.received, self._relay.sent)
 
     def _close_downstream(self) -> None:
+        if self._handshake is not None:
+            self._handshake.cancel()
         if self._connection.stream is not None:
             self._connection.stream.close()
         else:
@@ -301,10 +353,14 @@ class TcpSession:
         self._end()
 
     def _end(self) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
         if self._duration_timer is not None:
             self._duration_timer.cancel()
         self.info.end = time.monotonic()
-        for meter in self._filter.node.tcp_meters:
-            meter.end(self)
+        if self._is_counted:
+            for meter in self._filter.node.tcp_meters:
+                meter.end(self)
         self._filter.logger.log(self.info)
         self._connection.finished()

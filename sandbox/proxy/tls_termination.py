@@ -9,13 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sandbox.proxy.downstream import TlsFacts
-from sandbox.proxy.stream_relay import StreamEnd
-from sandbox.proxy.tasks import detach
 from sandbox.proxy.tls_alert import sending_alerts
 
 if TYPE_CHECKING:
     from sandbox.proxy.downstream import DownstreamConnection
-    from sandbox.proxy.listener import NetworkFilter
     from sandbox.proxy.tls_context import ServerTls
 
 log = logging.getLogger("sandbox.proxy")
@@ -59,26 +56,3 @@ async def terminate(
         connection.socket.close()
         return False
     return True
-
-
-class TlsTermination:
-    """Terminates TLS for filters that take a stream."""
-
-    __slots__ = ("_loop", "_next", "_tls")
-
-    def __init__(self, tls: ServerTls, following: NetworkFilter, loop: asyncio.AbstractEventLoop) -> None:
-        self._tls = tls
-        self._next = following
-        self._loop = loop
-
-    def take(self, connection: DownstreamConnection) -> None:
-        """Begins the handshake."""
-        detach(self._terminate(connection), "tls")
-
-    async def _terminate(self, connection: DownstreamConnection) -> None:
-        end = StreamEnd()
-        if not await terminate(self._tls, connection, lambda: end):
-            connection.finished()
-            return
-        connection.stream = end
-        self._next.take(connection)

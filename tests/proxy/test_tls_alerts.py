@@ -20,7 +20,7 @@ from sandbox.plan.tls import (
     TransportSocket,
 )
 
-from .proxy_world import address, run, serving, static_cluster, to_cluster
+from .proxy_world import Upstream, address, closed_port, run, serving, static_cluster, to_cluster
 from .test_transport_security import Authority, failure, originating
 
 DAY = timedelta(days=1)
@@ -90,7 +90,7 @@ def test_a_client_is_told_why_its_certificate_is_refused(tmp_path: Path, shown: 
         context.load_cert_chain(*authority.issue(shown, DAY))
 
     async def test() -> None:
-        async with serving((demanding(authority),), static_cluster("up", 1)) as world:
+        async with serving((demanding(authority),), static_cluster("up", Upstream().port)) as world:
             assert await asyncio.to_thread(heard_by_client, world.port, context) == alert
 
     run(test)
@@ -103,10 +103,42 @@ def test_a_server_shows_its_own_certificate_alone(tmp_path: Path) -> None:
     context = ssl.create_default_context(cafile=other.root)
 
     async def test() -> None:
-        async with serving((demanding(authority),), static_cluster("up", 1)) as world:
+        async with serving((demanding(authority),), static_cluster("up", Upstream().port)) as world:
             with pytest.raises(ssl.SSLCertVerificationError) as failed:
                 await asyncio.open_connection("127.0.0.1", world.port, ssl=context, server_hostname="gateway.example")
             assert failed.value.verify_message == "unable to get local issuer certificate"
+
+    run(test)
+
+
+def test_an_upstream_is_asked_before_the_handshake_is_done_and_left_where_that_fails(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.create_default_context(cafile=authority.root)
+
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((demanding(authority),), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            server = await upstream.accept()
+            client.close()
+            assert await server.ending() == "fin"
+            await world.ended.get()
+            heard = asyncio.ensure_future(asyncio.to_thread(heard_by_client, world.port, context))
+            assert await (await upstream.accept()).ending() == "fin"
+            assert await heard == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+            info = await world.ended.get()
+        assert (info.upstream_host, info.response_flags) == (f"127.0.0.1:{upstream.port}", [])
+        assert (info.bytes_received, info.bytes_sent) == (0, 0)
+
+    run(test)
+
+
+def test_a_client_is_sent_away_before_its_handshake_where_no_upstream_is_there(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving((demanding(Authority(tmp_path)),), static_cluster("up", closed_port())) as world:
+            client = await world.client()
+            assert await client.ending() == "fin"
+            assert (await world.ended.get()).response_flags == ["UF", "URX"]
 
     run(test)
 
@@ -130,8 +162,8 @@ def heard_by_client(port: int, context: ssl.SSLContext) -> str | None:
     with (
         socket.create_connection(("127.0.0.1", port)) as plain,
         context.wrap_socket(plain, server_hostname="gateway.example") as secure,
-        pytest.raises(ssl.SSLError) as failed,
     ):
         secure.write(b"a request that nobody reads")
-        secure.read()
+        with pytest.raises(ssl.SSLError) as failed:
+            secure.read()
     return failed.value.reason
