@@ -188,7 +188,7 @@ class Http2ServerConnection(asyncio.Protocol):
         server = self.streams.pop(event.stream_id, None)
         if server is None or server.stream.is_ended:
             return
-        server.is_sent = True
+        server.is_sent = server.is_remote_done = True
         server.count_bytes()
         info = server.stream.info
         if event.code != NO_ERROR:

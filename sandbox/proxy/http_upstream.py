@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
+from sandbox.wire.http1_lines import field_bytes
 from sandbox.wire.http1_response import ResponseHeadReader
 from sandbox.wire.http_message import Header, Refusal, ResponseHead
 from sandbox.wire.http_retries import Reset
@@ -84,10 +85,10 @@ class Http1ClientConnection(asyncio.Protocol):
 
     @property
     def header_bytes_received(self) -> int:
-        """Of all heads, as Envoy counts them; to be asked when one comes, for its headers change later."""
+        """Of all heads, as Envoy counts them."""
         head, self._head = self._head, None
         if head is not None:
-            self.header_bytes += max(3, sum(len(name) + len(value) + 3 for name, value in head.headers))
+            self.header_bytes += field_bytes(head.raw)
         return self.header_bytes
 
     @property

@@ -26,6 +26,7 @@ from sandbox.wire.http1_lines import (
     Memory,
     OddLine,
     RefusedHead,
+    field_bytes,
     is_version,
     lines_of,
     regular_lines,
@@ -240,9 +241,4 @@ def head_sizes(data: bytes, head: RequestHead | Refusal) -> tuple[int, int]:
     """Bytes of the header fields as Envoy counts them (three more than name and value), and of all that was read."""
     if isinstance(head, Refusal) and head in _REFUSED_WHILE_READING:
         return 0, len(data)
-    fields = 0
-    for line in data[: len(data) if isinstance(head, Refusal) else head.size].split(b"\n")[1:]:
-        name, colon, value = line.partition(b":")
-        if colon:
-            fields += len(name) + len(value.strip(b" \t\r")) + 3
-    return fields or 3, len(data)
+    return field_bytes(data if isinstance(head, Refusal) else data[: head.size]), len(data)

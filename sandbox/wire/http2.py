@@ -63,9 +63,12 @@ class Http2Codec:
         stream = self._session.streams.get(stream_id)
         if stream is None:
             return
-        for frame in frames.header_frames(stream_id, self._encoder.encode(headers), is_end=is_end):
+        sent = stream.wire_bytes_sent
+        for place, frame in enumerate(frames.header_frames(stream_id, self._encoder.encode(headers), is_end=is_end)):
             self._session.queue(frame, stream)
-            stream.header_bytes_sent += len(frame)
+            if place:
+                stream.wire_bytes_sent -= frames.FRAME_HEAD_BYTES  # Envoy counts the block as if in one frame
+        stream.header_bytes_sent += stream.wire_bytes_sent - sent
         if is_end:
             self._sent_all(stream)
 

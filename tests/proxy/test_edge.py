@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from sandbox.plan.cluster import Cluster
 from sandbox.plan.http_connection_manager import HttpConnectionManager
 from sandbox.plan.listener import Listener
 from sandbox.plan.route import RetryPolicy, Route, RouteConfiguration, VirtualHost
+from sandbox.proxy.http_sniffing import SniffingConnection
 from sandbox.wire import http2_frames as frames
 from tests.proxy.http_world import FILTERS, OK, direct, get, http_listener, read_head, read_message, route
 from tests.proxy.proxy_world import Upstream, World, run, serving, static_cluster, tcp_listener
@@ -187,3 +189,40 @@ def test_an_upgrade_that_nobody_offers(routes: tuple[Route, ...], line: bytes) -
             assert await first_line(world, get("/", "Connection: Upgrade", "Upgrade: foo")) == line
 
     run(test)
+
+
+class Codec(asyncio.Protocol):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.data: list[bytes] = []
+
+    def data_received(self, data: bytes) -> None:
+        self.data.append(data)
+
+
+class Connection(asyncio.Transport):
+    """Knows whose it is."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+
+@pytest.mark.parametrize(
+    ("first", "is_http2"),
+    [
+        pytest.param(frames.PREFACE, True, id="the whole preface"),
+        pytest.param(frames.PREFACE[:12], True, id="enough of it"),
+        pytest.param(frames.PREFACE[:11], False, id="not enough, and nobody waits for more"),
+        pytest.param(b"GET / HTTP/1.1\r\n", False, id="a request"),
+    ],
+)
+def test_the_first_piece_tells_the_version(first: bytes, is_http2: bool) -> None:
+    http1, http2, transport = Codec(), Codec(), Connection()
+    sniffing = SniffingConnection(lambda: http1, lambda: http2)
+
+    sniffing.connection_made(transport)
+    sniffing.data_received(first)
+
+    assert transport.protocol is (http2 if is_http2 else http1)
+    assert (http1.data, http2.data) == (([], [first]) if is_http2 else ([first], []))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sandbox.wire.http1_lines import field_bytes
 from sandbox.wire.http1_response import PROTOCOL_ERROR, ResponseHeadReader, read_response_head
 from sandbox.wire.http_message import ResponseHead
 
@@ -69,3 +70,8 @@ def test_a_head_cut_anywhere_waits_for_the_rest() -> None:
     for cut in range(len(head)):
         assert reader.read(head[:cut]) is None
     assert isinstance(reader.read(head), ResponseHead)
+
+
+def test_fields_count_with_three_more_than_name_and_value_each() -> None:
+    assert field_bytes(b"HTTP/1.1 200 OK\r\nVary: x\r\nvary:  y\r\nA:\r\n\r\n") == 8 + 8 + 4
+    assert field_bytes(b"HTTP/1.1 200 OK\r\n\r\n") == 3

@@ -311,3 +311,14 @@ def test_frame_that_comes_in_pieces_counts_once() -> None:
 
     with pytest.raises(Http2Error):
         list(codec.receive(frame(2, 0, 1, b"\0\0\0\0\x10")))
+
+
+def test_a_block_in_several_frames_counts_as_if_it_were_one() -> None:
+    codec = Http2Codec(is_client=True)
+    stream = codec.open_stream(b"GET")
+    codec.take_output()
+
+    codec.send_headers(stream.stream_id, [(b":method", b"GET"), (b"a", b"\xff" * 40_000)], is_end=True)
+
+    further_heads = 40_000 // 16_384 * 9
+    assert stream.header_bytes_sent == stream.wire_bytes_sent == len(codec.take_output()) - further_heads
