@@ -72,7 +72,7 @@ HOSTS: tuple[LabHost, ...] = (
     LabHost(
         names=("sni-proxy.example.com",),
         kind="sni-proxy",
-        tcp=(8443,),
+        tcp=(18443,),
         about="TLS to any of these hosts, by the server name",
     ),
 )

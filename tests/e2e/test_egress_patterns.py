@@ -134,7 +134,7 @@ BY_GATEWAY: dict[str, tuple[str, str, Line, Line]] = {
             tcp(
                 sni="outbound_.443_.outside_.istio-egressgateway.istio-system.svc.cluster.local",
                 host=LAB,
-                cluster="outbound|8443||sni-proxy.example.com",
+                cluster="outbound|18443||sni-proxy.example.com",
             ),
             443,
         ),
