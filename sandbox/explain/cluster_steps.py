@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from sandbox.explain.call import Call
+from sandbox.explain.failure_steps import failure_steps
 from sandbox.explain.steps import Hop, Outcome, Step
 from sandbox.match.reference import choose_virtual_host
 from sandbox.plan import NodePlan
@@ -26,8 +27,8 @@ def through_route(plan: NodePlan, call: Call, action: RouteAction, steps: list[S
     """From a route's clusters to the outcome of the request."""
     if action.weighted_clusters is not None:
         parts = [(part.name, part.weight or 0, part.because) for part in action.weighted_clusters.clusters]
-        return _through_clusters(plan, call, parts, steps)
-    return _through_clusters(plan, call, [(action.cluster or "", 1, ())], steps)
+        return _through_clusters(plan, call, parts, steps, is_http=True)
+    return _through_clusters(plan, call, [(action.cluster or "", 1, ())], steps, is_http=True)
 
 
 def through_tcp_proxy(plan: NodePlan, call: Call, proxy: TcpProxy, steps: list[Step]) -> Outcome:
@@ -36,9 +37,9 @@ def through_tcp_proxy(plan: NodePlan, call: Call, proxy: TcpProxy, steps: list[S
         parts: list[tuple[str, int, tuple[Because, ...]]] = [
             (part.name, part.weight, ()) for part in proxy.weighted_clusters.clusters
         ]
-        outcome = _through_clusters(plan, call, parts, steps)
+        outcome = _through_clusters(plan, call, parts, steps, is_http=False)
     else:
-        outcome = _through_clusters(plan, call, [(proxy.cluster or "", 1, ())], steps)
+        outcome = _through_clusters(plan, call, [(proxy.cluster or "", 1, ())], steps, is_http=False)
     outcome = _as_tcp(call, outcome)
     return replace(outcome, notes=(*outcome.notes, *_unused_rules(plan, call)))
 
@@ -63,20 +64,26 @@ def _as_tcp(call: Call, outcome: Outcome) -> Outcome:
     if outcome.is_forwarded:
         what = "TLS" if call.is_tls else "bytes"
         sentence = f"{what} passed through unread, both ways"
-        return replace(outcome, status=0, details="", sentence=sentence)
+        refused = "reset, with flags UF,URX, if the upstream refuses the connection"
+        return replace(outcome, status=0, details="", sentence=sentence, notes=(*outcome.notes, refused))
     return replace(
         outcome, status=0, details="", sentence=f"{outcome.sentence}: the connection is accepted, then reset"
     )
 
 
 def _through_clusters(
-    plan: NodePlan, call: Call, parts: Sequence[tuple[str, int, tuple[Because, ...]]], steps: list[Step]
+    plan: NodePlan,
+    call: Call,
+    parts: Sequence[tuple[str, int, tuple[Because, ...]]],
+    steps: list[Step],
+    *,
+    is_http: bool,
 ) -> Outcome:
     total = sum(weight for _, weight, _ in parts) or 1
     outcomes = []
     for name, weight, because in parts:
         share = "" if len(parts) == 1 else f"{100 * weight / total:g}% of the traffic"
-        outcomes.append(_through_cluster(plan, call, name, (share, because), steps))
+        outcomes.append(_through_cluster(plan, call, name, (share, because), steps, is_http=is_http))
     if not outcomes:
         return Outcome(sentence="the route names no cluster")
     if len(outcomes) == 1:
@@ -89,7 +96,7 @@ def _through_clusters(
 
 
 def _through_cluster(
-    plan: NodePlan, call: Call, name: str, part: tuple[str, tuple[Because, ...]], steps: list[Step]
+    plan: NodePlan, call: Call, name: str, part: tuple[str, tuple[Because, ...]], steps: list[Step], *, is_http: bool
 ) -> Outcome:
     share, because = part
     cluster = plan.clusters.get(name)
@@ -105,7 +112,7 @@ def _through_cluster(
     settings = _settings(cluster)
     reason = "; ".join(text for text in (share, settings) if text)
     steps.append(Step(kind="cluster", found=name, reason=reason, because=(*because, *cluster.because)))
-    return _through_endpoints(call, cluster, steps)
+    return _through_endpoints(call, cluster, steps, is_http=is_http)
 
 
 def _settings(cluster: Cluster) -> str:
@@ -127,9 +134,10 @@ def _settings(cluster: Cluster) -> str:
     return ", ".join(told)
 
 
-def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step]) -> Outcome:
+def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_http: bool) -> Outcome:
     if cluster.type == "ORIGINAL_DST" or cluster.cluster_type is not None:
         tls = _find_tls(cluster, None, steps)
+        steps += failure_steps(cluster, 0, is_http=is_http)
         is_known = cluster.type == "ORIGINAL_DST" and call.address is not None
         hop = Hop(address=call.address or "", port=call.port, tls=tls) if is_known else None
         return replace(_forwarded(cluster), hop=hop)
@@ -159,6 +167,7 @@ def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step]) -> Outco
     lines = tuple(dict.fromkeys(each for endpoint in usable[:_SHOWN] for each in endpoint.because))
     steps.append(Step(kind="endpoint", found=shown + more, because=lines))
     tls = _find_tls(cluster, usable[0], steps)
+    steps += failure_steps(cluster, len(endpoints) if cluster.type != "STRICT_DNS" else 0, is_http=is_http)
     return replace(_forwarded(cluster), hop=_hop(usable[0], tls))
 
 

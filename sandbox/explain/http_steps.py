@@ -8,6 +8,7 @@ from typing import Final
 
 from sandbox.explain import access_steps, cluster_steps
 from sandbox.explain.call import Call
+from sandbox.explain.failure_steps import failure_notes
 from sandbox.explain.near import nearest, other_ports
 from sandbox.explain.steps import Hop, Outcome, Step
 from sandbox.match import reference
@@ -173,7 +174,8 @@ def _act(plan: NodePlan, call: Call, route: Route, steps: list[Step]) -> Outcome
         _find_policy(action, route, steps)
         outcome = cluster_steps.through_route(plan, call, action, steps)
         hop = _rewritten(call, action, route, outcome.hop)
-        outcome = replace(outcome, route=route.name, notes=(*outcome.notes, *_timeout_notes(action)), hop=hop)
+        notes = (*_timeout_notes(action), *(failure_notes(action.retry_policy) if outcome.is_forwarded else ()))
+        outcome = replace(outcome, route=route.name, notes=(*outcome.notes, *notes), hop=hop)
     else:
         outcome = Outcome(sentence="the route has no action")
     if aborted is not None:

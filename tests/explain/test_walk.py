@@ -83,7 +83,7 @@ def test_a_shadowed_rule_is_told_where_its_call_is_explained() -> None:
 
 def test_rules_for_http_that_tls_cannot_follow_are_told() -> None:
     notes = _explain("https://api.example.com:8443/slow").outcome.notes
-    assert notes == (
+    assert notes[-1:] == (
         f"the HTTP rules at mesh.yaml:{line_of('uri: {prefix: /admin}')} have no effect here: the request is not read",
     )
 

@@ -1,0 +1,122 @@
+"""What a call would come to if its upstream failed: limits of the cluster, ejections, and what is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from sandbox.explain.steps import Step
+from sandbox.match.priority_load import DEFAULT_PANIC_THRESHOLD
+from sandbox.plan.cluster import Cluster, OutlierDetection, Thresholds
+from sandbox.plan.route import RetryPolicy
+from sandbox.wire.http_retries import Reset, RetryRules, RetryState
+
+UNLIMITED: Final = 2**32 - 1
+"""Istio's limit where nothing is said."""
+ENVOY_EJECTION_SECONDS: Final = 30
+ENVOY_EJECTION_PERCENT: Final = 10
+ENVOY_CONSECUTIVE: Final = 5
+_SERVER_ERROR: Final = 503
+
+
+def failure_steps(cluster: Cluster, endpoint_count: int, *, is_http: bool) -> Iterator[Step]:
+    """Limits that somebody set, and when endpoints are left out."""
+    thresholds = cluster.circuit_breakers.thresholds[:1] if cluster.circuit_breakers is not None else ()
+    for limits in thresholds:
+        told = limits_in_words(limits, is_http=is_http)
+        if told:
+            yield Step(
+                kind="limits",
+                found=f"at most {', '.join(told)}",
+                reason=_beyond(limits, is_http=is_http),
+                because=tuple(each for each in cluster.because if each.what == "connection pool"),
+            )
+    if cluster.outlier_detection is not None:
+        yield _ejection(cluster, cluster.outlier_detection, endpoint_count, is_http=is_http)
+
+
+def limits_in_words(limits: Thresholds, *, is_http: bool) -> list[str]:
+    """Those below Istio's own, which is no limit."""
+    named = [("connection", "connections", limits.max_connections)]
+    if is_http:
+        named += [
+            ("waiting request", "waiting requests", limits.max_pending_requests),
+            ("request at once", "requests at once", limits.max_requests),
+            ("retry at once", "retries at once", limits.max_retries),
+        ]
+    return [f"{limit} {one if limit == 1 else many}" for one, many, limit in named if _is_set(limit)]
+
+
+def _is_set(limit: int | None) -> bool:
+    return limit is not None and limit < UNLIMITED
+
+
+def _beyond(limits: Thresholds, *, is_http: bool) -> str:
+    if not is_http:
+        return "one more is accepted, then reset: flag UO"
+    if _is_set(limits.max_pending_requests) or _is_set(limits.max_requests):
+        return "one request more: 503 with flag UO"
+    if _is_set(limits.max_connections):
+        return "further requests wait for one of them"
+    return "what is not tried again for that has flag UO"
+
+
+def _ejection(cluster: Cluster, outlier: OutlierDetection, endpoint_count: int, *, is_http: bool) -> Step:
+    base = _seconds(outlier.base_ejection_time, ENVOY_EJECTION_SECONDS)
+    percent = outlier.max_ejection_percent
+    percent = ENVOY_EJECTION_PERCENT if percent is None else percent
+    causes = " or ".join(_causes(outlier, is_http=is_http)) or "nothing"
+    most = f"at most {percent}% of the endpoints"
+    if endpoint_count and endpoint_count * percent < 100:
+        most += f", of {endpoint_count} that is none"
+    common = cluster.common_lb_config
+    threshold = common.healthy_panic_threshold if common is not None else None
+    least = DEFAULT_PANIC_THRESHOLD if threshold is None else threshold.value
+    all_out = "503 with flag UH" if is_http else "the connection is reset, flag UH"
+    return Step(
+        kind="ejection",
+        found=f"an endpoint is left out for {base:g}s after {causes}; longer each time; {most}",
+        reason=f"with fewer than {least:g}% left all are used" if least else f"with all of them out: {all_out}",
+        because=tuple(each for each in cluster.because if each.what == "outlier detection"),
+    )
+
+
+def _causes(outlier: OutlierDetection, *, is_http: bool) -> Iterator[str]:
+    splits = outlier.split_external_local_origin_errors
+    failed = "failed connections" if splits or not is_http else "answers 5xx or failures"
+    if not splits or is_http:
+        if outlier.enforcing_consecutive_5xx != 0:
+            count = _count(outlier.consecutive_5xx)
+            yield f"{count} {'answers 5xx' if splits else failed} in a row"
+        if outlier.enforcing_consecutive_gateway_failure and is_http:
+            yield f"{_count(outlier.consecutive_gateway_failure)} answers 502, 503 or 504 in a row"
+    if splits and outlier.enforcing_consecutive_local_origin_failure != 0:
+        yield f"{_count(outlier.consecutive_local_origin_failure)} failed connections in a row"
+
+
+def _count(value: int | None) -> int:
+    return ENVOY_CONSECUTIVE if value is None else value
+
+
+def _seconds(value: timedelta | None, default: int) -> float:
+    return default if value is None else value.total_seconds()
+
+
+def failure_notes(retry: RetryPolicy | None) -> tuple[str, ...]:
+    """What a refused connection and an answer 503 come to under a route's retry policy."""
+    words = RetryRules.words_of(retry.retry_on) if retry is not None else frozenset[str]()
+    tries = 1 if retry is None else 1 + (1 if retry.num_retries is None else retry.num_retries)
+    codes = frozenset(retry.retriable_status_codes) if retry is not None else frozenset[int]()
+    state = RetryState(RetryRules(words, frozenset(), codes, tries - 1, 0.0, 0.0, 0.0))
+    refused = "503 with flag UF if the connection is refused"
+    answered = "a 503 of the upstream is passed on as it is"
+    if tries > 1 and state.wants_reset(Reset.REMOTE_CONNECTION_FAILURE, request_started=False):
+        refused = f"503 with flags URX,UF if the connection is refused {_times(tries)}"
+    if tries > 1 and state.wants_status(_SERVER_ERROR):
+        answered = f"a 503 of the upstream is tried again; after {tries} it is passed on with flag URX"
+    return refused, answered
+
+
+def _times(count: int) -> str:
+    return "twice" if count == 2 else f"{count} times"
