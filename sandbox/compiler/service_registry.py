@@ -205,13 +205,20 @@ class ServiceRegistry:
         key = (service.host, service.namespace, port)
         found = self._by_port.get(key)
         if found is None:
-            names = {item.name for item in self._ports(service) if item.number == port}
-            found = self._by_port[key] = tuple(
-                endpoint
-                for endpoint in self.endpoints(service.host, service.namespace)
-                if (endpoint.service_port == port if endpoint.service_port else endpoint.service_port_name in names)
-            )
+            found = ()
+            for item in self._alike.get((service.host, service.namespace), ()):
+                found = tuple(self._endpoints_as_seen_by(item, port)) or found
+            self._by_port[key] = found
         return found
+
+    def _endpoints_as_seen_by(self, service: Service, port: int) -> Iterator[ServiceEndpoint]:
+        """By the ports of one object that gives the host; the youngest that finds any counts (``CopyEndpoints``)."""
+        numbers = {item.name: item.number for item in service.ports}
+        declared = any(item.number == port for item in service.ports)
+        for endpoint in self.endpoints(service.host, service.namespace):
+            number = endpoint.service_port
+            if (declared and number == port) if number else numbers.get(endpoint.service_port_name) == port:
+                yield endpoint
 
     def _ports(self, service: Service) -> Iterator[ServicePort]:
         """The ports that all objects together give a host in its namespace."""

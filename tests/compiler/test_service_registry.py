@@ -225,6 +225,24 @@ def test_a_host_and_an_address_that_are_written_twice_count_once() -> None:
     assert [service.default_address for service in node.push.services()] == ["10.5.5.5"]
 
 
+# push_context.go, initServiceRegistry: each object of a host overwrites what the older ones gave for the port.
+def test_of_several_objects_for_a_host_the_youngest_says_which_endpoints_a_port_has() -> None:
+    old, new = "creationTimestamp: '2024-01-01T00:00:00Z'", "2025-01-01T00:00:00Z"
+    headless = KUBERNETES_SERVICE.replace("10.96.0.7", "None").replace("namespace: shop}", f"namespace: shop, {old}}}")
+    spec = "hosts: [web.shop.svc.cluster.local]\nports: [{number: 80, name: tls, protocol: TLS}]\nresolution: STATIC\n"
+    entry = manifest(
+        "ServiceEntry", "w", f"{spec}endpoints: [{{address: 10.9.9.9}}]", "shop", creationTimestamp=f"'{new}'"
+    )
+
+    def found(*documents: str) -> list[str]:
+        push = compiled(headless, _slice("ready: true"), *documents).push
+        service = next(service for service in push.services() if service.is_kubernetes)
+        return [endpoint.addresses[0] for endpoint in push.endpoints_of(service, 80)]
+
+    assert found() == ["10.244.1.5"]
+    assert found(entry) == ["10.9.9.9"]
+
+
 # endpoint_builder.go, servicePort: asked for by its number; controller.go, serviceInstancesFromWorkloadInstances.
 def test_of_two_ports_with_one_number_the_first_gives_the_endpoints() -> None:
     ports = "ports: [{name: dns, port: 5353, protocol: UDP}, {name: tcp-dns, port: 5354}]\n"
