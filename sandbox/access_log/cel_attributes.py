@@ -87,14 +87,14 @@ def _request_headers(info: StreamInfo) -> HeaderAttributes | None:
         (b":scheme", info.scheme),
     )
     headers: list[Header] = [(name, value) for name, value in pseudo if value is not None]
-    return HeaderAttributes(values.joined_header_map(headers + info.request_headers))
+    return HeaderAttributes(values.joined_header_map(headers + list(info.request_headers)))
 
 
 def _response_headers(info: StreamInfo) -> HeaderAttributes | None:
     if not info.is_http:
         return None
     status: list[Header] = [(b":status", b"%d" % info.response_code)] if info.response_code is not None else []
-    return HeaderAttributes(values.joined_header_map(status + info.response_headers))
+    return HeaderAttributes(values.joined_header_map(status + list(info.response_headers)))
 
 
 def _response_trailers(info: StreamInfo) -> HeaderAttributes | None:

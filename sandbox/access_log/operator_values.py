@@ -6,7 +6,7 @@ import base64
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -49,7 +49,7 @@ def bare_text(value: str | None, max_length: int | None) -> str | None:
 # --- headers ---
 
 
-def header_map(headers: list[Header]) -> dict[bytes, bytes]:
+def header_map(headers: Sequence[Header]) -> dict[bytes, bytes]:
     """Header name to value; of a repeated name the first value, which is what Envoy's operators print.
 
     (Headers that are lists by Envoy's book were joined by the codec.)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sandbox.plan.cluster import Cluster
     from sandbox.plan.listener import FilterChain, Listener
@@ -185,9 +185,9 @@ class StreamInfo:
         """``:path`` as it goes upstream (after normalisation and rewrite)."""
         self.original_path: bytes | None = None
         """``x-envoy-original-path`` where a rewrite set it."""
-        self.request_headers: list[Header] = []
+        self.request_headers: Sequence[Header] = ()
         """All headers but the pseudo ones, names in lower case, as the upstream saw them."""
-        self.request_trailers: list[Header] = []
+        self.request_trailers: Sequence[Header] = ()
         self.request_headers_bytes = 0
         """Bytes of the request's head as the client sent it (``%DOWNSTREAM_HEADER_BYTES_RECEIVED%``)."""
         # --- HTTP response ---
@@ -196,8 +196,8 @@ class StreamInfo:
         self.response_code_details: str | None = None
         self.response_flags: list[str] = []
         """Short flags (``UF``, ``URX``), each once, in the order in which they were set; so they are logged."""
-        self.response_headers: list[Header] = []
-        self.response_trailers: list[Header] = []
+        self.response_headers: Sequence[Header] = ()
+        self.response_trailers: Sequence[Header] = ()
         self.grpc_messages: GrpcMessages | None = None
         """Of gRPC calls: the messages both ways."""
         self.response_headers_bytes = 0

@@ -15,12 +15,13 @@ _FEW = 12
 class RouteTable:
     """The routes of one virtual host. Raises RegexRefused for a pattern that RE2 refuses (Envoy refuses it too)."""
 
-    __slots__ = ("_catch_all", "_entries", "_index")
+    __slots__ = ("_entries", "_index", "catch_all")
 
     def __init__(self, virtual_host: VirtualHost) -> None:
         routes = virtual_host.routes
         first = routes[0] if routes else None
-        self._catch_all = first if first is not None and _takes_every_path(first.match) else None
+        self.catch_all = first if first is not None and _takes_every_path(first.match) else None
+        """The first route, where it takes every path and so leaves nothing to the others."""
         self._index = RouteIndex(routes) if len(routes) > _FEW else None
         self._entries = tuple(_entry(route) for route in routes) if self._index is None else ()
 
@@ -29,8 +30,8 @@ class RouteTable:
         path = facts.path
         if path is None:
             return None
-        if self._catch_all is not None and path[:1] == b"/":
-            return self._catch_all
+        if self.catch_all is not None and path[:1] == b"/":
+            return self.catch_all
         if self._index is not None:
             return self._index.find(facts)
         for prefix, matches, route in self._entries:

@@ -120,11 +120,16 @@ class HttpConnectionManagerRuntime:
         self.virtual_hosts: VirtualHostTable = tables[0]
         self._route_tables: dict[int, RouteTable] = tables[2]
         self._route_runtimes: dict[int, RouteRuntime] = {}
+        self._catch_alls: dict[int, RouteRuntime] = {}
+        """Of virtual hosts whose first route takes every path, that one."""
 
     def find_route(self, virtual_host: VirtualHost | None, facts: RequestFacts) -> RouteRuntime | None:
         """The route of a request, ready for use; ``None`` is 404, flag NR."""
         if virtual_host is None:
             return None
+        catch_all = self._catch_alls.get(id(virtual_host))
+        if catch_all is not None and facts.path is not None and facts.path[:1] == b"/":
+            return catch_all
         table = self._route_tables.get(id(virtual_host))
         if table is None:
             table = self._route_tables[id(virtual_host)] = RouteTable(virtual_host)
@@ -134,6 +139,8 @@ class HttpConnectionManagerRuntime:
         runtime = self._route_runtimes.get(id(route))
         if runtime is None:
             runtime = self._route_runtimes[id(route)] = RouteRuntime(self._owner, virtual_host, route)
+        if route is table.catch_all:
+            self._catch_alls[id(virtual_host)] = runtime
         return runtime
 
     def finish_response(self, headers: list[Header], names: Container[bytes], now: float) -> None:

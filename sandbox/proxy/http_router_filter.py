@@ -126,7 +126,7 @@ class RouterFilter(UpstreamCallbacks):
             self._request_completed()
 
     def _request_completed(self) -> None:
-        self._completed_at = time.monotonic()
+        self._completed_at = self.stream.info.last_upstream_tx or time.monotonic()
         if self._timeouts is not None:
             self._timeouts.request_completed(has_connection=self._connection is not None)
         if self._mirrors:
@@ -216,7 +216,7 @@ class RouterFilter(UpstreamCallbacks):
             self._cluster.report_response(connection.host, head.status)
         if is_end:
             self._connection = None
-        else:
+        elif stream.manager.counts_wire:
             upstream_send.count_wire(stream, connection)
         if self._retry is not None or head.status >= self.route.lowest_retried_status or not head.is_simple:
             retrier = self._retrier()
@@ -274,8 +274,8 @@ class RouterFilter(UpstreamCallbacks):
         if self._is_done:
             return
         self._is_done = True
-        self.stream.info.last_upstream_rx = time.monotonic()
-        self.stream.send_end()
+        self.stream.info.last_upstream_rx = now = time.monotonic()
+        self.stream.send_end(now)
 
     def on_upstream_reset(self, reset: Reset) -> None:
         """See UpstreamCallbacks."""

@@ -261,7 +261,7 @@ class HttpStream:
             return
         self.info.response_flags.append("DC")
         self.info.response_code_details = "downstream_remote_disconnect"
-        self._end(is_reset=True)
+        self._end(True)
 
     def downstream_writable(self, is_writable: bool) -> None:
         """Back-pressure of the client."""
@@ -276,7 +276,7 @@ class HttpStream:
         info.response_code_details = refusal.details
         self.codec.is_draining = True
         if self.response_started:
-            self._end(is_reset=True)
+            self._end(True)
         else:
             self.local_reply(refusal.status, CODEC_BODIES.get(refusal.status, b""), refusal.details)
 
@@ -286,7 +286,7 @@ class HttpStream:
             return
         if self.response_started:
             self.info.response_code_details = details
-            self._end(is_reset=True)
+            self._end(True)
         else:
             self.local_reply(status, body, details, grpc_status=grpc_status)
 
@@ -369,19 +369,19 @@ class HttpStream:
         self.info.response_trailers = headers
         self.codec.write_trailers(headers)
 
-    def send_end(self) -> None:
-        """The response is complete."""
+    def send_end(self, now: float | None = None) -> None:
+        """The response is complete; ``now`` where the time is known."""
         if self.is_ended:
             return
         self.codec.write_end()
-        self._end(is_reset=False)
+        self._end(False, now)
 
     def reset(self) -> None:
         """The response breaks off: nothing more is written, the connection is closed a second later."""
         if not self.is_ended:
-            self._end(is_reset=True)
+            self._end(True)
 
-    def _end(self, *, is_reset: bool) -> None:
+    def _end(self, is_reset: bool, now: float | None = None) -> None:
         self.is_ended = True
         if self.fault_timer is not None:
             self.fault_timer.cancel()
@@ -391,7 +391,7 @@ class HttpStream:
             self.router.finish()
             self.router = None  # they know each other: without this only the garbage collector would free them
         info = self.info
-        info.end = now = time.monotonic()
+        info.end = now = time.monotonic() if now is None else now
         if not is_reset:
             info.last_downstream_tx = now
         self.manager.logger.log(info)

@@ -26,16 +26,11 @@ def render_request_head(stream: HttpStream, *, is_end: bool, keeps_case: bool) -
             is_chunked = True
             framing = b"transfer-encoding: chunked\r\n"
     names = original_names(stream.head.raw) if keeps_case else None
+    host = b"host" if names is None else names.get(b"host", b"host")
     target = info.path if info.path is not None else info.authority or b""
     return (
-        b"%b %b HTTP/1.1\r\n%b%b%b\r\n"
-        % (
-            method,
-            target,
-            _line(b"host", info.authority or b"", names),
-            render_headers(headers, names),
-            framing,
-        ),
+        b"%b %b HTTP/1.1\r\n%b: %b\r\n%b%b\r\n"
+        % (method, target, host, info.authority or b"", render_headers(headers, names), framing),
         is_chunked,
     )
 
@@ -45,14 +40,8 @@ def render_headers(headers: list[Header], names: dict[bytes, bytes] | None) -> b
     if not headers:
         return b""
     if names is not None:
-        return b"".join(_line(name, value, names) for name, value in headers)
+        return b"".join(b"%b: %b\r\n" % (names.get(name, name), value) for name, value in headers)
     return b"\r\n".join(map(b": ".join, headers)) + b"\r\n"
-
-
-def _line(name: bytes, value: bytes, names: dict[bytes, bytes] | None) -> bytes:
-    if names is not None:
-        name = names.get(name, name)
-    return b"%b: %b\r\n" % (name, value)
 
 
 def original_names(raw: bytes) -> dict[bytes, bytes]:

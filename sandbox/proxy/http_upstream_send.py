@@ -11,6 +11,8 @@ from sandbox.wire.headers import header_value
 from sandbox.wire.http2_head import request_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sandbox.access_log.stream_info import StreamInfo
     from sandbox.proxy.host import Host
     from sandbox.proxy.http_router_filter import RouterFilter
@@ -78,10 +80,10 @@ def send_head(router_filter: RouterFilter, connection: Http1ClientConnection | H
         info.upstream_header_bytes_sent += len(head) - head.index(b"\n") - 3
 
 
-def end_request(connection: Http1ClientConnection | Http2ClientStream, trailers: list[Header]) -> None:
+def end_request(connection: Http1ClientConnection | Http2ClientStream, trailers: Sequence[Header]) -> None:
     """The request was complete before the connection was there."""
     if trailers:
-        connection.send_trailers(trailers)
+        connection.send_trailers(list(trailers))
     connection.end_request()
 
 
