@@ -46,6 +46,7 @@ class GatewayNode:
     def take(self, proxy: Proxy, snapshot: Snapshot) -> None:
         """From now on new connections follow this plan."""
         old, self.proxy, self.snapshot = self.snapshot, proxy, snapshot
+        snapshot.handler = self._owner.handler
         wanted = {
             listener.address.port_value or 0
             for listener in snapshot.bound_listeners()

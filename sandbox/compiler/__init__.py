@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sandbox.collection_pause import collection_paused
 from sandbox.compiler.clusters import ClusterBuilder
+from sandbox.compiler.envoy_filters import patched_gateway
 from sandbox.compiler.find_proxy import find_proxy, undescribed_proxy
 from sandbox.compiler.gateway_listeners import build_gateway_listeners
 from sandbox.compiler.gateway_ports import merged_gateways
@@ -79,7 +80,7 @@ def _sidecar_clusters(push: PushContext, proxy: Proxy, scope: SidecarScope) -> d
 
 
 def _compile_gateway(push: PushContext, proxy: Proxy) -> NodePlan:
-    return NodePlan(
+    plan = NodePlan(
         node_type=proxy.node_type,
         workload=proxy.workload,
         listeners=build_gateway_listeners(push, proxy),
@@ -90,6 +91,7 @@ def _compile_gateway(push: PushContext, proxy: Proxy) -> NodePlan:
         stats=build_stats(push, proxy),
         stats_matcher=stats_matcher(proxy),
     )
+    return patched_gateway(push, proxy, plan)
 
 
 def _gateway_clusters(push: PushContext, proxy: Proxy) -> dict[str, Cluster]:

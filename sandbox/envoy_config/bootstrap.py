@@ -27,6 +27,11 @@ ISTIO_RUNTIME: Final[Mapping[str, Json]] = {
     "envoy.reloadable_features.coalesce_lb_rebuilds_on_batch_update": False,
 }
 """The runtime that Istio starts every proxy with (``extractRuntimeFlags`` in ``pkg/bootstrap/config.go``)."""
+INTERNAL_LISTENERS: Final[Mapping[str, Json]] = {
+    "name": "envoy.bootstrap.internal_listener",
+    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"},
+}
+"""Without which Envoy knows none (Istio's bootstrap has it always)."""
 
 
 def bootstrap(plan: NodePlan, secret_of: SecretOf, *, admin_port: int | None = None) -> dict[str, Json]:
@@ -46,6 +51,8 @@ def bootstrap(plan: NodePlan, secret_of: SecretOf, *, admin_port: int | None = N
         "layered_runtime": {"layers": [{"name": "global config", "static_layer": runtime(plan.runtime)}]},
         "static_resources": resources,
     }
+    if any(listener.internal_listener is not None for listener in plan.listeners):
+        made["bootstrap_extensions"] = [INTERNAL_LISTENERS]
     if admin_port is not None:
         made["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin_port}}}
     return made

@@ -104,11 +104,12 @@ WITHOUT_EFFECT: Final[Mapping[str, str]] = {
 """Fields that have nothing to act on here, or nowhere; mentioned once, as a note."""
 
 KINDS_NOT_EMULATED: Final[Mapping[str, str]] = {
-    "EnvoyFilter": "patches of Envoy's configuration are not applied",
+    "EnvoyFilter": "of patches only those are applied that add clusters or internal listeners at gateways, or change"
+    " their TCP proxy",
     "WasmPlugin": "WebAssembly is not run",
     "TrafficExtension": "WebAssembly and Lua are not run",
 }
 HINTS: Final[Mapping[str, str]] = {
-    "EnvoyFilter": "for wildcard hosts by a gateway, docs/istio-tasks.md has what works without patches",
+    "EnvoyFilter": "for wildcard hosts by a gateway, docs/istio-tasks.md has what works",
 }
 """What to do instead, where a kind that is not emulated is needed for something that is."""

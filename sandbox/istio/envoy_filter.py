@@ -1,9 +1,9 @@
-"""EnvoyFilter: recognised and checked for spelling, not emulated."""
+"""EnvoyFilter: checked for spelling; of its patches a few are applied, at gateways."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY, Message
@@ -218,9 +218,36 @@ class EnvoyConfigObjectPatch(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyFilter(Message):
-    """``istio.networking.v1alpha3.EnvoyFilter``: patches of Envoy configuration, not emulated."""
+    """``istio.networking.v1alpha3.EnvoyFilter``: patches of Envoy configuration."""
 
     workload_selector: WorkloadSelector | None = None
     targetRefs: tuple[PolicyTargetReference, ...] = ()
     config_patches: tuple[EnvoyConfigObjectPatch, ...] = ()
     priority: Int32 = 0
+
+
+TCP_PROXY: Final = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+
+
+def is_of_applied_kind(spec: EnvoyFilter) -> bool:
+    """Whether all its patches are of the kinds that are applied; of an EnvoyFilter all patches are, or none.
+
+    At gateways: clusters and internal listeners that are added, and changes of the TCP proxy.
+    """
+    return bool(spec.config_patches) and not spec.targetRefs and all(map(_is_applied, spec.config_patches))
+
+
+def _is_applied(patch: EnvoyConfigObjectPatch) -> bool:
+    match, change = patch.match, patch.patch
+    if match is None or change is None or change.value is None or match.context != "GATEWAY" or match.proxy is not None:
+        return False
+    match patch.apply_to, change.operation:
+        case "CLUSTER", "ADD":
+            return match.cluster is None
+        case "LISTENER", "ADD":
+            return "internal_listener" in change.value or "internalListener" in change.value
+        case "NETWORK_FILTER", "MERGE":
+            config = change.value.get("typed_config", change.value.get("typedConfig"))
+            return isinstance(config, Mapping) and config.get("@type") == TCP_PROXY
+        case _:
+            return False

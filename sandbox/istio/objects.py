@@ -9,6 +9,7 @@ from typing import Any, Final
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.decode import decode_message
 from sandbox.istio.emulation import KINDS_NOT_EMULATED
+from sandbox.istio.envoy_filter import EnvoyFilter, is_of_applied_kind
 from sandbox.istio.kinds import KINDS, Kind
 from sandbox.istio.message import EMPTY, Message
 from sandbox.istio.misplaced_fields import Root
@@ -130,7 +131,7 @@ def _read_known(kind: Kind, document: YamlMapping, source: Source, default_names
         status=status,
         place=Place(ref, source, "", document),
     )
-    if kind.name in KINDS_NOT_EMULATED:
+    if kind.name in KINDS_NOT_EMULATED and not (isinstance(spec, EnvoyFilter) and is_of_applied_kind(spec)):
         reader.not_emulated.insert(0, NotEmulated(kind.name, "", source.span(document.line, document.column)))
     return LoadedObject(
         ref=ref,

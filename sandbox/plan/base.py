@@ -103,7 +103,21 @@ class Pipe:
     path: str = ""
 
 
-Address = SocketAddress | Pipe
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvoyInternalAddress:
+    """``envoy.config.core.v3.EnvoyInternalAddress``: a listener of the same process, by its name."""
+
+    ONEOF: ClassVar[str] = "envoy_internal_address"
+
+    server_listener_name: str = ""
+
+    @property
+    def path(self) -> str:
+        """As Envoy prints it."""
+        return f"envoy://{self.server_listener_name}/"
+
+
+Address = SocketAddress | Pipe | EnvoyInternalAddress
 """``envoy.config.core.v3.Address``."""
 
 

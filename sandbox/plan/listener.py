@@ -88,6 +88,11 @@ class AdditionalAddress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InternalListenerConfig:
+    """``Listener.InternalListenerConfig``: the listener has no port; clusters of the same process connect to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """``envoy.config.listener.v3.Listener``."""
 
@@ -106,6 +111,7 @@ class Listener:
     access_log: tuple[AccessLog, ...] = ()
     per_connection_buffer_limit_bytes: int | None = None
     max_connections_to_accept_per_socket_event: int | None = None
+    internal_listener: InternalListenerConfig | None = None
     metadata: Metadata | None = None
     because: tuple[Because, ...] = because_field()
 

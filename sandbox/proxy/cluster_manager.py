@@ -19,6 +19,7 @@ from sandbox.proxy.connection_numbers import next_connection_number
 from sandbox.proxy.downstream import address_text
 from sandbox.proxy.host import Host, close_idle_pools
 from sandbox.proxy.host_source import HostSource, host_source
+from sandbox.proxy.internal_listener import CLIENT, EnterInternal, leads_inside, nobody_listens
 from sandbox.proxy.load_balancer import LoadBalancerContext
 from sandbox.proxy.original_dst import plain_address
 from sandbox.proxy.outlier_detection import OutlierDetector, counted_status, error_statuses
@@ -100,7 +101,7 @@ class ResourceManager:
 class ClusterEnvironment:
     """What clusters get from outside: names, draws, the loop, counters that outlive them."""
 
-    __slots__ = ("counters_of", "loop", "pod", "random", "resolver", "secrets")
+    __slots__ = ("counters_of", "enter_internal", "loop", "pod", "random", "resolver", "secrets")
 
     def __init__(
         self,
@@ -117,6 +118,7 @@ class ClusterEnvironment:
         self.random = draws
         self.pod: str | None = None
         """The address of the pod whose clusters these are, where other nodes of its mesh are in this process."""
+        self.enter_internal: EnterInternal = nobody_listens
 
 
 class ClusterRuntime:
@@ -129,6 +131,7 @@ class ClusterRuntime:
         timeout = plan.connect_timeout
         self.connect_timeout = DEFAULT_CONNECT_TIMEOUT if timeout is None else timeout.total_seconds()
         self.socket_options = _keepalive(plan)
+        self.leads_inside = leads_inside(plan)
         self.resources = ResourceManager(plan)
         self.counters = environment.counters_of(plan.name)
         options = (plan.typed_extension_protocol_options or {}).get(HTTP_OPTIONS)
@@ -196,6 +199,8 @@ class ClusterRuntime:
 
     def local_address(self, sock: socket.socket) -> str:
         """The near end of a connection to a host, as it is logged."""
+        if self.leads_inside:
+            return CLIENT
         ip, port = plain_address(sock.getsockname())
         return address_text(self.environment.resolver.hops.shown(ip), port)
 

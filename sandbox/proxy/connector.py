@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.proxy.downstream import address_text
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
+from sandbox.proxy.internal_listener import connect_inside
 from sandbox.proxy.poller import poller_of
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ def _ignore(outcome: socket.socket | UpstreamFailure) -> None:
 
 def _open(cluster: ClusterRuntime, target: SocketTarget) -> tuple[socket.socket, int]:
     """A socket on its way, and what ``connect`` said at once."""
+    if cluster.leads_inside:
+        return connect_inside(cluster.environment.enter_internal, str(target[0])), 0
     if isinstance(target, str):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     else:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from sandbox.plan.base import Pipe, SocketAddress
+from sandbox.plan.base import EnvoyInternalAddress, Pipe, SocketAddress
 from sandbox.plan.cluster import DynamicForwardProxyClusterConfig
 from sandbox.proxy.downstream import address_text
 from sandbox.proxy.host import Host
@@ -122,6 +122,8 @@ def host_of_endpoint(endpoint: LbEndpoint, group: LocalityLbEndpoints, now: floa
     address = endpoint.endpoint.address if endpoint.endpoint else None
     if isinstance(address, Pipe):
         host = Host(address.path, address.path)
+    elif isinstance(address, EnvoyInternalAddress):
+        host = Host((address.path, 0), address.path)
     else:
         target = address if isinstance(address, SocketAddress) else SocketAddress()
         port = target.port_value or 0

@@ -194,6 +194,7 @@ class Server:
             self._plan_ports.pop(address).close()
         self._plan_ports |= opened
         old, self.snapshot = self.snapshot, snapshot
+        snapshot.handler = self.handler
         if old is not None:
             old.node.draining = True
             old.close(snapshot)

@@ -6,9 +6,10 @@ import asyncio
 import copy
 import os
 import random
+import socket
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.access_log.format import LogEnvironment, compile_access_log
 from sandbox.access_log.stream_info import StreamInfo
@@ -19,11 +20,12 @@ from sandbox.metrics.http_meter import HttpMeter
 from sandbox.metrics.node_metrics import MetricsRegistry
 from sandbox.metrics.tcp_meter import TcpMeter
 from sandbox.plan.access_log import FileAccessLog
-from sandbox.plan.base import SocketAddress
+from sandbox.plan.base import EnvoyInternalAddress, SocketAddress
 from sandbox.proxy.cluster_manager import ClusterEnvironment, ClusterManager
 from sandbox.proxy.downstream import address_text
 from sandbox.proxy.filter_chain import filters_of_chain
-from sandbox.proxy.listener import ListenerRuntime, NetworkFilter
+from sandbox.proxy.internal_listener import CLIENT
+from sandbox.proxy.listener import ConnectionHandler, ListenerRuntime, NetworkFilter
 
 if TYPE_CHECKING:
     from sandbox.plan import NodePlan
@@ -117,6 +119,7 @@ class NodeRuntime:
         self.metrics = surroundings.metrics.node(plan.workload)
         environment = ClusterEnvironment(self.loop, self.resolver, self.random, self.secrets, self.metrics.cluster)
         environment.pod = surroundings.pod
+        self.cluster_environment = environment
         self.clusters = ClusterManager(plan.clusters, environment, previous)
         self._cluster_meter = ClusterMeter(self.metrics.cluster)
         self.http_meters = tuple(HttpMeter(each, plan.node_metadata, self.metrics) for each in plan.stats)
@@ -157,6 +160,10 @@ def _port(listener: Listener) -> int | None:
     return listener.address.port_value if isinstance(listener.address, SocketAddress) else None
 
 
+NOWHERE: Final = ("127.0.0.1", 0)
+"""Who calls an internal listener, and where: not an address."""
+
+
 def log_environment(workload: str) -> LogEnvironment:
     """What ``%HOSTNAME%`` and ``%ENVIRONMENT(X)%`` print: as in the workload's pod, else as in our own process."""
     namespace, _, name = workload.rpartition("/")
@@ -174,6 +181,15 @@ class Snapshot:
             plan, surroundings, previous.node.clusters if previous is not None else None
         )
         self._table = ListenerTable(plan.listeners)
+        self._internal = {
+            EnvoyInternalAddress(server_listener_name=listener.name).path: listener
+            for listener in plan.listeners
+            if listener.internal_listener is not None
+        }
+        self.handler: ConnectionHandler | None = None
+        """Who has the connections, once the snapshot serves."""
+        if self._internal:
+            self.node.cluster_environment.enter_internal = self._enter_internal
         self._runtimes: dict[int, ListenerRuntime] = {}
         self._chains: dict[int, NetworkFilter] = {}
 
@@ -208,6 +224,16 @@ class Snapshot:
         if filters is None:
             filters = self._chains[id(chain)] = filters_of_chain(chain, self.node)
         return filters
+
+    def _enter_internal(self, address: str, sock: socket.socket) -> bool:
+        """A connection from one of the node's own clusters."""
+        listener = self._internal.get(address)
+        if listener is None or self.handler is None:
+            return False
+        connection = self.handler.admit(sock, NOWHERE, NOWHERE, "listener")
+        connection.local_address, connection.remote_address = address, CLIENT
+        self.handler.dispatch(connection, self.runtime_of(listener), self.node)
+        return True
 
     def bound_listeners(self) -> Iterable[Listener]:
         """Listeners that have a port of their own."""

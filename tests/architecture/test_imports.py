@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wire": set(),
     "plan": {"yaml_source"},
     "istio": {"yaml_source"},
-    "compiler": {"istio", "plan", "yaml_source"},
+    "compiler": {"istio", "plan", "yaml_source", "envoy_config"},
     "analysis": {"istio", "plan", "yaml_source", "compiler", "match"},
     "match": {"plan", "wire"},
     "access_log": {"plan", "wire", "match"},

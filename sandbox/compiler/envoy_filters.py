@@ -1,0 +1,173 @@
+"""EnvoyFilter at gateways: clusters and internal listeners that are added, and changes of the TCP proxy.
+
+What is patched is Envoy's own configuration, so that a patch is read as such, by the codec of the plan. An EnvoyFilter
+with a field that the plan does not know, or a patch of another kind, is not applied at all, and reported (SBX0202).
+Source: Istio pilot/pkg/model/push_context.go (``EnvoyFilters``), pilot/pkg/networking/core/envoyfilter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox.compiler.ages import by_creation_time
+from sandbox.compiler.label_selectors import selects
+from sandbox.compiler.provenance import written
+from sandbox.envoy_config.codec import UnknownField, decode, encode
+from sandbox.frozen_dataclass import dataclass
+from sandbox.istio.envoy_filter import is_of_applied_kind
+from sandbox.plan.base import SocketAddress
+from sandbox.plan.cluster import Cluster
+from sandbox.plan.listener import Filter, FilterChain, Listener, TcpProxy
+
+if TYPE_CHECKING:
+    from sandbox.compiler.proxy import Proxy
+    from sandbox.compiler.push_context import PushContext
+    from sandbox.istio.envoy_filter import EnvoyConfigObjectPatch, EnvoyFilter, ListenerMatch
+    from sandbox.istio.resource import Resource
+    from sandbox.plan import NodePlan
+    from sandbox.plan.because import Because
+
+_CAPITAL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_CLUSTER_CHOICES: Final = ("cluster", "weighted_clusters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TcpProxyChange:
+    """A MERGE of the TCP proxy: the fields it has, and where it applies."""
+
+    match: ListenerMatch | None
+    name: str
+    fields: Mapping[str, Any]
+    because: Because
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Patches:
+    """One EnvoyFilter, read."""
+
+    clusters: tuple[Cluster, ...]
+    listeners: tuple[Listener, ...]
+    changes: tuple[_TcpProxyChange, ...]
+
+
+def patched_gateway(push: PushContext, proxy: Proxy, plan: NodePlan) -> NodePlan:
+    """The plan as the EnvoyFilters of the root namespace, then of the gateway's, make it."""
+    for resource in _selected(push, proxy):
+        try:
+            patches = _read(resource.spec.config_patches)
+        except (UnknownField, ValueError, TypeError, KeyError, AttributeError) as error:
+            message = f"{resource.ref} is not applied: {error}"
+            push.problems.report("SBX0202", message, resource.spec.origin)
+            continue
+        listeners = tuple(_changed(listener, patches.changes) for listener in plan.listeners)
+        added = {cluster.name: cluster for cluster in patches.clusters}
+        plan = replace(plan, listeners=(*listeners, *patches.listeners), clusters={**plan.clusters, **added})
+    return plan
+
+
+def _selected(push: PushContext, proxy: Proxy) -> Iterator[Resource[EnvoyFilter]]:
+    filters = push.configuration.resources("EnvoyFilter")
+    ordered = sorted(by_creation_time(filters), key=lambda resource: resource.spec.priority)
+    for namespace in dict.fromkeys((push.configuration.root_namespace, proxy.namespace)):
+        for resource in ordered:
+            selector = resource.spec.workload_selector
+            labels = selector.labels if selector is not None else {}
+            is_ours = resource.namespace == namespace and selects(labels, proxy.labels)
+            if is_ours and is_of_applied_kind(resource.spec):
+                yield resource
+
+
+def _read(patches: Iterable[EnvoyConfigObjectPatch]) -> _Patches:
+    clusters: list[Cluster] = []
+    listeners: list[Listener] = []
+    changes: list[_TcpProxyChange] = []
+    for each in patches:
+        value = _snake_case(each.patch.value if each.patch is not None else None)
+        because = written("EnvoyFilter", each)
+        match each.apply_to:
+            case "CLUSTER":
+                clusters.append(replace(decode(Cluster, value), because=(because,)))
+            case "LISTENER":
+                listeners.append(replace(decode(Listener, value), because=(because,)))
+            case _:
+                fields = {key: item for key, item in value["typed_config"].items() if key != "@type"}
+                decode(TcpProxy, fields)
+                listener = each.match.listener if each.match is not None else None
+                name = str(value.get("name", ""))
+                changes.append(_TcpProxyChange(match=listener, name=name, fields=fields, because=because))
+    return _Patches(clusters=tuple(clusters), listeners=tuple(listeners), changes=tuple(changes))
+
+
+def _snake_case(value: Any) -> Any:
+    """Field names as in the proto; JSON allows ``typedConfig`` too."""
+    if isinstance(value, Mapping):
+        return {
+            _CAPITAL.sub(r"_\1", key).lower() if key[:1] != "@" else key: _snake_case(item)
+            for key, item in value.items()
+        }
+    return [_snake_case(item) for item in value] if isinstance(value, list) else value
+
+
+def _changed(listener: Listener, changes: tuple[_TcpProxyChange, ...]) -> Listener:
+    for change in changes:
+        if _fits_listener(listener, change.match):
+            chains = tuple(_changed_chain(chain, change) for chain in listener.filter_chains)
+            listener = replace(listener, filter_chains=chains)
+    return listener
+
+
+def _changed_chain(chain: FilterChain, change: _TcpProxyChange) -> FilterChain:
+    if not _fits_chain(chain, change.match):
+        return chain
+    filters = tuple(_changed_filter(each, change) for each in chain.filters)
+    return replace(chain, filters=filters) if filters != chain.filters else chain
+
+
+def _changed_filter(network_filter: Filter, change: _TcpProxyChange) -> Filter:
+    config, match = network_filter.typed_config, change.match.filter_chain if change.match is not None else None
+    if not isinstance(config, TcpProxy) or (
+        match is not None and match.filter is not None and match.filter.name != network_filter.name
+    ):
+        return network_filter
+    merged = decode(TcpProxy, _merged(encode(config), change.fields))
+    merged = replace(merged, because=(*config.because, change.because))
+    return replace(network_filter, name=change.name or network_filter.name, typed_config=merged)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """protobuf's merge: messages merge, repeated fields add up, of a oneof the later one counts."""
+    merged = dict(base)
+    if any(choice in over for choice in _CLUSTER_CHOICES):
+        merged = {key: value for key, value in merged.items() if key not in _CLUSTER_CHOICES}
+    for key, value in over.items():
+        known = merged.get(key)
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            value = _merged(known, value)
+        elif isinstance(known, list) and isinstance(value, list):
+            value = [*known, *value]
+        merged[key] = value
+    return merged
+
+
+def _fits_listener(listener: Listener, match: ListenerMatch | None) -> bool:
+    if match is None:
+        return True
+    port = listener.address.port_value if isinstance(listener.address, SocketAddress) else None
+    return match.name in ("", listener.name) and match.port_number in (0, port)
+
+
+def _fits_chain(chain: FilterChain, match: ListenerMatch | None) -> bool:
+    wanted = match.filter_chain if match is not None else None
+    if wanted is None:
+        return True
+    facts = chain.filter_chain_match
+    names = facts.server_names if facts is not None else ()
+    transport = facts.transport_protocol if facts is not None else ""
+    return (
+        wanted.name in ("", chain.name)
+        and (not wanted.sni or wanted.sni in names)
+        and wanted.transport_protocol in ("", transport)
+    )
