@@ -191,15 +191,13 @@ class ServerTls:
         if common is None:
             return None
         _set_parameters(context, common.tls_params)
-        if common.alpn_protocols:
-            context.set_alpn_protocols(list(common.alpn_protocols))
-        if not _load_certificates(context, common, self._secrets):
+        if not _load_shown(context, common, self._secrets):
             return None
         if not _load_roots(context, common, self._secrets):
             return None
         if context.verify_mode is ssl.CERT_REQUIRED:
             lone = _Context(ssl.PROTOCOL_TLS_SERVER)
-            _load_certificates(lone, common, self._secrets)
+            _load_shown(lone, common, self._secrets)
             context.show_certificate_by(lone)
             if not self.plan.require_client_certificate:
                 context.verify_mode = ssl.CERT_OPTIONAL
@@ -247,6 +245,13 @@ def _first_certificate(chain: bytes) -> PeerCertificate:
     end = b"-----END CERTIFICATE-----"
     first = chain[chain.index(b"-----BEGIN CERTIFICATE-----") : chain.index(end) + len(end)]
     return read_certificate(ssl.PEM_cert_to_DER_cert(first.decode("ascii")))
+
+
+def _load_shown(context: _Context, common: CommonTlsContext, secrets: SecretStore) -> bool:
+    """What a server says of itself."""
+    if common.alpn_protocols:
+        context.set_alpn_protocols(list(common.alpn_protocols))
+    return _load_certificates(context, common, secrets)
 
 
 def _load_certificates(context: _Context, common: CommonTlsContext, secrets: SecretStore) -> bool:

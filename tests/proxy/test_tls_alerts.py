@@ -111,6 +111,24 @@ def test_a_server_shows_its_own_certificate_alone(tmp_path: Path) -> None:
     run(test)
 
 
+def test_a_server_that_demands_certificates_agrees_on_a_protocol(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.create_default_context(cafile=authority.root)
+    context.load_cert_chain(*authority.issue("client.example"))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((demanding(authority),), static_cluster("up", upstream.port)) as world:
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", world.port, ssl=context, server_hostname="gateway.example"
+            )
+            assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+            writer.close()
+
+    run(test)
+
+
 def test_an_upstream_is_asked_before_the_handshake_is_done_and_left_where_that_fails(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     context = ssl.create_default_context(cafile=authority.root)
@@ -149,6 +167,7 @@ def demanding(authority: Authority) -> Listener:
     common = CommonTlsContext(
         tls_certificate_sds_secret_configs=(SdsSecretConfig(name=f"file-cert:{certificate}~{key}"),),
         validation_context=CertificateValidationContext(trusted_ca=DataSource(filename=authority.root)),
+        alpn_protocols=("http/1.1",),
     )
     tls = DownstreamTlsContext(common_tls_context=common, require_client_certificate=True)
     chain = FilterChain(
