@@ -40,6 +40,7 @@ class ListenerRuntime:
     """A listener of the plan with its tables."""
 
     __slots__ = (
+        "before",
         "continue_on_timeout",
         "filters",
         "inspectors",
@@ -72,6 +73,8 @@ class ListenerRuntime:
         self.timeout = 15.0 if timeout is None else timeout.total_seconds()
         """Seconds for the inspectors; 0 waits for ever, absent is Envoy's 15 s."""
         self.continue_on_timeout = plan.continue_on_listener_filters_timeout
+        self.before: ListenerRuntime | None = None
+        """Where connections arrive that are handed over to this one, if its inspectors look at them there."""
 
 
 class ConnectionHandler:
@@ -125,14 +128,19 @@ class ConnectionHandler:
         connection.is_redirected = listener.plan.bind_to_port is False or listener.needs_original_dst
         if connection.is_redirected:
             connection.direct_local_address = node.capture_address(connection.destination_ip)
-        if listener.inspectors:
-            inspection = Inspection(connection, listener)
-            if connection.stream is None:
-                inspection.start()
-            else:
-                inspection.look_at(connection.stream.early)
-        else:
-            choose_chain(connection, listener)
+        inspect(connection, listener.before or listener, listener)
+
+
+def inspect(connection: DownstreamConnection, place: ListenerRuntime, target: ListenerRuntime) -> None:
+    """The listener filters of the ``place`` where the connection is, and then those of its ``target``."""
+    if not place.inspectors:
+        choose_chain(connection, target)
+        return
+    inspection = Inspection(connection, place, target)
+    if connection.stream is None:
+        inspection.start()
+    else:
+        inspection.look_at(connection.stream.early)
 
 
 def choose_chain(connection: DownstreamConnection, listener: ListenerRuntime) -> None:
@@ -182,11 +190,12 @@ def _log_no_chain(connection: DownstreamConnection, listener: ListenerRuntime) -
 class Inspection:
     """The listener filters of one connection: every inspector, one after the other, gets its answer."""
 
-    __slots__ = ("_connection", "_inspectors", "_listener", "_peek", "_timer")
+    __slots__ = ("_connection", "_inspectors", "_listener", "_peek", "_target", "_timer")
 
-    def __init__(self, connection: DownstreamConnection, listener: ListenerRuntime) -> None:
+    def __init__(self, connection: DownstreamConnection, listener: ListenerRuntime, target: ListenerRuntime) -> None:
         self._connection = connection
         self._listener = listener
+        self._target = target
         self._inspectors = listener.inspectors
         loop = asyncio.get_running_loop()
         self._peek = Peek(loop, connection.socket, self._inspect, self._ended)
@@ -221,8 +230,10 @@ class Inspection:
             self._timer.cancel()
             self._timer = None
         self._connection.on_abort = self._connection.on_drain = None
-        if enough:
-            choose_chain(self._connection, self._listener)
+        if enough and self._listener is not self._target:
+            inspect(self._connection, self._target, self._target)
+        elif enough:
+            choose_chain(self._connection, self._target)
         else:
             discard(self._connection)
 

@@ -217,6 +217,9 @@ class Snapshot:
                 uses_old_parser=self.plan.runtime.get(USES_NEW_HTTP_PARSER) == "false",
             )
             self._runtimes[id(listener)] = runtime
+            if listener.bind_to_port is False and listener is not self._table.virtual_outbound:
+                captures = self.virtual_outbound
+                runtime.before = captures if captures is not None and captures.inspectors else None
         return runtime
 
     def _filters(self, chain: FilterChain) -> NetworkFilter:

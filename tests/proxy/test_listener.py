@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
 from datetime import timedelta
+
+import pytest
 
 from sandbox.plan.listener import (
     Filter,
@@ -15,7 +19,7 @@ from sandbox.plan.listener import (
     TlsInspector,
 )
 
-from .proxy_world import Upstream, address, run, serving, static_cluster, to_cluster
+from .proxy_world import Client, Upstream, World, address, run, serving, static_cluster, tcp_listener, to_cluster
 
 
 def hello(name: str | None = "api.example.com") -> bytes:
@@ -152,3 +156,46 @@ def test_a_first_line_without_end_is_cut_off() -> None:
             assert world.ended.empty()
 
     run(test)
+
+
+@pytest.mark.parametrize("has_inspector", [True, False], ids=["with an inspector", "without"])
+def test_what_captures_a_connection_looks_at_it_before_it_is_handed_over(*, has_inspector: bool) -> None:
+    """ActiveTcpSocket::newConnection: a listener's own filters come first, then the one of the destination."""
+
+    async def test() -> None:
+        upstream = Upstream()
+        inspector = (ListenerFilter(typed_config=HttpInspector()),) if has_inspector else ()
+        captures = Listener(
+            name="virtualOutbound", address=address(15001), use_original_dst=True, bind_to_port=False,
+            listener_filters=inspector,
+        )  # fmt: skip
+        target = tcp_listener(to_cluster("up"), port=9000, bind_to_port=False)
+        async with serving((captures, target), static_cluster("up", upstream.port)) as world:
+            client = await captured(world, ("127.0.0.1", 9000))
+            arrival = asyncio.ensure_future(upstream.accept())
+            await asyncio.wait({arrival}, timeout=0.2)
+            assert arrival.done() is not has_inspector
+            await client.send(b"hello")
+            await client.send(b" world\n")
+            server = await arrival
+            assert await server.receive(12) == b"hello world\n"
+            client.close()
+            server.close()
+            await world.ended.get()
+
+    run(test)
+
+
+async def captured(world: World, destination: tuple[str, int]) -> Client:
+    """The client of a connection that was meant for ``destination``."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        client = socket.create_connection(door.getsockname())
+        accepted, remote = door.accept()
+    for each in (client, accepted):
+        each.setblocking(False)
+    snapshot, handler = world.server.snapshot, world.server.handler
+    assert snapshot is not None
+    handler.dispatch(
+        handler.admit(accepted, remote, destination, "capture"), snapshot.find(*destination), snapshot.node
+    )
+    return Client(client)
