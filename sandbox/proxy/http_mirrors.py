@@ -19,6 +19,7 @@ from sandbox.wire.http2_head import request_fields
 if TYPE_CHECKING:
     from sandbox.proxy.host import Host
     from sandbox.proxy.http2_connection_pool import Http2ConnectionPool
+    from sandbox.proxy.http_codec import DownstreamCodec
     from sandbox.proxy.http_connection_pool import HttpConnectionPool
     from sandbox.proxy.http_router import Mirror, RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
@@ -27,6 +28,28 @@ if TYPE_CHECKING:
     from sandbox.wire.http_retries import Reset
 
 _BODILESS = (b"GET", b"HEAD", b"DELETE")
+MOST_WAITING = 1024 * 1024
+"""Bytes that a copy holds back: the client waits for a slow mirror (Envoy's default buffer limit)."""
+
+
+class RequestPauses:
+    """Who of several cannot take more of a request: its client waits for the slowest."""
+
+    __slots__ = ("_codec", "_full")
+
+    def __init__(self, codec: DownstreamCodec) -> None:
+        self._codec = codec
+        self._full: set[object] = set()
+
+    def put(self, who: object, *, is_full: bool) -> None:
+        """``who`` is full, or no longer."""
+        if is_full:
+            self._full.add(who)
+            self._codec.pause_request(True)
+        elif who in self._full:
+            self._full.discard(who)
+            if not self._full:
+                self._codec.pause_request(False)
 
 
 def start_mirrors(stream: HttpStream, route: RouteRuntime, timeout: float) -> list[MirrorRequest]:
@@ -35,9 +58,10 @@ def start_mirrors(stream: HttpStream, route: RouteRuntime, timeout: float) -> li
     ``timeout``, in seconds or 0 for none, is that of the request itself (``Filter::applyShadowPolicyHeaders``).
     """
     requests = []
+    pauses = RequestPauses(stream.codec)
     for mirror in route.mirrors:
         if mirror.share >= 1 or (mirror.share > 0 and stream.manager.random.random() < mirror.share):
-            request = _start(stream, mirror, timeout)
+            request = _start(stream, mirror, timeout, pauses)
             if request is not None:
                 requests.append(request)
     return requests
@@ -52,7 +76,7 @@ def end_mirrors(requests: Sequence[MirrorRequest], *, is_complete: bool) -> None
             request.cancel()
 
 
-def _start(stream: HttpStream, mirror: Mirror, timeout: float) -> MirrorRequest | None:
+def _start(stream: HttpStream, mirror: Mirror, timeout: float, pauses: RequestPauses) -> MirrorRequest | None:
     cluster = mirror.target.cluster
     if cluster is None:
         return None
@@ -63,7 +87,7 @@ def _start(stream: HttpStream, mirror: Mirror, timeout: float) -> MirrorRequest 
     if not mirror.keep_host:
         bare = without_port(authority)
         authority = bare + b"-shadow" + authority[len(bare) :]
-    request = MirrorRequest(stream, authority, timeout)
+    request = MirrorRequest(stream, authority, timeout, pauses)
     request.start(pool_of(cluster, host, None, is_http2=speaks_http2(cluster, stream.info.protocol)))
     return request
 
@@ -72,10 +96,12 @@ class MirrorRequest(UpstreamCallbacks):
     """One copy; its response is read and dropped. With the request it copies, it ends early too."""
 
     __slots__ = ("_authority", "_connection", "_head", "_headers", "_is_complete", "_is_head", "_is_over",
-                 "_is_upgrade", "_line", "_path", "_pool", "_timeout", "_timer", "_waiting")  # fmt: skip
+                 "_is_upgrade", "_line", "_path", "_pool", "_timeout", "_timer", "_waiting", "_waiting_bytes",
+                 "pauses")  # fmt: skip
 
-    def __init__(self, stream: HttpStream, authority: bytes, timeout: float) -> None:
+    def __init__(self, stream: HttpStream, authority: bytes, timeout: float, pauses: RequestPauses) -> None:
         head = stream.head
+        self.pauses = pauses
         self._line = b"%b %b HTTP/1.1\r\n" % (head.method, stream.info.path or b"/")
         self._authority = authority
         self._head = head
@@ -90,6 +116,7 @@ class MirrorRequest(UpstreamCallbacks):
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[bytes] = []
         """Payload that came before there was a connection."""
+        self._waiting_bytes = 0
         if (
             head.content_length is None
             and not head.is_chunked
@@ -116,6 +143,9 @@ class MirrorRequest(UpstreamCallbacks):
             return
         if self._connection is None:
             self._waiting.append(data)
+            self._waiting_bytes += len(data)
+            if self._waiting_bytes > MOST_WAITING:
+                self.pauses.put(self, is_full=True)
         else:
             self._connection.send_data(data)
             self._connection.flush()
@@ -123,6 +153,7 @@ class MirrorRequest(UpstreamCallbacks):
     def end_request(self) -> None:
         """The request is complete; from here on the copy is on its own."""
         self._is_complete = True
+        self.pauses.put(self, is_full=False)
         if self._connection is not None and not self._is_over:
             self._connection.end_request()
         if self._timeout > 0 and not self._is_over:
@@ -170,6 +201,7 @@ class MirrorRequest(UpstreamCallbacks):
             connection.send_head(
                 self, data, is_chunked=is_chunked, is_head_method=self._is_head, is_upgrade=self._is_upgrade
             )
+        self.pauses.put(self, is_full=False)
         for piece in self._waiting:
             connection.send_data(piece)
         self._waiting.clear()
@@ -194,8 +226,15 @@ class MirrorRequest(UpstreamCallbacks):
         """See UpstreamCallbacks."""
         self._end()
 
+    def on_upstream_writable(self, is_writable: bool) -> None:
+        """See UpstreamCallbacks."""
+        if not self._is_complete:
+            self.pauses.put(self, is_full=not is_writable)
+
     def _end(self) -> None:
         self._is_over = True
+        self._waiting.clear()
+        self.pauses.put(self, is_full=False)
         self._connection = self._pool = None
         if self._timer is not None:
             self._timer.cancel()

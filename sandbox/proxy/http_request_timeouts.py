@@ -122,6 +122,7 @@ class RequestTimeouts:
         self.try_ended()
         if is_upgrade:
             self.stop()
+            self.global_timeout = self.per_try_timeout = 0.0  # whatever ends afterwards starts no clock
 
     def stop(self) -> None:
         """The request is over."""

@@ -288,7 +288,10 @@ class RouterFilter(UpstreamCallbacks):
 
     def on_upstream_writable(self, is_writable: bool) -> None:
         """See UpstreamCallbacks."""
-        self.stream.codec.pause_request(not is_writable)
+        if self._mirrors:
+            self._mirrors[0].pauses.put(self, is_full=not is_writable)
+        else:
+            self.stream.codec.pause_request(not is_writable)
 
     def downstream_writable(self, is_writable: bool) -> None:
         """Back-pressure of the client."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -30,6 +33,7 @@ from sandbox.plan.route import (
     RouteMatch,
     WeightedCluster,
 )
+from sandbox.proxy.http_request_timeouts import RequestTimeouts
 from tests.proxy.http_world import OK, get, http_listener, read_head, read_message, route
 from tests.proxy.proxy_world import Upstream, run, serving, static_cluster
 
@@ -418,3 +422,22 @@ def test_a_host_before_its_rewrite_is_appended_to_x_forwarded_host() -> None:
             await read_message(client)
 
     run(test)
+
+
+def test_an_accepted_upgrade_starts_no_clock_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[float] = []
+
+    def call_later(seconds: float, _callback: object) -> SimpleNamespace:
+        started.append(seconds)
+        return SimpleNamespace(cancel=lambda: None)
+
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: SimpleNamespace(call_later=call_later))
+    stream = SimpleNamespace(head=SimpleNamespace(marked={}), headers=[], is_grpc=False)
+    router_filter: Any = SimpleNamespace(stream=stream, on_timeout=lambda: None)
+    rules: Any = SimpleNamespace(timeout=5.0, per_try_timeout=0.0, max_grpc_timeout=None)
+    timeouts = RequestTimeouts(router_filter, rules)
+    timeouts.start_global()
+    timeouts.response_started(is_upgrade=True)
+    timeouts.request_completed(has_connection=True)
+
+    assert started == [5.0]
