@@ -197,6 +197,7 @@ class ServerTls:
             return None
         if context.verify_mode is ssl.CERT_REQUIRED:
             lone = _Context(ssl.PROTOCOL_TLS_SERVER)
+            _set_parameters(lone, common.tls_params)
             _load_shown(lone, common, self._secrets)
             context.show_certificate_by(lone)
             if not self.plan.require_client_certificate:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,9 @@ from sandbox.plan.tls import CommonTlsContext, DownstreamTlsContext, TlsParamete
 from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.tls_context import ClientTls, ServerTls
 from sandbox.proxy.transport_options import TransportOptions
+from tests.proxy.proxy_world import Upstream, run, serving, static_cluster
+from tests.proxy.test_tls_alerts import demanding
+from tests.proxy.test_transport_security import Authority
 
 ENVOYS = [
     "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -44,3 +49,20 @@ def test_ciphers(parameters: TlsParameters | None, expected: list[str]) -> None:
     assert (
         ciphers(ClientTls(UpstreamTlsContext(common_tls_context=common), store).context(TransportOptions())) == expected
     )
+
+
+def test_a_server_that_demands_certificates_prefers_the_same(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.create_default_context(cafile=authority.root)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(*authority.issue("client.example"))
+
+    async def test() -> None:
+        async with serving((demanding(authority),), static_cluster("up", Upstream().port)) as world:
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", world.port, ssl=context, server_hostname="gateway.example"
+            )
+            assert writer.get_extra_info("cipher")[0].endswith("AES128-GCM-SHA256")
+            writer.close()
+
+    run(test)
