@@ -9,6 +9,8 @@ import pytest
 from sandbox.proxy.tls_failure import LateRefusal, VerifyFailure, failure_of_handshake
 
 ALERT = b"\x15\x03\x03\x00\x02\x02"
+HELLO = b"\x16\x03\x03\x00\x2a\x02\x00\x00\x26\x03\x03" + b"r" * 32 + b"\0"
+"""A ServerHello of TLS 1.2 up to its cipher and compression."""
 
 
 def error_of_answer(answer: bytes) -> Exception:
@@ -50,6 +52,26 @@ def error_of_answer(answer: bytes) -> Exception:
         ),
         pytest.param(ALERT + b"\x00", "268436456:SSL routines:OPENSSL_internal:SSLV3_ALERT_CLOSE_NOTIFY", id="close"),
         pytest.param(b"HTTP/1.1 400\r\n", "268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER", id="HTTP"),
+        pytest.param(
+            HELLO + b"\xff\xff\0",
+            "268435698:SSL routines:OPENSSL_internal:WRONG_CIPHER_RETURNED",
+            id="a cipher that does not exist",
+        ),
+        pytest.param(
+            HELLO + b"\xc0\x2f\1",
+            "268435694:SSL routines:OPENSSL_internal:UNSUPPORTED_COMPRESSION_ALGORITHM",
+            id="compression",
+        ),
+        pytest.param(
+            b"\x15\x03\x03\x00\x02\x05\x28",
+            "268435683:SSL routines:OPENSSL_internal:UNKNOWN_ALERT_TYPE",
+            id="an alert of no level",
+        ),
+        pytest.param(
+            b"\x16\x03\x03\x00\x00" * 40,
+            "268435675:SSL routines:OPENSSL_internal:TOO_MANY_EMPTY_FRAGMENTS",
+            id="empty records",
+        ),
         pytest.param(b"SSH-2.0-x\r\n", "268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER", id="SSH"),
         pytest.param(
             b"\x16\x03\x03\xff\xff" + b"x" * 99,
