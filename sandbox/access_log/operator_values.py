@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from sandbox.access_log.grpc_status import HeaderMap, grpc_status, is_grpc
 from sandbox.access_log.json_text import encode, structure_value
-from sandbox.access_log.stream_info import CLIENT_RESET, IDLE, Header, StreamInfo
+from sandbox.access_log.stream_info import CLIENT_RESET, DENIED, IDLE, Header, StreamInfo
 
 # --- text ---
 
@@ -201,6 +201,7 @@ def downstream_close_type(info: StreamInfo) -> str:
     return "LocalReset" if not info.is_http and "UR" in info.response_flags else "Normal"
 
 
+_LOCAL_CLOSES: Final[Mapping[str | None, str]] = {IDLE: "tcp_session_idle_timeout", DENIED: "rbac_deny_close"}
 _INITIALIZATION_FAILURES: Final = {"UF": 0, "UH": 1, "UO": 2, "NC": 3}
 """``TcpProxy::UpstreamFailureReason``."""
 
@@ -209,8 +210,8 @@ def local_close_reason(info: StreamInfo) -> str | None:
     """Why Envoy closed a TCP client's connection; spelled as Envoy does."""
     if info.is_http:
         return None
-    if info.tcp_end == IDLE:
-        return "tcp_session_idle_timeout"
+    if info.tcp_end in _LOCAL_CLOSES:
+        return _LOCAL_CLOSES[info.tcp_end]
     for flag in info.response_flags:
         if flag in _INITIALIZATION_FAILURES:
             return f"tcp_initializion_failure:{_INITIALIZATION_FAILURES[flag]}"

@@ -53,6 +53,7 @@ class TlsCertificates(Protocol):
 
 CLIENT_RESET: Final = "client reset"
 IDLE: Final = "idle"
+DENIED: Final = "denied"
 
 
 class StreamInfo:
@@ -203,7 +204,7 @@ class StreamInfo:
         self.response_headers_bytes = 0
         """Bytes of the response's head as sent to the client (``%DOWNSTREAM_HEADER_BYTES_SENT%``)."""
         self.tcp_end: str | None = None
-        """``CLIENT_RESET`` or ``IDLE``, where bytes were relayed and ended so."""
+        """``CLIENT_RESET``, ``IDLE`` or ``DENIED``, where bytes were relayed and ended so."""
         # --- upstream ---
         self.upstream_host: str | None = None
         self.upstream_host_name: str | None = None

@@ -7,7 +7,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from sandbox.access_log.stream_info import CLIENT_RESET, IDLE
+from sandbox.access_log.stream_info import CLIENT_RESET, DENIED, IDLE
 from sandbox.proxy.cluster_manager import LoadBalancerContext, hash_of_ip
 from sandbox.proxy.connector import Connector
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
@@ -302,7 +302,8 @@ class TcpSession:
         info.bytes_sent = info.wire_bytes_sent = info.upstream_wire_bytes_received = sent
         if end.is_denied:
             info.connection_termination_details = self._connection.denial
-            info.upstream_wire_bytes_sent = 0
+            info.upstream_wire_bytes_sent = info.wire_bytes_received = 0
+            info.tcp_end = DENIED
         if end.upstream_reset:
             info.response_flags.append("UR")
         elif end.client_reset:

@@ -7,7 +7,11 @@ from datetime import timedelta
 import pytest
 
 from sandbox.access_log.operator_values import downstream_close_type, local_close_reason, upstream_close_type
+from sandbox.plan.rbac import NetworkRbac, Permission, Policy, Principal, Rules
 from tests.proxy.proxy_world import Upstream, run, serving, static_cluster, tcp_listener, to_cluster
+
+NOBODY = Policy(permissions=(Permission(any=True),), principals=(Principal(any=True),))
+DENY_ALL = NetworkRbac(rules=Rules(action="DENY", policies={"nobody": NOBODY}))
 
 
 @pytest.mark.parametrize(
@@ -16,6 +20,7 @@ from tests.proxy.proxy_world import Upstream, run, serving, static_cluster, tcp_
         pytest.param("client resets", "RemoteReset", "Normal", None, id="the client resets"),
         pytest.param("upstream resets", "LocalReset", "RemoteReset", None, id="the upstream resets"),
         pytest.param("both end", "Normal", "Normal", None, id="both end"),
+        pytest.param("denied", "Normal", "Normal", "rbac_deny_close", id="a policy ends it"),
         pytest.param("nobody speaks", "Normal", "Normal", "tcp_session_idle_timeout", id="nobody speaks"),
     ],
 )
@@ -24,12 +29,14 @@ def test_how_it_ended(how: str, downstream: str, upstream: str, reason: str | No
 
     async def test() -> None:
         origin = Upstream()
-        listener = tcp_listener(to_cluster("up", idle_timeout=idle))
+        filters = [DENY_ALL] if how == "denied" else []
+        listener = tcp_listener(*filters, to_cluster("up", idle_timeout=idle))
         async with serving((listener,), static_cluster("up", origin.port)) as world:
             client = await world.client()
             server = await origin.accept()
             await client.send(b"a")
-            await server.receive(1)
+            if how != "denied":
+                await server.receive(1)
             if how == "client resets":
                 client.reset()
             elif how == "upstream resets":
