@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,27 +116,32 @@ async def play(port: int, data: bytes) -> list[Any]:
     return shown(received)
 
 
-def config(directory: Path) -> tuple[Path, int]:
-    """A mesh with one bound listener, and its port."""
+def mesh_of(port: int) -> str:
+    """A mesh with one listener, bound to a port."""
+    return MESH.format(port=port)
+
+
+def config(directory: Path, mesh: Callable[[int], str]) -> tuple[Path, int]:
+    """The file of a mesh, and the port of its listener."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = int(sock.getsockname()[1])
     directory.mkdir()
     path = directory / "mesh.yaml"
-    path.write_text(MESH.format(port=port))
+    path.write_text(mesh(port))
     return path, port
 
 
 @asynccontextmanager
-async def sandbox(directory: Path) -> AsyncIterator[int]:
-    path, port = config(directory)
+async def sandbox(directory: Path, mesh: Callable[[int], str] = mesh_of) -> AsyncIterator[int]:
+    path, port = config(directory, mesh)
     async with Sandbox(Settings(files=(str(path),), proxy=None, access_log=str(directory / "log"))):
         yield port
 
 
 @contextmanager
-def envoy(directory: Path) -> Iterator[int]:
-    path, port = config(directory)
+def envoy(directory: Path, mesh: Callable[[int], str] = mesh_of) -> Iterator[int]:
+    path, port = config(directory, mesh)
     export = [sys.executable, "-m", "sandbox", "export", "envoy", "-f", str(path)]
     bootstrap = json.loads(subprocess.run(export, capture_output=True, check=True).stdout)
     listeners = bootstrap["static_resources"]["listeners"]
