@@ -67,7 +67,7 @@ class Http2ServerStream:
         self._owner.send()
 
     def write_head(
-        self, stream: HttpStream, status: int, headers: list[Header], *, is_end: bool, names: bytes | None
+        self, stream: HttpStream, status: int, headers: list[Header], is_end: bool, names: bytes | None
     ) -> None:
         """See DownstreamCodec."""
         fields = [(b":status", b"%03d" % status), *headers]
@@ -128,7 +128,7 @@ class Http2ServerStream:
     def enter_tunnel(self) -> None:
         """See DownstreamCodec."""
 
-    def stream_ended(self, stream: HttpStream, *, is_reset: bool, is_immediate: bool) -> None:
+    def stream_ended(self, stream: HttpStream, is_reset: bool, is_immediate: bool) -> None:
         """See DownstreamCodec."""
         self._owner.stream_ended(self, is_reset=is_reset)
 

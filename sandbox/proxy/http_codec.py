@@ -24,7 +24,7 @@ class DownstreamCodec(Protocol):
         """A 1xx head."""
 
     def write_head(
-        self, stream: HttpStream, status: int, headers: list[Header], *, is_end: bool, names: bytes | None
+        self, stream: HttpStream, status: int, headers: list[Header], is_end: bool, names: bytes | None
     ) -> None:
         """The response head; ``names``: a raw head whose case of names is to be kept."""
 
@@ -37,7 +37,7 @@ class DownstreamCodec(Protocol):
     def write_end(self) -> None:
         """The response is complete."""
 
-    def stream_ended(self, stream: HttpStream, *, is_reset: bool, is_immediate: bool) -> None:
+    def stream_ended(self, stream: HttpStream, is_reset: bool, is_immediate: bool) -> None:
         """The stream is logged and done; ``is_immediate``: a close that follows does not wait."""
 
     def pause_request(self, is_paused: bool) -> None:

@@ -160,7 +160,7 @@ _POOLS: Final = (HttpConnectionPool, Http2ConnectionPool)
 
 
 def pool_of(
-    cluster: ClusterRuntime, host: Host, options: TransportOptions | None, *, is_http2: bool = False
+    cluster: ClusterRuntime, host: Host, options: TransportOptions | None, is_http2: bool = False
 ) -> HttpConnectionPool | Http2ConnectionPool:
     """The host's pool for that kind of transport and protocol, made on first need."""
     key = (options, is_http2)

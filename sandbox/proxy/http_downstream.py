@@ -289,7 +289,7 @@ class Http1ServerConnection(asyncio.Protocol):
         self.flush()
 
     def write_head(
-        self, stream: HttpStream, status: int, headers: list[Header], *, is_end: bool, names: bytes | None
+        self, stream: HttpStream, status: int, headers: list[Header], is_end: bool, names: bytes | None
     ) -> None:
         """See DownstreamCodec."""
         is_http11 = stream.info.protocol != "HTTP/1.0"
@@ -346,7 +346,7 @@ class Http1ServerConnection(asyncio.Protocol):
 
     # --- the end of a stream, and of the connection ---
 
-    def stream_ended(self, stream: HttpStream, *, is_reset: bool, is_immediate: bool) -> None:
+    def stream_ended(self, stream: HttpStream, is_reset: bool, is_immediate: bool) -> None:
         """See DownstreamCodec."""
         self.flush()
         self.stream = None

@@ -79,14 +79,14 @@ class RequestHeaders:
         self._removed = _REMOVED | EDGE_REQUEST_REMOVED if self._use_remote else _REMOVED
 
     def prepare(
-        self, head: RequestHead, connection: DownstreamConnection, info: StreamInfo, *, is_upgrade: bool
+        self, head: RequestHead, connection: DownstreamConnection, info: StreamInfo, is_upgrade: bool
     ) -> list[Header]:
         """The headers to route and forward (Host apart); ``head.scheme`` is set too."""
         headers = head.headers
         marked = head.marked
         scheme = b"http" if connection.tls is None else b"https"
         if marked or self._use_remote:
-            headers = self._marked(head, connection, info, is_upgrade=is_upgrade)
+            headers = self._marked(head, connection, info, is_upgrade)
         if b"x-forwarded-proto" not in marked:
             headers.append((b"x-forwarded-proto", scheme))
         elif self._use_remote and self._trusted_hops == 0:
@@ -110,7 +110,7 @@ class RequestHeaders:
         return headers
 
     def _marked(
-        self, head: RequestHead, connection: DownstreamConnection, info: StreamInfo, *, is_upgrade: bool
+        self, head: RequestHead, connection: DownstreamConnection, info: StreamInfo, is_upgrade: bool
     ) -> list[Header]:
         """The rare case: something among the headers concerns us."""
         marked = head.marked

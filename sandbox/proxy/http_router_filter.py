@@ -238,7 +238,7 @@ class RouterFilter(UpstreamCallbacks):
         names = head.raw if connection.pool.preserve_case else None
         is_upgraded = stream.is_upgrade and head.status == 101 and not is_end
         marked = None if self.route.changes_responses else head.marked
-        stream.send_head(head.status, headers, is_end=is_end, is_upgraded=is_upgraded, names=names, marked=marked)
+        stream.send_head(head.status, headers, is_end, is_upgraded, names, marked)
         if is_upgraded:
             stream.codec.enter_tunnel()
             if stream.timers is not None:

@@ -104,7 +104,7 @@ class HttpStream:
             path = normalize_path(self, path)
             if path is None:
                 return
-        self.headers = manager.request_headers.prepare(head, self.codec.connection, info, is_upgrade=self.is_upgrade)
+        self.headers = manager.request_headers.prepare(head, self.codec.connection, info, self.is_upgrade)
         info.request_headers = self.headers
         info.scheme = head.scheme
         self._find_route(head, path)
@@ -326,7 +326,6 @@ class HttpStream:
         self,
         status: int,
         headers: list[Header],
-        *,
         is_end: bool,
         is_upgraded: bool = False,
         names: bytes | None = None,
@@ -353,7 +352,7 @@ class HttpStream:
                 headers.append(persistence_of_http10(self, headers, is_end=is_end))
         if self.timers is not None:
             self.timers.touch()
-        codec.write_head(self, status, headers, is_end=is_end, names=names)
+        codec.write_head(self, status, headers, is_end, names)
 
     def send_data(self, data: bytes) -> None:
         """Payload of the response."""
@@ -397,4 +396,4 @@ class HttpStream:
         self.manager.logger.log(info)
         is_complete = self.is_request_complete and not self.is_decoding
         is_immediate = self.saw_close and is_complete
-        self.codec.stream_ended(self, is_reset=is_reset, is_immediate=is_immediate)
+        self.codec.stream_ended(self, is_reset, is_immediate)

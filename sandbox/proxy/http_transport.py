@@ -24,7 +24,7 @@ def pool_for(stream: HttpStream, cluster: ClusterRuntime, host: Host) -> HttpCon
     has_options = target is None or not target.has_fixed_transport
     options = transport_options(cluster, stream) if has_options else None
     is_http2 = cluster.http_options is not None and speaks_http2(cluster, stream.info.protocol)
-    return pool_of(cluster, host, options, is_http2=is_http2)
+    return pool_of(cluster, host, options, is_http2)
 
 
 def has_fixed_transport(cluster: ClusterRuntime) -> bool:

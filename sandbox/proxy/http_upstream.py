@@ -153,7 +153,7 @@ class Http1ClientConnection(asyncio.Protocol):
     # --- the request ---
 
     def send_head(
-        self, user: UpstreamCallbacks, head: bytes, *, is_chunked: bool, is_head_method: bool, is_upgrade: bool
+        self, user: UpstreamCallbacks, head: bytes, is_chunked: bool, is_head_method: bool, is_upgrade: bool
     ) -> None:
         """Begins a request; its body follows by ``send_data``, its end by ``end_request``."""
         self.user = user

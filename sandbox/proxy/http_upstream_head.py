@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _BODILESS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
 
 
-def render_request_head(stream: HttpStream, *, is_end: bool, keeps_case: bool) -> tuple[bytes, bool]:
+def render_request_head(stream: HttpStream, is_end: bool) -> tuple[bytes, bool]:
     """The bytes of the head, and whether the body goes in chunks."""
     info = stream.info
     headers = stream.headers
@@ -25,7 +25,7 @@ def render_request_head(stream: HttpStream, *, is_end: bool, keeps_case: bool) -
         elif not stream.is_upgrade:
             is_chunked = True
             framing = b"transfer-encoding: chunked\r\n"
-    names = original_names(stream.head.raw) if keeps_case else None
+    names = original_names(stream.head.raw) if stream.manager.keeps_case else None
     host = b"host" if names is None else names.get(b"host", b"host")
     target = info.path if info.path is not None else info.authority or b""
     return (

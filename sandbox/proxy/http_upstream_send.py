@@ -69,10 +69,8 @@ def send_head(router_filter: RouterFilter, connection: Http1ClientConnection | H
             connection.count_from(info)
             info.upstream_header_bytes_sent = connection.header_bytes_sent
         return
-    head, is_chunked = render_request_head(stream, is_end=is_end, keeps_case=stream.manager.keeps_case)
-    connection.send_head(
-        router_filter, head, is_chunked=is_chunked, is_head_method=stream.is_head, is_upgrade=stream.is_upgrade
-    )
+    head, is_chunked = render_request_head(stream, is_end)
+    connection.send_head(router_filter, head, is_chunked, stream.is_head, stream.is_upgrade)
     if counts:
         connection.wire_bytes_sent += info.upstream_wire_bytes_sent
         connection.wire_bytes_received = info.upstream_wire_bytes_received
