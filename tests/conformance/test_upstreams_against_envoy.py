@@ -118,21 +118,25 @@ LIMITED = {
         retries={"attempts": 2, "retryOn": "5xx", "backoff": "1ms"},
     ),
 }
-REFUSED = Service({"loadBalancer": {"simple": "RANDOM"}}, addresses=ADDRESSES[:1], retries={"attempts": 1, "backoff": "1ms"})
+REFUSED = Service(
+    {"loadBalancer": {"simple": "RANDOM"}}, addresses=ADDRESSES[:1], retries={"attempts": 1, "backoff": "1ms"}
+)
 TURNS = Service({"loadBalancer": {"simple": "ROUND_ROBIN"}}, weights=WEIGHTS)
 SERVICES = HASHED | {name: service for name, (service, _) in EJECTED.items()} | LIMITED | {"turns": TURNS}
-SLOW_SECONDS = 0.15
+HOLD_SECONDS = 0.6
+"""After that all requests of a limited service have come as far as they may."""
+RELEASED = threading.Event()
 
 
 class Answers(BaseHTTPRequestHandler):
-    """``/503`` is answered so, everything with the address that was asked; ``/slow`` after a while."""
+    """``/503`` is answered so, everything with the address that was asked; ``/held`` when it is released."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         word = self.path[1:]
-        if word == "slow":
-            time.sleep(SLOW_SECONDS)
+        if word == "held":
+            RELEASED.wait(10)
         body = str(self.server.server_address[0]).encode()
         self.send_response(int(word) if word.isdigit() else 200)
         self.send_header("content-length", str(len(body)))
@@ -161,7 +165,9 @@ def play(port: int) -> dict[str, object]:
             seen[name] += [ask(port, name, f"/{status}")[0]]  # type: ignore[operator]
             time.sleep(0.02)  # Envoy's worker hears of an ejection from its main thread
     for name in LIMITED:
-        path = "/503" if name == "too-many-retries" else "/slow"
+        path = "/503" if name == "too-many-retries" else "/held"
+        RELEASED.clear()
+        threading.Timer(HOLD_SECONDS, RELEASED.set).start()
         with ThreadPoolExecutor(4) as pool:
             seen[name] = sorted(status for status, _ in pool.map(lambda _, n=name, p=path: ask(port, n, p), range(4)))
     seen["refused"] = ask(port, "refused")
