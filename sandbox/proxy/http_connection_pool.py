@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Final
 
 from sandbox.plan.cluster import HttpProtocolOptions
@@ -25,7 +26,9 @@ class HttpConnectionPool(ConnectionPool):
     """Connections to one host; a request takes the one used last, or waits for a new one."""
 
     __slots__ = (
+        "_active_requests",
         "_connecting",
+        "_counters",
         "_generation",
         "_idle",
         "_reaper",
@@ -41,12 +44,14 @@ class HttpConnectionPool(ConnectionPool):
         self._connecting = 0
         self._reaper: asyncio.TimerHandle | None = None
         self.busy = 0
+        self._active_requests = cluster.resources.requests
+        self._counters = cluster.counters
         self.preserve_case = _keeps_case(cluster.http_options)
 
     def acquire(self, user: PoolUser) -> Http1ClientConnection | UpstreamFailure | None:
         """An idle connection at once, a refusal (overflow), or ``None``: the user waits and is called back."""
         if self._idle:
-            requests = self.cluster.resources.requests
+            requests = self._active_requests
             if requests.active >= requests.maximum:
                 return self._too_many_requests()
             connection = self._idle.pop()
@@ -55,13 +60,14 @@ class HttpConnectionPool(ConnectionPool):
         return self._wait(user)
 
     def _attach(self, connection: Http1ClientConnection) -> None:
+        host = self.host
         self.busy += 1
-        self.cluster.resources.requests.active += 1
-        self.cluster.counters.requests += 1
-        self.host.active_requests += 1
-        self.host.requests += 1
+        self._active_requests.active += 1
+        self._counters.requests += 1
+        host.active_requests += 1
+        host.requests += 1
         if self.cluster.outlier is not None:
-            self.cluster.outlier.put_local_success(self.host)
+            self.cluster.outlier.put_local_success(host)
         connection.requests += 1
 
     def _connect_if_needed(self) -> None:
@@ -112,20 +118,20 @@ class HttpConnectionPool(ConnectionPool):
         if connection.is_closed:
             return
         self._idle.append(connection)
-        connection.became_idle()
+        connection.idle_since = time.monotonic()
         if self._reaper is None and self.idle_timeout > 0:
             self._reaper = asyncio.get_running_loop().call_later(self.idle_timeout, self._reap)
 
     def release(self, connection: Http1ClientConnection) -> None:
         """A request is done with its connection, which is kept where it may be."""
         self.busy -= 1
-        self.cluster.resources.requests.active -= 1
+        self._active_requests.active -= 1
         self.host.active_requests -= 1
         if connection.is_closed:
             self._connect_if_needed()
             return
         is_used_up = self.max_requests and connection.requests >= self.max_requests
-        if is_used_up or not connection.is_reusable or connection.generation != self._generation:
+        if is_used_up or connection.must_close or connection.generation != self._generation:
             connection.close()
             return
         self._offer(connection)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, cast
 
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
@@ -39,11 +38,11 @@ class Http1ClientConnection(asyncio.Protocol):
         "_is_request_done",
         "_is_tunnel",
         "_is_upgrade",
-        "_must_close",
         "generation",
         "header_bytes",
         "idle_since",
         "is_closed",
+        "must_close",
         "pool",
         "requests",
         "transport",
@@ -76,7 +75,7 @@ class Http1ClientConnection(asyncio.Protocol):
         self._is_upgrade = False
         self._is_tunnel = False
         self._expects_no_body = False
-        self._must_close = False
+        self.must_close = False
 
     @property
     def host(self) -> Host:
@@ -90,11 +89,6 @@ class Http1ClientConnection(asyncio.Protocol):
         if head is not None:
             self.header_bytes += field_bytes(head.raw)
         return self.header_bytes
-
-    @property
-    def is_reusable(self) -> bool:
-        """Whether another request may follow."""
-        return not (self._must_close or self.is_closed)
 
     # --- asyncio.Protocol ---
 
@@ -110,7 +104,7 @@ class Http1ClientConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self.pool.max_connection_duration, self._too_old)
 
     def _too_old(self) -> None:
-        self._must_close = True
+        self.must_close = True
         if self.user is None:
             self.close()
 
@@ -206,7 +200,7 @@ class Http1ClientConnection(asyncio.Protocol):
             return
         self.flush()
         self.user = None
-        self._must_close = True
+        self.must_close = True
         self.close()
         self.pool.release(self)
 
@@ -266,11 +260,11 @@ class Http1ClientConnection(asyncio.Protocol):
         self._is_head_done = True
         connection = head.marked.get(b"connection")
         if not head.is_http11:
-            self._must_close = connection is None or b"keep-alive" not in connection.lower()
+            self.must_close = connection is None or b"keep-alive" not in connection.lower()
         elif (connection is not None and b"close" in connection.lower()) or (
             b"proxy-connection" in head.marked and b"close" in head.marked[b"proxy-connection"].lower()
         ):
-            self._must_close = True
+            self.must_close = True
         body = self._body_of(head)
         self._body = body
         self._is_tunnel = head.status == 101 and body is not None
@@ -293,7 +287,7 @@ class Http1ClientConnection(asyncio.Protocol):
             return ChunkedBody()
         if head.content_length is not None:
             return LengthBody(head.content_length)
-        self._must_close = True
+        self.must_close = True
         return UntilCloseBody()
 
     def _read_body(self, data: bytes) -> None:
@@ -322,12 +316,12 @@ class Http1ClientConnection(asyncio.Protocol):
             self.user.on_upstream_counted()
         self.user = None
         if rest or not self._is_request_done:
-            self._must_close = True
+            self.must_close = True
         self.pool.release(self)
 
     def _break(self, reset: Reset) -> None:
         user, self.user = self.user, None
-        self._must_close = True
+        self.must_close = True
         self.close()
         if user is not None:
             self.pool.release(self)
@@ -367,10 +361,6 @@ class Http1ClientConnection(asyncio.Protocol):
             user.on_upstream_reset(Reset.PROTOCOL_ERROR if self._buffer else Reset.CONNECTION_TERMINATION)
 
     # --- the connection ---
-
-    def became_idle(self) -> None:
-        """Nobody uses it from now on."""
-        self.idle_since = time.monotonic()
 
     def close(self) -> None:
         """Ends it from our side."""
