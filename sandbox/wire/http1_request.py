@@ -39,6 +39,8 @@ METHODS = frozenset(
     b"OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNLINK UNLOCK "
     b"UNSUBSCRIBE".split()
 )
+_SPACE = 0x20
+"""What begins with it, or with a control character, is refused at once; line ends alone are passed over."""
 _FIRST_LETTERS = frozenset(method[0] for method in METHODS)
 _URL = bytes(range(0x21, 0x7F))
 _HOST = bytes(range(0x30, 0x3A)) + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B)) + b"!$%&'()*+,-.:;=@[]_~"
@@ -74,7 +76,7 @@ def _incomplete_request(data: bytes, limits: HeadLimits) -> Refusal | None:
     text = data.lstrip(b"\r\n")
     if len(data) > limits.max_bytes:
         return HEADERS_TOO_LARGE
-    if text and text[0] not in _FIRST_LETTERS:
+    if text and text[0] <= _SPACE:
         return BAD_REQUEST
     line, end, rest = text.partition(b"\n")
     if end:

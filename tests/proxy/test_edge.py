@@ -52,10 +52,27 @@ def test_an_absolute_target_has_the_scheme_of_its_connection(listener: Listener,
     run(test)
 
 
-def test_bytes_that_begin_no_method_are_refused_before_their_line_ends() -> None:
+@pytest.mark.parametrize("start", [b"\x16\x03\x01\x00\x05\x01", b" GET", b"\tGET"])
+def test_bytes_that_begin_no_line_are_refused_before_it_ends(start: bytes) -> None:
     async def test() -> None:
         async with serving((edge(),)) as world:
-            assert await first_line(world, b"\x16\x03\x01\x00\x05\x01") == b"HTTP/1.1 400 Bad Request\r\n"
+            assert await first_line(world, start) == b"HTTP/1.1 400 Bad Request\r\n"
+
+    run(test)
+
+
+@pytest.mark.parametrize("start", [b"lo", b"\r\nlo", b"\xffT", b"{"])
+def test_other_bytes_wait_for_the_end_of_their_line(start: bytes) -> None:
+    async def test() -> None:
+        async with serving((edge(),)) as world:
+            client = await world.client()
+            await client.send(get() + start)
+            assert await read_head(client)
+            answer = asyncio.ensure_future(read_head(client))
+            await asyncio.wait({answer}, timeout=0.1)
+            assert not answer.done()
+            await client.send(b" / HTTP/1.1\r\n")
+            assert (await answer).startswith(b"HTTP/1.1 400 ")
 
     run(test)
 
