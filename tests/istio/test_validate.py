@@ -339,6 +339,8 @@ def test_every_finding_has_a_place_a_path_and_an_object() -> None:
         ("proxyListenPort: '15001'", "valid"),
         ("outboundTrafficPolicy: {mode: REGISTRY-ONLY}", "error"),
         ("connectTimeout: 2h", "error"),
+        ("defaultTrafficPolicy: {connectionPool: {http: {http1MaxPendingRequests: -1}}}", "error"),
+        ("defaultTrafficPolicy: {connectionPool: {http: {http2KeepAlive: {interval: 1s}}}}", "valid"),
         ("proxyListenPort: 70000", "error"),
         ("meshMTLS: {ecdhCurves: [P-256]}", "error"),
         ("tlsDefaults: {ecdhCurves: [P-1]}", "warning"),

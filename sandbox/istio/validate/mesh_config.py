@@ -44,7 +44,7 @@ def validate_mesh_config(mesh: MeshConfig, findings: Findings) -> None:
     _check_tls(mesh, findings)
     policy = mesh.default_traffic_policy
     if policy is not None:
-        check_connection_pool(policy.connection_pool, findings)
+        check_connection_pool(policy.connection_pool, findings, of_mesh=True)
         check_outlier_detection(policy.outlier_detection, findings)
     retry = mesh.default_inbound_http_retry_policy
     check_retries(retry, findings)

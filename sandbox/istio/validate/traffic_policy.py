@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from sandbox.istio.client_tls import ClientTLSSettings
-from sandbox.istio.connection_pool import ConnectionPoolSettings, HTTPSettings, OutlierDetection, TCPSettings
+from sandbox.istio.connection_pool import (
+    ConnectionKeepalive,
+    ConnectionPoolSettings,
+    HTTPSettings,
+    OutlierDetection,
+    TCPSettings,
+)
 from sandbox.istio.message import Message
 from sandbox.istio.validate.findings import Findings
 from sandbox.istio.validate.primitives import duration_fault, percent_fault
@@ -40,14 +46,16 @@ def check_outlier_detection(outlier: OutlierDetection | None, findings: Findings
         findings.check(percent_fault(getattr(outlier, field)), outlier, field)
 
 
-def check_connection_pool(pool: ConnectionPoolSettings | None, findings: Findings) -> None:
-    """Limits and timeouts of connections."""
+def check_connection_pool(pool: ConnectionPoolSettings | None, findings: Findings, *, of_mesh: bool = False) -> None:
+    """Limits and timeouts of connections; istiod does not look at the mesh's own keep-alive of HTTP/2."""
     if pool is None:
         return
     if pool.http is None and pool.tcp is None:
         findings.error("connection pool must have at least one field", pool, hint="set http or tcp")
     if pool.http is not None:
         _check_http(pool.http, findings)
+        if not of_mesh:
+            _check_keep_alive(pool.http.http2_keep_alive, findings)
     if pool.tcp is not None:
         _check_tcp(pool.tcp, findings)
 
@@ -74,7 +82,9 @@ def _check_http(http: HTTPSettings, findings: Findings) -> None:
         findings.error(
             "useClientProtocol must not be true when h2UpgradePolicy is UPGRADE", http, "use_client_protocol"
         )
-    keepalive = http.http2_keep_alive
+
+
+def _check_keep_alive(keepalive: ConnectionKeepalive | None, findings: Findings) -> None:
     if keepalive is None:
         return
     for field in ("interval", "timeout"):
