@@ -8,6 +8,7 @@ import dataclasses
 import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sandbox.cluster_addresses import with_cluster_addresses
@@ -168,6 +169,30 @@ def report_refusals(plan: NodePlan, push: PushContext) -> None:
         problems.report("SBX0552", f"RE2 refuses the regular expression {pattern!r}: {words}", origin_of(route.because))
     for unusable in SecretCheck(secrets_of(push.configuration), plan.workload.partition("/")[0]).unusable(plan):
         problems.report("SBX0555", str(unusable), origin_of(unusable.because))
+    for because, paths in _missing_files(plan, push.configuration).items():
+        which = f"{', '.join(paths)}: connections that need {'them' if len(paths) > 1 else 'it'} fail"
+        problems.report("SBX0556", f"the pod does not mount, and this machine does not have {which}", origin_of(because))
+
+
+def _missing_files(plan: NodePlan, configuration: Configuration) -> Mapping[Sequence[Because], list[str]]:
+    """Files for TLS that the proxy would not find in its pod, by what names them."""
+    from sandbox.compiler import find_proxy
+    from sandbox.mounted_files import AGENT_FILES, OUTPUT_CERTIFICATES, mounted_files
+    from sandbox.proxy.file_check import files_for_tls
+
+    wanted = dict(reversed(list(files_for_tls(plan))))
+    if not wanted:
+        return {}
+    proxy = find_proxy(configuration, plan.workload)
+    settings = proxy.metadata.proxy_config if proxy is not None else configuration.mesh.default_config
+    directory = settings.proxy_metadata.get(OUTPUT_CERTIFICATES, "").rstrip("/") if settings is not None else ""
+    known = {*mounted_files(configuration, secrets_of(configuration), plan.workload)}
+    known |= {f"{directory}/{name}" for name in AGENT_FILES if directory}
+    missing: dict[Sequence[Because], list[str]] = {}
+    for path, because in reversed(wanted.items()):
+        if path not in known and not Path(path).is_file():
+            missing.setdefault(because, []).append(path)
+    return missing
 
 
 def origin_of(because: Sequence[Because]) -> Origin | None:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from sandbox.compiler.find_proxy import Workload
     from sandbox.istio.load import Configuration
 
+OUTPUT_CERTIFICATES: Final = "OUTPUT_CERTS"
+"""The agent's variable for a directory (Istio pilot/cmd/pilot-agent), set by ``proxyMetadata``."""
+AGENT_FILES: Final = ("cert-chain.pem", "key.pem", "root-cert.pem")
+"""What it writes there: the workload's certificate, its key, and the mesh's authorities."""
 PROXY_CONTAINER: Final = "istio-proxy"
 USER_VOLUME: Final = "sidecar.istio.io/userVolume"
 USER_VOLUME_MOUNT: Final = "sidecar.istio.io/userVolumeMount"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sandbox.compiler.spiffe import spiffe_uri
 from sandbox.errors import SettingsError
 from sandbox.loading import secrets_of
-from sandbox.mounted_files import mounted_files
+from sandbox.mounted_files import OUTPUT_CERTIFICATES, mounted_files
 from sandbox.proxy.secrets import PodFiles, SecretStore, WorkloadIdentity
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 MESH_CA = "EGRESS_MESH_CA"
 WORKLOAD_CERT = "EGRESS_WORKLOAD_CERT"
 WORKLOAD_KEY = "EGRESS_WORKLOAD_KEY"
-OUTPUT_CERTIFICATES = "OUTPUT_CERTS"
-"""The agent's variable (Istio pilot/cmd/pilot-agent, ``OUTPUT_CERTS``), set by ``proxyMetadata``."""
 CERTIFICATE, KEY = "ca.crt", "ca.key"
 MESH_FOLDER = "mesh"
 """Beside the certificates of the embedded internet's hosts."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from sandbox.istio.load import load_texts
-from sandbox.loading import secrets_of
+from sandbox.loading import load, secrets_of
 from sandbox.mounted_files import mounted_files
+from sandbox.settings import Settings
 
 DATA = """\
 apiVersion: v1
@@ -54,7 +56,7 @@ def mount(*more: str, container: str = "istio-proxy", kind: str = "containers") 
 
 
 def spec(*lines: str) -> str:
-    return POD + "spec:\n" + textwrap.indent("\n".join(lines), "  ")
+    return POD + "spec:\n" + textwrap.indent("\n".join(lines), "  ") + "\n"
 
 
 ANNOTATED = POD.replace(
@@ -85,3 +87,56 @@ def test_what_the_pod_of_a_proxy_mounts(text: str, expected: dict[str, bytes]) -
     configuration = load_texts([("mesh.yaml", DATA + text)])
 
     assert mounted_files(configuration, secrets_of(configuration), "shop/web") == expected
+
+
+RULE = """\
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: partner, namespace: shop}
+spec:
+  hosts: [partner.example.com]
+  ports: [{number: 443, name: https, protocol: HTTPS}]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: partner, namespace: shop}
+spec:
+  host: partner.example.com
+  trafficPolicy:
+    tls:
+      mode: MUTUAL
+      clientCertificate: /etc/client/tls.crt
+      privateKey: /etc/client/tls.key
+      caCertificates: /etc/certs/root-cert.pem
+"""
+MESH = "---\ndefaultConfig:\n  proxyMetadata: {OUTPUT_CERTS: /etc/certs/}\n"
+MISSING_FILES = {
+    "none": (spec(CLIENT, mount()) + MESH, ""),
+    "what the agent does not write": (spec(CLIENT, mount()), "/etc/certs/root-cert.pem: connections that need it fail"),
+    "what the pod does not mount": (
+        spec(CLIENT) + MESH,
+        "/etc/client/tls.crt, /etc/client/tls.key: connections that need them fail",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), MISSING_FILES.values(), ids=list(MISSING_FILES))
+def test_files_that_the_proxy_will_miss_are_told(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text(DATA + text + RULE)
+
+    problems = load(Settings(files=(str(tmp_path),), workload="shop/web")).problems
+
+    found = [problem for problem in problems if problem.code == "SBX0556"]
+    assert [problem.message.partition("does not have ")[2] for problem in found] == ([told] if told else [])
+    assert all("spec.trafficPolicy.tls" in problem.path for problem in found)
+
+
+def test_files_of_this_machine_are_not_missed(tmp_path: Path) -> None:
+    for name in ("tls.crt", "tls.key", "root-cert.pem"):
+        (tmp_path / name).write_text("")
+    rule = RULE.replace("/etc/client", str(tmp_path)).replace("/etc/certs", str(tmp_path))
+    (tmp_path / "mesh.yaml").write_text(rule)
+
+    assert "SBX0556" not in [problem.code for problem in load(Settings(files=(str(tmp_path / "mesh.yaml"),))).problems]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sandbox.app import Sandbox
     from sandbox.settings import WorkloadProxy
 
-TOLD_AT_START = ("SBX0701", "SBX0702", "SBX0703")
+TOLD_AT_START = ("SBX0701", "SBX0702", "SBX0703", "SBX0556")
 EPILOG = """\b
 Examples:
   egress run -f my-mesh/ --workload shop/frontend
@@ -167,7 +167,7 @@ def _say_ready(sandbox: Sandbox) -> None:
             counted = f"{warnings} warning{'s' * (warnings != 1)}"
             click.echo(f"egress: {counted} about the configuration: see {_check_for(sandbox.settings)}", err=True)
         configuration = sandbox.loaded.configuration
-        for problem in configuration.problems:
+        for problem in dict.fromkeys([*configuration.problems, *sandbox.loaded.problems]):
             if problem.code in TOLD_AT_START:
                 click.echo(f"egress: {problem.message}", err=True)
         if not configuration.mesh_given and not configuration.resources("Telemetry"):
