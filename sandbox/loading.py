@@ -171,7 +171,11 @@ def report_refusals(plan: NodePlan, push: PushContext) -> None:
         problems.report("SBX0555", str(unusable), origin_of(unusable.because))
     for because, paths in _missing_files(plan, push.configuration).items():
         which = f"{', '.join(paths)}: connections that need {'them' if len(paths) > 1 else 'it'} fail"
-        problems.report("SBX0556", f"the pod does not mount, and this machine does not have {which}", origin_of(because))
+        problems.report(
+            "SBX0556",
+            f"the pod {plan.workload} does not mount, and this machine does not have {which}",
+            origin_of(because),
+        )
 
 
 def _missing_files(plan: NodePlan, configuration: Configuration) -> Mapping[Sequence[Because], list[str]]:
