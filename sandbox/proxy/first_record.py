@@ -11,7 +11,7 @@ ALERT_RECORD: Final = 21
 FATAL: Final = 2
 NUMBERS: Final = {**REASONS, "CLIENTHELLO_PARSE_FAILED": 131, "HTTPS_PROXY_REQUEST": 155, "HTTP_REQUEST": 156}
 _HTTP: Final = (b"GET ", b"POST ", b"HEAD ", b"PUT ")
-_ALERT_NAMES: Final = {number - 1000: name for name, number in ALERTS.items()}
+_FATAL_ALERTS: Final = {bytes((FATAL, number - 1000)): name for name, number in ALERTS.items()}
 
 
 def failure_of_first_bytes(data: bytes) -> str:
@@ -30,8 +30,8 @@ def _reason(data: bytes) -> str:
         return "WRONG_VERSION_NUMBER"
     if int.from_bytes(data[3:5], "big") > MAXIMUM_RECORD:
         return "ENCRYPTED_LENGTH_TOO_LONG"
-    if data[0] == ALERT_RECORD and data[5:6] == bytes((FATAL,)) and data[6] in _ALERT_NAMES:
-        return _ALERT_NAMES[data[6]]
+    if data[0] == ALERT_RECORD and data[5:7] in _FATAL_ALERTS:
+        return _FATAL_ALERTS[data[5:7]]
     if data[0] != HANDSHAKE_RECORD:
         return "UNEXPECTED_RECORD"
     if int.from_bytes(data[6:9], "big") > MAXIMUM_MESSAGE:

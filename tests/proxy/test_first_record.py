@@ -32,6 +32,10 @@ def test_reason(data: bytes, number: str, reason: str) -> None:
     )
 
 
+def test_an_alert_whose_end_has_not_come_yet_is_a_record_that_nobody_expects() -> None:
+    assert "UNEXPECTED_RECORD" in failure_of_first_bytes(bytes.fromhex("150303000202"))
+
+
 def test_a_connection_without_a_chain_is_logged_with_the_reason() -> None:
     async def test() -> None:
         chain = FilterChain(filter_chain_match=FilterChainMatch(server_names=("a.example.com",)))
