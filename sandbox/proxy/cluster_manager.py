@@ -222,8 +222,9 @@ class ClusterRuntime:
         self.counters.connect_timeouts += is_timeout
         host.connect_failures += 1
 
-    def end_connection(self, host: Host) -> None:
-        """The connection is closed, or did not come about."""
+    def end_connection(self, host: Host, *, was_used: bool = False) -> None:
+        """The connection is closed, or did not come about; ``was_used``: it came about for TCP."""
+        host.active_requests -= was_used
         self.resources.connections.active -= 1
         host.active_connections -= 1
 
@@ -237,12 +238,14 @@ class ClusterRuntime:
         if self.outlier is not None:
             self.outlier.put_local_failure(host, is_timeout=is_timeout)
 
-    def report_connect_success(self, host: Host) -> None:
-        """A TCP connection came about; no answer will follow that could tell more."""
+    def report_connect_success(self, host: Host) -> bool:
+        """A TCP connection came about, which counts as a request under way; no answer will follow to tell more."""
         self.counters.requests += 1
         host.requests += 1
+        host.active_requests += 1
         if self.outlier is not None:
             self.outlier.put_tcp_success(host)
+        return True
 
     def follow(self, plan: Cluster) -> None:
         """The cluster goes on with endpoints that are planned anew, as after an update of them alone (EDS)."""
@@ -378,8 +381,11 @@ def _starts_slowly(plan: Cluster) -> bool:
 
 
 def _goes_on(running: ClusterRuntime, plan: Cluster | None) -> bool:
-    """Whether hosts, breakers, ejections and turns stay, as in Envoy; keys and certificates are read anew."""
-    if plan is None or plan.transport_socket is not None or plan.transport_socket_matches:
+    """Whether hosts, breakers, ejections and turns stay, as in Envoy.
+
+    Keys and certificates are read anew, and internal listeners are those of the new plan.
+    """
+    if plan is None or plan.transport_socket is not None or plan.transport_socket_matches or running.leads_inside:
         return False
     if running.plan is plan or running.plan == plan:
         return True

@@ -11,6 +11,9 @@ import pytest
 
 from sandbox.errors import ListenError
 from sandbox.plan import NodePlan
+from sandbox.plan.base import EnvoyInternalAddress
+from sandbox.plan.cluster import Cluster, ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
+from sandbox.plan.listener import Filter, FilterChain, InternalListenerConfig, Listener
 from sandbox.plan.tls import TransportSocket
 from sandbox.proxy.cluster_manager import LoadBalancerContext
 from sandbox.proxy.outlier_detection import HostOutlierState
@@ -106,6 +109,30 @@ def test_a_cluster_goes_on_with_its_hosts_and_ejections_where_nothing_of_it_chan
             assert taken_over is not None
             assert (taken_over is running) is goes_on
             assert taken_over.resources.requests.active == (5 if goes_on else 0)
+
+    run(test)
+
+
+def test_internal_listeners_of_the_new_plan_count() -> None:
+    def with_inside(upstream: int) -> NodePlan:
+        chain = FilterChain(filters=(Filter(typed_config=to_cluster("up")),))
+        inside = Listener(name="inside", filter_chains=(chain,), internal_listener=InternalListenerConfig())
+        address = EnvoyInternalAddress(server_listener_name="inside")
+        lead = LocalityLbEndpoints(lb_endpoints=(LbEndpoint(endpoint=Endpoint(address=address)),))
+        led = Cluster(name="led", load_assignment=ClusterLoadAssignment(endpoints=(lead,)))
+        planned = plan(0, "up", upstream)
+        outside = tcp_listener(to_cluster("led"))
+        return replace(planned, listeners=(outside, inside), clusters={**planned.clusters, "led": led})
+
+    async def test() -> None:
+        around, old, new = surroundings_of(), Upstream(), Upstream()
+        async with serving((), surroundings=around) as world:
+            world.server.swap(Snapshot(with_inside(old.port), around))
+            await world.client()
+            await old.accept()
+            world.server.swap(Snapshot(with_inside(new.port), around, world.server.snapshot))
+            await world.client()
+            await new.accept()
 
     run(test)
 
