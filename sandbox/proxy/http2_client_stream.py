@@ -151,9 +151,11 @@ class Http2ClientStream:
         """HTTP/2 has none."""
 
     def reset(self) -> None:
-        """The user gives up."""
+        """The user gives up; what it has said goes before."""
         if not self._is_done:
             self.user = None
+            if not self._ended:
+                self._send_held(is_end=False)
             self._connection.codec.reset(self.stream_id, INTERNAL_ERROR)
             self._finish()
             self._connection.send()

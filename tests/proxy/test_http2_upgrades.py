@@ -1,4 +1,4 @@
-"""An upgrade that an HTTP/1 client asks for, on its way to an upstream that speaks HTTP/2 (RFC 8441)."""
+"""HTTP/1 requests on their way to an upstream that speaks HTTP/2: upgrades (RFC 8441), and those that break off."""
 
 from __future__ import annotations
 
@@ -82,5 +82,28 @@ def test_an_upgrade_becomes_a_connect_with_a_protocol(status: str) -> None:
             server.h2.send_data(server.stream_id, b"answer")
             await server.flush()
             assert await client.receive(6) == b"answer"
+
+    run(test)
+
+
+def test_what_a_client_said_before_its_request_broke_is_passed_on() -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((http_listener(route()),), speaking_http2(upstream.port)) as world:
+            client = await world.client()
+            await client.send(get("/"))
+            server = Http2Server(await upstream.accept())
+            await server.request()
+            server.h2.send_headers(server.stream_id, [(":status", "204")], end_stream=True)
+            await server.flush()
+            assert (await read_head(client)).startswith(b"HTTP/1.1 204 ")
+            body = "5\r\nhello\r\n0\r\nbad name: x\r\n\r\n"
+            await client.send(get("/", "Transfer-Encoding: chunked", method="POST", body=body))
+            await server.request()
+            said = await server.receive(h2.events.DataReceived)
+            assert isinstance(said, h2.events.DataReceived)
+            assert said.data == b"hello"
+            await server.receive(h2.events.StreamReset)
+            assert (await read_head(client)).startswith(b"HTTP/1.1 400 ")
 
     run(test)
