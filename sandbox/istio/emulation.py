@@ -40,7 +40,6 @@ NOT_EMULATED: Final[Mapping[str, str]] = {
     "ConnectionSettings.cluster_per_connection_buffer_limit_bytes": _LIMITS,
     "ConnectionSettings.listener_connection_limit": _LIMITS,
     "ConnectionSettings.global_downstream_connection_limit": _LIMITS,
-    "Topology.proxy_protocol": "gateways read no PROXY header",
     "JWTRule.presence": "a request without a token is treated as istiod treats OPTIONAL",
     "MeshConfig.hbone_idle_timeout": _AMBIENT,
     "MeshConfig.mesh_mTLS": _INBOUND,

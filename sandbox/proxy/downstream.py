@@ -74,6 +74,8 @@ class DownstreamConnection:
         "destination_ip",
         "destination_port",
         "direct_local_address",
+        "direct_remote_address",
+        "direct_remote_ip",
         "door",
         "filter_chain",
         "first_bytes",
@@ -116,6 +118,8 @@ class DownstreamConnection:
         """The same as text: Envoy's downstream local address."""
         self.direct_local_address: str | None = None
         """Where a redirected connection arrived (``127.0.0.1:15001``); ``None``: where it meant to."""
+        self.direct_remote_ip, self.direct_remote_address = self.remote_ip, self.remote_address
+        """Whose socket it is: a proxy in front may speak for somebody else."""
         self.is_redirected = True
         """Whether its destination is where it meant to go; a port dialled by itself leads nowhere else."""
         self.door = "capture"
@@ -150,6 +154,14 @@ class DownstreamConnection:
         self.on_finished: Callable[[DownstreamConnection], None] | None = None
         self.is_finished = False
 
+    def speaks_for(self, source: tuple[str, int], destination: tuple[str, int]) -> None:
+        """A PROXY header says who the client is, and where it meant to go."""
+        self.direct_local_address = self.direct_local_address or self.local_address
+        self.remote_ip, self.remote_port = source
+        self.remote_address = address_text(*source)
+        self.destination_ip, self.destination_port = destination
+        self.local_address = address_text(*destination)
+
     @property
     def original_destination(self) -> tuple[str, int] | None:
         """For ORIGINAL_DST clusters; ``None`` for a connection that was not redirected."""
@@ -160,7 +172,8 @@ class DownstreamConnection:
         info = StreamInfo(start, start_wall)
         info.connection_id = self.connection_id
         info.connection_start = self.start
-        info.downstream_remote_address = info.downstream_direct_remote_address = self.remote_address
+        info.downstream_remote_address = self.remote_address
+        info.downstream_direct_remote_address = self.direct_remote_address
         info.downstream_local_address = self.local_address
         info.downstream_direct_local_address = self.direct_local_address
         info.requested_server_name = self.requested_server_name

@@ -112,7 +112,8 @@ def _authorize(rules: Rules) -> Step:
 
 def access_facts(connection: DownstreamConnection) -> AccessFacts:
     """What the authorization policies may know of a connection."""
-    facts = AccessFacts(connection.destination_ip, connection.destination_port, connection.remote_ip)
+    facts = AccessFacts(connection.destination_ip, connection.destination_port, connection.direct_remote_ip)
+    facts.remote_ip = connection.remote_ip
     facts.server_name = connection.requested_server_name or ""
     tls = connection.tls
     if tls is not None and tls.peer_certificate is not None:

@@ -10,14 +10,16 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from sandbox.match.facts import ConnectionFacts
-from sandbox.plan.listener import HttpInspector, OriginalDst, TlsInspector
+from sandbox.plan.listener import HttpInspector, OriginalDst, ProxyProtocol, TlsInspector
 from sandbox.proxy.connection_numbers import next_connection_number
 from sandbox.proxy.downstream import DownstreamConnection
 from sandbox.proxy.first_record import failure_of_first_bytes
 from sandbox.proxy.peek import MAXIMUM_BYTES, Peek
+from sandbox.proxy.proxy_header_reader import ProxyHeaderReader
 from sandbox.wire.client_hello import NotYet, read_client_hello
 from sandbox.wire.first_bytes import HttpLook, look_for_http, look_for_known_methods
 
@@ -48,6 +50,7 @@ class ListenerRuntime:
         "look_for_http",
         "needs_original_dst",
         "plan",
+        "reads_proxy_header",
         "table",
         "timeout",
     )
@@ -67,6 +70,7 @@ class ListenerRuntime:
         self.logger = logger
         self.look_for_http = look_for_known_methods if uses_old_parser else look_for_http
         kinds = [type(each.typed_config) for each in plan.listener_filters]
+        self.reads_proxy_header = ProxyProtocol in kinds
         self.inspectors = tuple(kind for kind in kinds if kind in (TlsInspector, HttpInspector))
         self.needs_original_dst = bool(plan.use_original_dst) or OriginalDst in kinds
         timeout = plan.listener_filters_timeout
@@ -128,7 +132,21 @@ class ConnectionHandler:
         connection.is_redirected = listener.plan.bind_to_port is False or listener.needs_original_dst
         if connection.is_redirected:
             connection.direct_local_address = node.capture_address(connection.destination_ip)
-        inspect(connection, listener.before or listener, listener)
+        place = listener.before or listener
+        if not place.reads_proxy_header or connection.stream is not None:
+            inspect(connection, place, listener)
+            return
+        goes_on = partial(_after_proxy_header, connection, place, listener)
+        ProxyHeaderReader(connection, place.timeout, goes_on).start()
+
+
+def _after_proxy_header(
+    connection: DownstreamConnection, place: ListenerRuntime, target: ListenerRuntime, is_read: bool
+) -> None:
+    if is_read:
+        inspect(connection, place, target)
+    else:
+        discard(connection)
 
 
 def inspect(connection: DownstreamConnection, place: ListenerRuntime, target: ListenerRuntime) -> None:
