@@ -60,10 +60,9 @@ class ForwardProxyHosts(HostSource):
         return context.forward_host
 
     def close(self) -> None:
-        """Stops resolving."""
+        """Stops resolving; requests that wait for a name still get it."""
         for entry in self._entries.values():
-            if entry.task is not None:
-                entry.task.cancel()
+            entry.is_answered.add_done_callback(entry.stop)
 
     async def resolve(self, authority: str, default_port: int) -> Host | str:
         """The host of ``name[:port]``; where there is none, the details of the failure."""
@@ -127,6 +126,11 @@ class _Entry:
         self.is_answered = is_answered
         self.used = 0.0
         self.task: asyncio.Task[None] | None = None
+
+    def stop(self, _answered: asyncio.Future[None]) -> None:
+        """Looks the name up no more."""
+        if self.task is not None:
+            self.task.cancel()
 
     def take(self, target: tuple[str, int]) -> None:
         """Its address, from now on."""

@@ -341,6 +341,20 @@ def test_a_forward_proxys_host_stays_when_its_address_changes(monkeypatch: pytes
     run(test)
 
 
+def test_who_waits_for_a_name_gets_it_even_if_the_cluster_is_closed_meanwhile() -> None:
+    """As over a reload: live connections keep their clusters."""
+
+    async def test() -> None:
+        async with dns_server(ZONE) as (server, resolver):
+            cluster = runtime(forward_proxy(), resolver)
+            waiting = asyncio.ensure_future(cluster.resolve_host("a.example", 80))
+            await server.asked(1)
+            cluster.close()
+            assert isinstance(await waiting, Host)
+
+    run(test)
+
+
 AUTHORITIES: dict[str, tuple[str, int]] = {
     "a.example": ("a.example", 80),
     "A.example:81": ("a.example", 81),
