@@ -23,11 +23,17 @@ Address = tuple[str, int]
 
 
 def service_names(push: PushContext, proxy: Proxy) -> Mapping[str, tuple[str, ...]]:
-    """The addresses of every Service, headless ones' pods too, by the names that a pod of ``proxy``'s may use."""
+    """The addresses of every Service, headless ones' pods too, by the names that a pod of ``proxy``'s may use.
+
+    Those whose endpoints nobody knows are left to this machine's own DNS: it may know where they are.
+    """
     from sandbox.compiler.name_tables import build_cluster_names
 
+    leading_nowhere = _addresses_without_endpoints(push, proxy)
     found: dict[str, tuple[str, ...]] = {}
     for host, entry in build_cluster_names(push, proxy).hosts.items():
+        if leading_nowhere.issuperset(entry.addresses):
+            continue
         own = f"{entry.short_name}.{entry.namespace}"
         names = [host, own, f"{own}.svc"] if host.startswith(f"{own}.svc.") else [host]
         if entry.namespace == proxy.namespace:
@@ -48,6 +54,15 @@ def service_targets(push: PushContext, proxy: Proxy) -> Mapping[Address, tuple[A
                 if endpoints and is_ip_address(address) and address != UNSPECIFIED_IP:
                     found[address, port.number] = endpoints
     return found
+
+
+def _addresses_without_endpoints(push: PushContext, proxy: Proxy) -> frozenset[str]:
+    return frozenset(
+        address
+        for service in push.services()
+        if service.is_kubernetes and not any(any(_endpoints(push, service, port.number)) for port in service.ports)
+        for address in service.all_addresses_for(proxy)
+    )
 
 
 def _endpoints(push: PushContext, service: Service, port: int) -> Iterator[Address]:

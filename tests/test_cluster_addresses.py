@@ -11,6 +11,7 @@ from sandbox.app import Sandbox
 from sandbox.istio.load import Configuration
 from sandbox.istio.load_cache import LoadCache
 from sandbox.loading import load, read_configuration
+from sandbox.service_network import service_names, service_targets
 from sandbox.settings import HostPort, ResolveOverride, Settings
 
 SERVICE = """\
@@ -154,3 +155,15 @@ def test_so_does_what_is_passed_on_to_the_service_s_address(tmp_path: Path) -> N
 
     assert asyncio.run(greeting(tmp_path, unseen + spec, "10.111.35.18:5432")) == b"hello\n"
     assert '"10.111.35.18:5432" PassthroughCluster' in (tmp_path / "log").read_text()
+
+
+def test_names_of_services_without_endpoints_are_left_to_the_machine_s_dns(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text(
+        service("empty", PORT) + service("web", "ports: [{name: tcp, port: 5432}]") + ENDPOINTS.format(port=1)
+    )
+
+    loaded = load(Settings(files=(str(tmp_path),), namespace="shop"))
+
+    names = service_names(loaded.push, loaded.proxy)
+    assert names == dict.fromkeys(("web.shop.svc.cluster.local", "web.shop", "web.shop.svc", "web"), ("10.111.35.18",))
+    assert service_targets(loaded.push, loaded.proxy) == {("10.111.35.18", 5432): (("127.0.0.1", 1),)}
