@@ -93,6 +93,7 @@ class TcpSession:
         "_handshake",
         "_host",
         "_is_counted",
+        "_is_counted",
         "_is_over",
         "_loop",
         "_number",
@@ -113,6 +114,8 @@ class TcpSession:
         self._relay: Relay | None = None
         self._task: asyncio.Task[None] | None = None
         self._host: Host | None = None
+        self._is_counted = False
+        """Whether the host has it among its active requests."""
         self._number = 0
         self._begun = 0.0
         """Of the connection that is under way; when it was begun."""
@@ -206,7 +209,7 @@ class TcpSession:
         if isinstance(outcome, UpstreamFailure):
             self._connect_failed(cluster, host, outcome)
             return
-        cluster.report_connect_success(host)
+        self._is_counted = cluster.report_connect_success(host)
         info.upstream_connection_id = self._number
         info.upstream_connect_start, info.upstream_connect_end = self._begun, time.monotonic()
         if not isinstance(host.target, str):
@@ -235,7 +238,7 @@ class TcpSession:
         if isinstance(outcome, UpstreamFailure):
             self._connect_failed(cluster, host, outcome)
             return
-        cluster.report_connect_success(host)
+        self._is_counted = cluster.report_connect_success(host)
         self._note_upstream(outcome)
         refusal = await tunnel.open(end, connection.requested_server_name) if tunnel is not None else None
         if refusal is not None:
@@ -246,7 +249,7 @@ class TcpSession:
         downstream = await self._downstream()
         if downstream is None:
             end.close()
-            cluster.end_connection(host)
+            self._leave(cluster, host)
             self._end()
             return
         relay = StreamRelay(self._loop, (downstream, end), self._filter.idle_seconds)
@@ -281,8 +284,12 @@ class TcpSession:
             return None
         return end
 
+    def _leave(self, cluster: ClusterRuntime, host: Host) -> None:
+        cluster.end_connection(host, was_used=self._is_counted)
+        self._is_counted = False
+
     def _connect_failed(self, cluster: ClusterRuntime, host: Host, failure: UpstreamFailure) -> None:
-        cluster.end_connection(host)
+        self._leave(cluster, host)
         is_timeout = failure.kind is FailureKind.CONNECTION_TIMEOUT
         cluster.connect_failed(host, is_timeout=is_timeout)
         cluster.report_connect_failure(host, is_timeout=is_timeout)
@@ -311,7 +318,7 @@ class TcpSession:
         elif end.is_idle:
             info.tcp_end = IDLE
         if self.cluster is not None and self._host is not None:
-            self.cluster.end_connection(self._host)
+            self._leave(self.cluster, self._host)
         self._end()
 
     def _duration_over(self) -> None:
@@ -328,12 +335,12 @@ class TcpSession:
             self._connector.cancel()
             self._connector = None
             if self.cluster is not None and self._host is not None:
-                self.cluster.end_connection(self._host)
+                self._leave(self.cluster, self._host)
         if self._task is not None:
             self._task.cancel()
             self._task = None
             if self.cluster is not None and self._host is not None:
-                self.cluster.end_connection(self._host)
+                self._leave(self.cluster, self._host)
         self._close_downstream()
 
     def _fail(self, flag: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from datetime import timedelta
 
@@ -96,7 +97,6 @@ def test_a_clients_reset_reaches_the_upstream_as_fin() -> None:
 @each_loop
 def test_bulk_arrives_unharmed_in_both_directions(loop: str) -> None:
     async def test() -> None:
-        import asyncio
 
         data = hashlib.sha256(b"seed").digest() * 262_144  # 8 MiB
         upstream = Upstream()
@@ -119,7 +119,6 @@ def test_bulk_arrives_unharmed_in_both_directions(loop: str) -> None:
 
 def test_a_client_that_does_not_read_holds_its_upstream_back() -> None:
     async def test() -> None:
-        import asyncio
 
         upstream = Upstream()
         async with serving((tcp_listener(to_cluster("up")),), static_cluster("up", upstream.port)) as world:
@@ -166,6 +165,33 @@ def test_a_failure_closes_the_client_and_is_flagged(
         assert info.upstream_transport_failure_reason == reason
         assert info.upstream_local_address is None
         assert (info.bytes_received, info.bytes_sent) == (0, 0)
+
+    run(test)
+
+
+def test_open_connections_are_what_least_request_counts() -> None:
+    """A real Envoy's pools of TCP connections count them as active requests, so that load stays even."""
+
+    async def test() -> None:
+        upstream = Upstream()
+        async with serving((tcp_listener(to_cluster("up")),), static_cluster("up", upstream.port)) as world:
+            assert world.server.snapshot is not None
+            cluster = world.server.snapshot.node.clusters.get("up")
+            assert cluster is not None
+            (host,) = cluster.hosts
+            pairs = []
+            for count in (1, 2):
+                client = await world.client()
+                pairs.append((client, await upstream.accept()))
+                await client.send(b"x")
+                await pairs[-1][1].receive(1)
+                assert host.active_requests == count
+            for pair in pairs:
+                for each in pair:
+                    each.close()
+                await world.ended.get()
+            assert host.active_requests == 0
+        upstream.close()
 
     run(test)
 
