@@ -83,14 +83,20 @@ def _ejection(cluster: Cluster, outlier: OutlierDetection, endpoint_count: int, 
 
 
 def _causes(outlier: OutlierDetection, *, is_http: bool) -> Iterator[str]:
+    """Without a split, what fails before an answer counts as a gateway error; TCP knows nothing else."""
     splits = outlier.split_external_local_origin_errors
-    failed = "failed connections" if splits or not is_http else "answers 5xx or failures"
-    if not splits or is_http:
-        if outlier.enforcing_consecutive_5xx != 0:
-            count = _count(outlier.consecutive_5xx)
-            yield f"{count} {'answers 5xx' if splits else failed} in a row"
-        if outlier.enforcing_consecutive_gateway_failure and is_http:
-            yield f"{_count(outlier.consecutive_gateway_failure)} answers 502, 503 or 504 in a row"
+    errors = _count(outlier.consecutive_5xx) if outlier.enforcing_consecutive_5xx != 0 else None
+    gateway = outlier.enforcing_consecutive_gateway_failure
+    gateway_errors = _count(outlier.consecutive_gateway_failure) if gateway else None
+    if is_http:
+        if errors is not None:
+            yield f"{errors} answers 5xx{'' if splits else ' or failures'} in a row"
+        if gateway_errors is not None:
+            yield f"{gateway_errors} answers 502, 503 or 504 in a row"
+    elif not splits:
+        counts = [count for count in (errors, gateway_errors) if count is not None]
+        if counts:
+            yield f"{min(counts)} failed connections in a row"
     if splits and outlier.enforcing_consecutive_local_origin_failure != 0:
         yield f"{_count(outlier.consecutive_local_origin_failure)} failed connections in a row"
 

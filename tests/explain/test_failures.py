@@ -86,6 +86,14 @@ def test_what_ejects_is_told(settings: dict[str, object], words: str) -> None:
     assert words in ejection(20, **settings).found
 
 
+def test_tcp_is_left_out_by_failed_connections() -> None:
+    both = {"consecutive_gateway_failure": 2, "enforcing_consecutive_gateway_failure": 100, "consecutive_5xx": 3}
+    assert "after 2 failed connections in a row;" in ejection(20, is_http=False, **both).found
+    split = ejection(20, is_http=False, split_external_local_origin_errors=True)
+    assert "after 5 failed connections in a row;" in split.found
+    assert split.reason == "with all of them out: the connection is reset, flag UH"
+
+
 def test_a_share_that_is_no_endpoint_and_a_panic_are_told() -> None:
     step = ejection(2, panic=40)
     assert step.found.endswith("at most 10% of the endpoints, of 2 that is none")
