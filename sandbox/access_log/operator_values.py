@@ -177,8 +177,6 @@ def pool_ready_duration(info: StreamInfo) -> int | None:
     """Milliseconds that the last try waited for a connection, or for the news that there is none."""
     if info.upstream_wait_start is not None:
         return span(info.upstream_wait_start, info.upstream_wait_end, 1_000)
-    if not info.is_http and info.upstream_connect_end is not None:
-        return span(info.upstream_connect_start, info.upstream_connect_end, 1_000)
     return 0 if _asked_for_host(info) else None
 
 

@@ -85,14 +85,12 @@ class TcpSession:
 
     __slots__ = (
         "_attempts",
-        "_begun",
         "_connection",
         "_connector",
         "_duration_timer",
         "_filter",
         "_handshake",
         "_host",
-        "_is_counted",
         "_is_counted",
         "_is_over",
         "_loop",
@@ -110,23 +108,25 @@ class TcpSession:
         self._attempts = 0
         self._connector: Connector | None = None
         self._handshake: asyncio.Task[StreamEnd | None] | None = None
-        self._is_counted = self._is_over = False
+        self._is_over = False
         self._relay: Relay | None = None
         self._task: asyncio.Task[None] | None = None
         self._host: Host | None = None
         self._is_counted = False
         """Whether the host has it among its active requests."""
         self._number = 0
-        self._begun = 0.0
-        """Of the connection that is under way; when it was begun."""
+        """Of the connection that is under way."""
         self._duration_timer: asyncio.TimerHandle | None = None
         self.cluster: ClusterRuntime | None = None
         self.info: StreamInfo = connection.new_stream(connection.start, connection.start_wall)
 
     def start(self) -> None:
-        """Begins to connect at once, whether or not the client has sent anything, or has done its handshake."""
-        if self._filter.tls is None:
-            self._begin_to_count()
+        """Begins to connect at once, whether or not the client has sent anything, or has done its handshake.
+
+        The connection is measured from here on, also when its handshake fails: Istio's filter reports each at its end.
+        """
+        for meter in self._filter.node.tcp_meters:
+            meter.begin(self)
         self._connection.on_drain, self._connection.on_abort = None, self.abort
         if self._filter.max_seconds is not None:
             self._duration_timer = self._loop.call_later(self._filter.max_seconds, self._duration_over)
@@ -134,18 +134,12 @@ class TcpSession:
         if self._filter.tls is not None and not self._is_over:
             self._handshake = spawn(self._shake_hands(self._filter.tls), "tls")
 
-    def _begin_to_count(self) -> None:
-        self._is_counted = True
-        for meter in self._filter.node.tcp_meters:
-            meter.begin(self)
-
     async def _shake_hands(self, tls: ServerTls) -> StreamEnd | None:
         """The client's side; ``None`` where the handshake failed, which ends a session that is still connecting."""
         end = StreamEnd()
         if await terminate(tls, self._connection, lambda: end):
             self._connection.stream = end
             self._connection.tell_tls(self.info)
-            self._begin_to_count()
             return end
         if self._task is not None:
             self.abort()
@@ -186,7 +180,7 @@ class TcpSession:
         self._host = host
         self._number = cluster.begin_connection(host)
         info.upstream_request_attempt_count = self._attempts
-        self._begun = time.monotonic()
+        info.upstream_wait_start, info.upstream_wait_end = time.monotonic(), None
         is_plain = cluster.is_plain or cluster.transport_of(host).is_plain
         if is_plain and runtime.tls is None and runtime.tunnel is None:
             self._connector = Connector(self._loop, self._connected)
@@ -199,19 +193,25 @@ class TcpSession:
         key = hash_of_ip(connection.remote_ip) if self._filter.hashes_source else None
         return LoadBalancerContext(connection.original_destination, key)
 
+    def _note_host(self, host: Host) -> None:
+        """It has answered, or failed to."""
+        info = self.info
+        info.upstream_wait_end = time.monotonic()
+        info.upstream_host, info.upstream_host_name = host.address, host.hostname or host.address
+        info.upstream_host_metadata = host.metadata
+
     def _connected(self, outcome: socket.socket | UpstreamFailure) -> None:
         self._connector = None
         cluster, host, info = self.cluster, self._host, self.info
         if cluster is None or host is None:
             return
-        info.upstream_host, info.upstream_host_name = host.address, host.hostname or host.address
-        info.upstream_host_metadata = host.metadata
+        self._note_host(host)
         if isinstance(outcome, UpstreamFailure):
             self._connect_failed(cluster, host, outcome)
             return
         self._is_counted = cluster.report_connect_success(host)
         info.upstream_connection_id = self._number
-        info.upstream_connect_start, info.upstream_connect_end = self._begun, time.monotonic()
+        info.upstream_connect_start, info.upstream_connect_end = info.upstream_wait_start, info.upstream_wait_end
         if not isinstance(host.target, str):
             info.upstream_local_address = cluster.local_address(outcome)
         relay = SocketRelay(self._loop, (self._connection.socket, outcome), self._filter.idle_seconds)
@@ -233,8 +233,7 @@ class TcpSession:
         options = options_for_proxy_protocol(cluster, connection)
         outcome = await connect(cluster, host, lambda: end, options, number=self._number, fallback_alpn=())
         self._task = None
-        self.info.upstream_host, self.info.upstream_host_name = host.address, host.hostname or host.address
-        self.info.upstream_host_metadata = host.metadata
+        self._note_host(host)
         if isinstance(outcome, UpstreamFailure):
             self._connect_failed(cluster, host, outcome)
             return
@@ -367,8 +366,7 @@ class TcpSession:
         if self._duration_timer is not None:
             self._duration_timer.cancel()
         self.info.end = time.monotonic()
-        if self._is_counted:
-            for meter in self._filter.node.tcp_meters:
-                meter.end(self)
+        for meter in self._filter.node.tcp_meters:
+            meter.end(self)
         self._filter.logger.log(self.info)
         self._connection.finished()

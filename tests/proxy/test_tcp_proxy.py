@@ -165,6 +165,8 @@ def test_a_failure_closes_the_client_and_is_flagged(
         assert info.upstream_transport_failure_reason == reason
         assert info.upstream_local_address is None
         assert (info.bytes_received, info.bytes_sent) == (0, 0)
+        assert (info.upstream_wait_end is None) == (info.upstream_host is None)
+        assert info.upstream_connect_start is None
 
     run(test)
 
