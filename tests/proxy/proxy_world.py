@@ -16,6 +16,7 @@ from sandbox.plan import NodePlan
 from sandbox.plan.base import SocketAddress
 from sandbox.plan.cluster import Cluster, ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
 from sandbox.plan.listener import Filter, FilterChain, Listener, TcpProxy
+from sandbox.plan.metrics import StatsConfig
 from sandbox.proxy.access_log_sink import AccessLogSink
 from sandbox.proxy.resolver import Resolver
 from sandbox.proxy.secrets import SecretStore
@@ -98,7 +99,10 @@ def surroundings_of(resolver: Resolver | None = None) -> Surroundings:
 
 @contextlib.asynccontextmanager
 async def serving(
-    listeners: tuple[Listener, ...], *clusters: Cluster, surroundings: Surroundings | None = None
+    listeners: tuple[Listener, ...],
+    *clusters: Cluster,
+    surroundings: Surroundings | None = None,
+    stats: tuple[StatsConfig, ...] = (),
 ) -> AsyncIterator[World]:
     """Serves a plan; ports of the listeners are bound."""
     plan = NodePlan(
@@ -106,6 +110,7 @@ async def serving(
         workload="default/test",
         listeners=listeners,
         clusters={cluster.name: cluster for cluster in clusters},
+        stats=stats,
     )
     around = surroundings or surroundings_of()
     server = Server()

@@ -12,6 +12,7 @@ import pytest
 
 from sandbox.plan.base import DataSource
 from sandbox.plan.listener import Filter, FilterChain, Listener
+from sandbox.plan.metrics import StatsConfig
 from sandbox.plan.tls import (
     CertificateValidationContext,
     CommonTlsContext,
@@ -147,6 +148,27 @@ def test_an_upstream_is_asked_before_the_handshake_is_done_and_left_where_that_f
             info = await world.ended.get()
         assert (info.upstream_host, info.response_flags) == (f"127.0.0.1:{upstream.port}", [])
         assert (info.bytes_received, info.bytes_sent) == (0, 0)
+
+    run(test)
+
+
+def test_a_connection_whose_handshake_fails_is_counted_as_one(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.create_default_context(cafile=authority.root)
+
+    async def test() -> None:
+        upstream = static_cluster("up", Upstream().port)
+        async with serving((demanding(authority),), upstream, stats=(StatsConfig(),)) as world:
+            await asyncio.to_thread(heard_by_client, world.port, context)
+            await world.ended.get()
+            counters = world.surroundings.metrics.node("default/test").counters
+        told = {name: [counter.value for counter in family.values()] for name, family in counters.items()}
+        assert told == {
+            "istio_tcp_connections_opened_total": [1],
+            "istio_tcp_connections_closed_total": [1],
+            "istio_tcp_received_bytes_total": [0],
+            "istio_tcp_sent_bytes_total": [0],
+        }
 
     run(test)
 
