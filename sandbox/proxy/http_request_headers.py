@@ -53,6 +53,7 @@ class RequestHeaders:
         "_random_sampling",
         "_removed",
         "_skip_xff",
+        "_tells_more",
         "_traces",
         "_trusted_hops",
         "_use_remote",
@@ -66,6 +67,7 @@ class RequestHeaders:
         self._trusted_hops = plan.xff_num_trusted_hops
         self._skip_xff = plan.skip_xff_append
         self._append_port = plan.append_x_forwarded_port
+        self._tells_more = self._append_port or self._use_remote
         self._generate_id = plan.generate_request_id is not False
         self._keeps_external_id = plan.preserve_external_request_id
         self._via = plan.via.encode()
@@ -91,16 +93,13 @@ class RequestHeaders:
             headers.append((b"x-forwarded-proto", scheme))
         elif self._use_remote and self._trusted_hops == 0:
             set_header(headers, b"x-forwarded-proto", scheme)
-        if self._append_port and (b"x-forwarded-port" not in marked or self._use_remote):
-            set_header(headers, b"x-forwarded-port", b"%d" % connection.destination_port)
-        if self._use_remote:
-            address = (info.downstream_remote_address or "").rpartition(":")[0].strip("[]")
-            set_header(headers, b"x-envoy-external-address", address.encode())
+        if self._tells_more:
+            self._tell_addresses(headers, marked, connection, info)
         if marked:
             self._request_id(headers, marked)
         elif self._generate_id:
             headers.append((b"x-request-id", self._new_id(marked)))
-        if self._client_cert is not None:
+        if self._client_cert is not None and (marked or connection.tls is not None):
             self._client_cert.apply(headers, marked.get(b"x-forwarded-client-cert"), connection)
         if self._via:
             set_header(headers, b"via", self._via if b"via" not in marked else marked[b"via"] + b", " + self._via)
@@ -108,6 +107,16 @@ class RequestHeaders:
             scheme = _scheme_told(head) or scheme
         head.scheme = scheme
         return headers
+
+    def _tell_addresses(
+        self, headers: list[Header], marked: dict[bytes, bytes], connection: DownstreamConnection, info: StreamInfo
+    ) -> None:
+        """Where the client connected to, and where it comes from."""
+        if self._append_port and (b"x-forwarded-port" not in marked or self._use_remote):
+            set_header(headers, b"x-forwarded-port", b"%d" % connection.destination_port)
+        if self._use_remote:
+            address = (info.downstream_remote_address or "").rpartition(":")[0].strip("[]")
+            set_header(headers, b"x-envoy-external-address", address.encode())
 
     def _marked(
         self, head: RequestHead, connection: DownstreamConnection, info: StreamInfo, is_upgrade: bool

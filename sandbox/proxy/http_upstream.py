@@ -123,7 +123,8 @@ class Http1ClientConnection(asyncio.Protocol):
             self._read_body(data)
         else:
             self._read_head(self._buffer + data if self._buffer else data)
-        user.on_upstream_flush()
+        if self.user is user:
+            user.on_upstream_flush()
 
     def eof_received(self) -> bool:
         """See asyncio.Protocol: Envoy knows no half-closed HTTP/1."""
@@ -250,7 +251,11 @@ class Http1ClientConnection(asyncio.Protocol):
         self._head = head
         user.on_upstream_head(head, False)
         if self.user is user:
-            self._finish(b"")
+            user.on_upstream_counted()
+            self.user = None
+            if not self._is_request_done:
+                self.must_close = True
+            self.pool.release(self)
             user.on_upstream_data(payload)
             user.on_upstream_end()
 

@@ -98,7 +98,7 @@ class LineMemory:
         headers: list[Header] = []
         marked: dict[bytes, bytes] = {}
         for line in lines:
-            header = known.get(line) or self.read(line)
+            header = known.get(line) or self._learn(line)
             headers.append(header)
             if header[0] in marks:
                 marked[header[0]] = header[1]
@@ -106,18 +106,17 @@ class LineMemory:
 
     def read(self, line: bytes) -> Header:
         """The field of one line (no line end); raises where it is odd or refused."""
-        header = self._memory.known.get(line)
-        if header is None:
-            header = _parse_line(line)
-            if self._memory.wants(line):
-                self._memory.known[line] = header
+        return self._memory.known.get(line) or self._learn(line)
+
+    def _learn(self, line: bytes) -> Header:
+        plain = _PLAIN_LINE(line)
+        header = _parse_line(line) if plain is None else (plain[1].lower(), plain[2].strip(b" \t"))
+        if self._memory.wants(line):
+            self._memory.known[line] = header
         return header
 
 
 def _parse_line(line: bytes) -> Header:
-    plain = _PLAIN_LINE(line)
-    if plain is not None:
-        return plain[1].lower(), plain[2].strip(b" \t")
     name, colon, value = line.partition(b":")
     if line[:1] in b" \t\n" or b"\n" in line:
         raise OddLine
