@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sandbox.proxy.http_upstream import Http1ClientConnection
 
 BUFFER_LIMIT = 1024 * 1024
-"""Bytes of the retry buffer (``per_connection_buffer_limit_bytes``)."""
+"""Bytes of the retry buffer where the listener does not say (``per_connection_buffer_limit_bytes``)."""
 
 
 class RequestBody:
@@ -19,7 +19,7 @@ class RequestBody:
     That of an upgrade is held back until the upstream agrees (``paused_for_websocket_`` in ``upstream_request.cc``).
     """
 
-    __slots__ = ("_codec", "_data", "_is_held", "_is_paused", "_keeps", "_size")
+    __slots__ = ("_codec", "_data", "_is_held", "_is_paused", "_keeps", "_limit", "_size")
 
     def __init__(self, codec: DownstreamCodec, *, keeps: bool, is_held: bool) -> None:
         self._codec = codec
@@ -28,6 +28,7 @@ class RequestBody:
         self._keeps = keeps
         self._is_held = is_held
         self._is_paused = False
+        self._limit = codec.connection.listener.per_connection_buffer_limit_bytes or BUFFER_LIMIT
 
     def take(self, data: bytes, connection: Http1ClientConnection | Http2ClientStream | None) -> bool:
         """False where it has become more than is kept: without an upstream yet, the client waits."""
@@ -38,7 +39,7 @@ class RequestBody:
                 return True
         self._data.append(data)
         self._size += len(data)
-        if self._size <= BUFFER_LIMIT:
+        if self._size <= self._limit:
             return True
         self._keeps = False
         if is_sent:

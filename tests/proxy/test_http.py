@@ -237,6 +237,28 @@ def test_a_retried_request_brings_its_body_along() -> None:
     run(test)
 
 
+@pytest.mark.parametrize(("size", "attempts"), [(4, 2), (5, 1)])
+def test_a_body_beyond_the_listeners_buffer_is_not_sent_again(size: int, attempts: int) -> None:
+    """A real Envoy with ``per_connection_buffer_limit_bytes``, as on gateways of the EDGE profile, tries no more."""
+
+    async def test() -> None:
+        upstream = Upstream()
+        retry = RetryPolicy(retry_on="5xx", num_retries=1)
+        listener = replace(http_listener(route(retry_policy=retry)), per_connection_buffer_limit_bytes=4)
+        async with serving((listener,), static_cluster("up", upstream.port)) as world:
+            client = await world.client()
+            await client.send(get("/", f"Content-Length: {size}", method="POST", body="x" * size))
+            server = await upstream.accept()
+            for _ in range(attempts):
+                await read_message(server)
+                await server.send(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+            assert (await read_message(client)).startswith(b"HTTP/1.1 500")
+            info = await world.ended.get()
+            assert info.upstream_request_attempt_count == attempts
+
+    run(test)
+
+
 def test_retries_go_to_remote_localities_after_two_tries() -> None:
     async def test() -> None:
         near, remote = Upstream(), Upstream()
