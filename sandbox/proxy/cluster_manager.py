@@ -101,7 +101,7 @@ class ResourceManager:
 class ClusterEnvironment:
     """What clusters get from outside: names, draws, the loop, counters that outlive them."""
 
-    __slots__ = ("counters_of", "enter_internal", "loop", "pod", "random", "resolver", "secrets")
+    __slots__ = ("counters_of", "enter_internal", "loop", "own_listeners", "pod", "random", "resolver", "secrets")
 
     def __init__(
         self,
@@ -118,6 +118,8 @@ class ClusterEnvironment:
         self.random = draws
         self.pod: str | None = None
         """The address of the pod whose clusters these are, where other nodes of its mesh are in this process."""
+        self.own_listeners: frozenset[tuple[str, int]] = frozenset()
+        """Where a gateway is listening itself: what it forwards by a name must not come back."""
         self.enter_internal: EnterInternal = nobody_listens
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 from sandbox.proxy.downstream import address_text
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sandbox.proxy.cluster_manager import ClusterEnvironment
     from sandbox.proxy.load_balancer import LoadBalancerContext
 
+log = logging.getLogger("sandbox.proxy")
+
 DEFAULT_REFRESH: Final = 60.0
 """Seconds until the next look-up of a name without an address (``dns_refresh_rate``)."""
 LEAST_REFRESH: Final = 5.0
@@ -29,6 +32,8 @@ UNUSED_LIFE: Final = 300.0
 DEFAULT_MAX_HOSTS: Final = 1024
 
 TOO_MANY: Final = "dns_cache_overflow"
+LOOP: Final = "egress:the_name_leads_back_to_this_gateway"
+"""Envoy would go round until it is out of headers or sockets."""
 NO_DATA: Final = "cares_norecords:DNS_server_returned_answer_with_no_data"
 TOO_SLOW: Final = "resolve_timeout"
 FAILURES: Final = {
@@ -95,7 +100,7 @@ class ForwardProxyHosts(HostSource):
         resolver, name, port = self.environment.resolver, entry.name, entry.port
         target = resolver.override(name, port) or ((name, port) if is_address(name) else None)
         if target is not None:
-            entry.take(target)
+            self._take(entry, target)
             return UNUSED_LIFE
         try:
             async with asyncio.timeout(QUERY_TIMEOUT):
@@ -108,9 +113,18 @@ class ForwardProxyHosts(HostSource):
         elif not outcome.addresses:
             entry.failure = NO_DATA
         else:
-            entry.take((outcome.addresses[0], port))
+            self._take(entry, (outcome.addresses[0], port))
             return self._refresh if outcome.ttl is None else max(outcome.ttl, LEAST_REFRESH)
         return self._refresh
+
+    def _take(self, entry: _Entry, target: tuple[str, int]) -> None:
+        environment = self.environment
+        if environment.own_listeners.isdisjoint(environment.resolver.destinations(*target)):
+            entry.take(target)
+            return
+        if entry.failure != LOOP:
+            log.warning("egress: LOOP refused: %s:%d leads back to this gateway", entry.name, entry.port)
+        entry.host, entry.failure = None, LOOP
 
 
 class _Entry:

@@ -84,6 +84,7 @@ class Resolver:
         }
         self._aliases: Mapping[str, str] = {}
         self._services: Mapping[str, tuple[str, ...]] = {}
+        self._service_targets: Mapping[tuple[str, int], Sequence[tuple[str, int]]] = {}
         self._service_turns: Mapping[tuple[str, int], Iterator[tuple[str, int]]] = {}
         self._redirects: dict[tuple[str, int], tuple[str, int]] = {}
         self._kept: frozenset[tuple[str, int]] = frozenset()
@@ -103,6 +104,10 @@ class Resolver:
         target = self._redirects.get((ip, port)) or self._connect_targets.get((ip, port))
         address = (ip, port) if target is None or target[1] is None else (target[0], target[1])
         return (address[0], NOBODYS_PORT) if address in self._kept else address
+
+    def destinations(self, ip: str, port: int) -> Sequence[tuple[str, int]]:
+        """The endpoints that a connection to this address may arrive at: those of a Service, else itself."""
+        return self._service_targets.get((ip, port)) or ((ip, port),)
 
     def keep(self, addresses: Iterable[HostPort]) -> None:
         """Nobody gets to these loopback ports of our own through us: such a connection is refused."""
@@ -125,7 +130,7 @@ class Resolver:
         self, names: Mapping[str, tuple[str, ...]], targets: Mapping[tuple[str, int], Sequence[tuple[str, int]]]
     ) -> None:
         """From now on these names (lower case) have these addresses, and those lead to endpoints in turn."""
-        self._services = names
+        self._services, self._service_targets = names, targets
         self._service_turns = {address: itertools.cycle(endpoints) for address, endpoints in targets.items()}
 
     def _canonical(self, name: str) -> str:

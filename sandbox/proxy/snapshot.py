@@ -119,6 +119,9 @@ class NodeRuntime:
         self.metrics = surroundings.metrics.node(plan.workload)
         environment = ClusterEnvironment(self.loop, self.resolver, self.random, self.secrets, self.metrics.cluster)
         environment.pod = surroundings.pod
+        if plan.node_type == "router" and surroundings.pod is not None:
+            ports = map(_port, plan.listeners)
+            environment.own_listeners = frozenset((surroundings.pod, port) for port in ports if port is not None)
         self.cluster_environment = environment
         self.clusters = ClusterManager(plan.clusters, environment, previous)
         self._cluster_meter = ClusterMeter(self.metrics.cluster)

@@ -28,7 +28,7 @@ from sandbox.plan.cluster import (
 from sandbox.plan.listener import DnsCacheConfig
 from sandbox.proxy import forward_proxy_hosts
 from sandbox.proxy.cluster_manager import ClusterEnvironment, ClusterRuntime, LoadBalancerContext
-from sandbox.proxy.forward_proxy_hosts import TOO_MANY, split_authority
+from sandbox.proxy.forward_proxy_hosts import LOOP, TOO_MANY, split_authority
 from sandbox.proxy.host import Host
 from sandbox.proxy.resolver import Answer, NoAnswer, Resolver, read_answer
 from sandbox.proxy.secrets import SecretStore
@@ -305,6 +305,25 @@ def test_a_forward_proxy_remembers_why_there_is_no_address(
                 assert await cluster.resolve_host(name, 80) == f"dns_resolution_failure{{{details}}}"
             assert server.questions == [(name, "A")]
             cluster.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("authority", ["gateway.mesh", "GATEWAY.mesh:80", "10.0.7.7", "10.244.0.20:8080"])
+def test_a_gateway_forwards_no_name_to_itself(authority: str, caplog: pytest.LogCaptureFixture) -> None:
+    """By a Service's name or address, or by the pod's own; Envoy would go round."""
+
+    async def test() -> None:
+        resolver = Resolver()
+        resolver.know_services({"gateway.mesh": ("10.0.7.7",)}, {("10.0.7.7", 80): [("10.244.0.20", 8080)]})
+        cluster = runtime(forward_proxy(), resolver)
+        assert isinstance(await cluster.resolve_host("10.0.7.7:8443", 80), Host)
+        cluster.environment.own_listeners = frozenset({("10.244.0.20", 8080)})
+        for _ in range(2):
+            assert await cluster.resolve_host(authority, 80) == f"dns_resolution_failure{{{LOOP}}}"
+        assert isinstance(await cluster.resolve_host("10.0.7.7:443", 80), Host)
+        assert [record.getMessage().partition(": ")[2][:12] for record in caplog.records] == ["LOOP refused"]
+        cluster.close()
 
     run(test)
 
