@@ -40,6 +40,8 @@ class Call:
     """The caller's SPIFFE identity, shown where its proxy begins mutual TLS."""
     is_mutual: bool = False
     """Whether the callee sees the caller's certificate."""
+    inside: Call | None = None
+    """What arrives where the callee ends the TLS of the proxy before it."""
 
     @property
     def is_http(self) -> bool:

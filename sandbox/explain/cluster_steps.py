@@ -11,7 +11,7 @@ from sandbox.explain.failure_steps import failure_steps
 from sandbox.explain.steps import Hop, Outcome, Step
 from sandbox.match.reference import choose_virtual_host
 from sandbox.plan import NodePlan
-from sandbox.plan.base import SocketAddress
+from sandbox.plan.base import EnvoyInternalAddress, SocketAddress
 from sandbox.plan.because import Because, IstioDefault
 from sandbox.plan.cluster import Cluster, LbEndpoint
 from sandbox.plan.listener import TcpProxy
@@ -173,6 +173,8 @@ def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_ht
 
 def _hop(endpoint: LbEndpoint, tls: UpstreamTlsContext | None) -> Hop | None:
     address = endpoint.endpoint.address if endpoint.endpoint is not None else None
+    if isinstance(address, EnvoyInternalAddress):
+        return Hop(address=address.path, port=0, tls=tls)
     if not isinstance(address, SocketAddress):
         return None
     return Hop(address=address.address, port=address.port_value or 0, tls=tls)

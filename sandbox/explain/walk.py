@@ -15,6 +15,7 @@ from sandbox.match import reference
 from sandbox.match.capture_rules import CaptureRule
 from sandbox.match.facts import ConnectionFacts
 from sandbox.plan import NodePlan
+from sandbox.plan.base import EnvoyInternalAddress
 from sandbox.plan.because import Because, IstioDefault
 from sandbox.plan.http_connection_manager import HttpConnectionManager
 from sandbox.plan.listener import FilterChain, HttpInspector, Listener, TcpProxy, TlsInspector
@@ -34,6 +35,8 @@ class Arrival:
 GatewayLookup = Callable[[str, int], "Arrival | None"]
 """Who is at an address (or name) and port, where that is a gateway."""
 
+_INNER = "envoy://"
+"""How addresses of listeners without a port begin."""
 UNKNOWN_ADDRESS = "192.0.2.1"
 """Stands for an address that only the network knows (RFC 5737); no listener or chain names it."""
 
@@ -101,6 +104,7 @@ def _onward(walk: Walk, hop: Hop, arrival: Arrival) -> Call:
         sni=(hop.tls.sni or call.host) if hop.tls is not None else call.sni,
         alpn=common.alpn_protocols if common is not None else call.alpn,
         is_mutual=common is not None and bool(common.tls_certificate_sds_secret_configs),
+        inside=replace(call, scheme="http" if is_routed else call.scheme) if hop.tls is not None else None,
     )
 
 
@@ -119,13 +123,39 @@ def _explain(plan: NodePlan, call: Call, capture_rules: Sequence[CaptureRule], d
     listener = _find_listener(plan, call, address or UNKNOWN_ADDRESS, steps)
     if listener is None:
         return _walk(plan, call, steps, Outcome(sentence="nothing listens: the connection is refused"))
-    chain = _find_chain(plan, call, listener, address or UNKNOWN_ADDRESS, steps)
+    outcome = _through_listener(plan, call, listener, address or UNKNOWN_ADDRESS, steps)
+    return _walk(plan, call, steps, _through_inner_listeners(plan, call.inside or call, outcome, steps))
+
+
+def _through_listener(plan: NodePlan, call: Call, listener: Listener, address: str, steps: list[Step]) -> Outcome:
+    chain = _find_chain(plan, call, listener, address, steps)
     if chain is None:
-        outcome = Outcome(
+        return Outcome(
             status=0, flags=("NR",), details="filter_chain_not_found", sentence="the connection is closed at once"
         )
-        return _walk(plan, call, steps, outcome)
-    return _walk(plan, call, steps, _through_chain(plan, call, chain, steps))
+    return _through_chain(plan, call, chain, steps)
+
+
+def _through_inner_listeners(plan: NodePlan, call: Call, outcome: Outcome, steps: list[Step]) -> Outcome:
+    """On through the listeners without a port, to which clusters of the same proxy lead; through each once.
+
+    Of a call that is forwarded the log names the first cluster: listeners without a port have no log by themselves.
+    """
+    inner = {
+        EnvoyInternalAddress(server_listener_name=each.name).path: each
+        for each in plan.listeners
+        if each.internal_listener is not None
+    }
+    first = outcome
+    while outcome.hop is not None and outcome.hop.address.startswith(_INNER):
+        listener = inner.pop(outcome.hop.address, None)
+        if listener is None:
+            sentence = "the proxy has no such listener: the connection is accepted, then reset"
+            return replace(outcome, status=0, flags=("UF", "URX"), is_forwarded=False, sentence=sentence, notes=())
+        reason = "a listener without a port, to which the proxy itself connects"
+        steps.append(Step(kind="listener", found=listener.name, reason=reason, because=listener.because))
+        outcome = _through_listener(plan, call, listener, UNKNOWN_ADDRESS, steps)
+    return replace(outcome, cluster=first.cluster) if outcome.is_forwarded else outcome
 
 
 def _walk(plan: NodePlan, call: Call, steps: list[Step], outcome: Outcome) -> Walk:
