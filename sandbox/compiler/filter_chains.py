@@ -114,7 +114,7 @@ def _default_sni(request: TcpChainRequest) -> tuple[str, ...]:
     service, proxy = request.service, request.builder.proxy
     if request.pod_cidrs:
         return ()
-    wildcard = "0.0.0.0" if proxy.supports_ipv4 else "::"
+    wildcard = proxy.wildcards[0]
     address = service.address_for(proxy)
     shares_wildcard = request.bind == wildcard and address in (wildcard, "0.0.0.0")
     if not (request.cidrs or not address or "/" in address or shares_wildcard or is_dynamic_wildcard(service)):

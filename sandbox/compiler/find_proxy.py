@@ -158,6 +158,7 @@ def proxy_of(configuration: Configuration, workload: Workload, node_type: NodeTy
         sub_zone=labels.get(SUBZONE_LABEL, ""),
         node_name=node_name,
         metadata=metadata,
+        dual_stack=features.dual_stack,
         uses_auto_allocated=metadata.dns_capture and (metadata.dns_auto_allocate or features.enable_ip_autoallocate),
         origin=workload.origin,
     )

@@ -30,6 +30,7 @@ from sandbox.plan.http_connection_manager import (
     SetCurrentClientCertDetails,
 )
 from sandbox.plan.listener import (
+    AdditionalAddress,
     Filter,
     FilterChain,
     FilterChainMatch,
@@ -71,7 +72,8 @@ def build_gateway_listeners(push: PushContext, proxy: Proxy) -> tuple[Listener, 
             _report_privileged(push, group, port)
             continue
         bind = port.bind or _wildcard(proxy)
-        listener = by_name.setdefault(f"{bind}_{port.number}", _ListenerChains(bind, port, [], []))
+        extra = proxy.wildcards[1:] if proxy.dual_stack and not port.bind else ()
+        listener = by_name.setdefault(f"{bind}_{port.number}", _ListenerChains(bind, extra, port, [], []))
         known = sni_hosts.setdefault(port.number, SniHosts())
         listener.chains.extend(chains.of_port(port, group, f"{bind}_{port.number}", known))
         listener.servers.extend(group.servers)
@@ -89,6 +91,7 @@ class _ListenerChains:
     """What gathers under one listener's name."""
 
     bind: str
+    extra_binds: tuple[str, ...]
     port: ServerPort
     chains: list[GatewayChain]
     servers: list[GatewayServer]
@@ -168,6 +171,9 @@ def _listener(builder: ListenerBuilder, name: str, found: _ListenerChains) -> Li
     return Listener(
         name=name,
         address=address_of(found.bind, found.port.number),
+        additional_addresses=tuple(
+            AdditionalAddress(address=address_of(bind, found.port.number)) for bind in found.extra_binds
+        ),
         filter_chains=tuple(_filter_chain(chain, handshake) for chain in found.chains),
         listener_filters=_listener_filters(builder, found.chains),
         traffic_direction="OUTBOUND",

@@ -24,7 +24,7 @@ from sandbox.compiler.listener_conflicts import (
     report_untold,
 )
 from sandbox.compiler.listener_messages import finish_listener
-from sandbox.compiler.names import UNIX_PREFIX, UNSPECIFIED_IP, UNSPECIFIED_IPV6
+from sandbox.compiler.names import UNIX_PREFIX, UNSPECIFIED_IP
 from sandbox.compiler.outbound_policy import because_of_egress
 from sandbox.compiler.protocols import Protocol, parse_protocol
 from sandbox.compiler.proxy import is_ip_address
@@ -60,7 +60,7 @@ def build_sidecar_listeners(
         access_logs=parts.settled("access logs", builder.access_logs),
         tracing=parts.settled("tracing", builder.tracing),
     )
-    outbound = _OutboundListeners(builder, parts, UNSPECIFIED_IP if proxy.supports_ipv4 else UNSPECIFIED_IPV6)
+    outbound = _OutboundListeners(builder, parts)
     for egress in scope.egress_listeners:
         outbound.add_egress_listener(egress)
     fallback = parts.part("fallback", (), lambda: catch_all_filters(builder))
@@ -105,14 +105,12 @@ class _OutboundListeners:
 
     builder: ListenerBuilder
     parts: PlanParts
-    wildcard: str
-    """The address that stands for all of the proxy's main family."""
     entries: dict[ListenerKey, ListenerEntry] = field(default_factory=dict)
 
     @property
-    def local_host(self) -> str:
-        """The loopback address of the proxy's main family."""
-        return "127.0.0.1" if self.builder.proxy.supports_ipv4 else "::1"
+    def wildcard(self) -> str:
+        """The address that stands for all of the proxy's main family."""
+        return self.builder.proxy.wildcards[0]
 
     def add_egress_listener(self, egress: EgressListener) -> None:
         """The listeners of one egress listener of the Sidecar, or of the built-in one."""
@@ -132,16 +130,16 @@ class _OutboundListeners:
     def _template(self, egress: EgressListener, service: Service, port: ServicePort) -> _Request:
         listener = egress.listener
         bind_to_port = self.builder.proxy.metadata.interception_mode == "NONE"
-        bind = ""
+        binds: tuple[str, ...] = ()
         if listener is not None:
-            bind = listener.bind
-            bind_to_port = bind_to_port or listener.capture_mode == "NONE" or bind.startswith(UNIX_PREFIX)
-        if not bind and bind_to_port:
-            bind = self.local_host
+            binds = (listener.bind,) if listener.bind else ()
+            bind_to_port = bind_to_port or listener.capture_mode == "NONE" or listener.bind.startswith(UNIX_PREFIX)
+        if not binds and bind_to_port:
+            binds = self.builder.proxy.loopbacks
         return _Request(
             service=service,
             port=port,
-            binds=(bind,) if bind else (),
+            binds=binds,
             bind_to_port=bind_to_port,
             virtual_services=VirtualServicesByHost.with_l4_rules(egress, self.builder.scope),
             because=(because_of_egress(egress, self.builder.scope),),
@@ -186,7 +184,7 @@ class _OutboundListeners:
             if not all(map(is_ip_address, addresses)) or addresses[:1] == proxy.ip_addresses[:1]:
                 continue
             if one_listener:
-                yield request._replace(binds=(self.wildcard,), cidrs=addresses, pod_cidrs=True)
+                yield request._replace(binds=proxy.wildcards, cidrs=addresses, pod_cidrs=True)
             else:
                 yield request._replace(binds=addresses)
 
@@ -260,14 +258,14 @@ class _OutboundListeners:
         if request.binds:
             return request
         if kind == "HTTP":
-            return request._replace(binds=(self.wildcard,))
+            return request._replace(binds=self.builder.proxy.wildcards)
         service, proxy = request.service, self.builder.proxy
         address = service.address_for(proxy)
         extra = service.extra_addresses_for(proxy)
-        if address == UNSPECIFIED_IP and service.registry is Registry.EXTERNAL and not proxy.supports_ipv4:
-            address = UNSPECIFIED_IPV6
+        if address == UNSPECIFIED_IP and service.registry is Registry.EXTERNAL:
+            address, extra = proxy.wildcards[0], (*extra, *proxy.wildcards[1:])
         if "/" in address:
-            return request._replace(binds=(self.wildcard,), cidrs=(address, *extra))
+            return request._replace(binds=proxy.wildcards, cidrs=(address, *extra))
         return request._replace(binds=(address, *extra))
 
     def _known_chains(self, request: _Request, kind: str, conflict: Conflict) -> tuple[ChainOptions, ...]:

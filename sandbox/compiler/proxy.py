@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Literal
 
+from sandbox.compiler.names import UNSPECIFIED_IP, UNSPECIFIED_IPV6
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.message import EMPTY
 from sandbox.istio.proxy_config import ProxyConfig
@@ -71,6 +72,8 @@ class Proxy:
     sub_zone: str = ""
     node_name: str = ""
     metadata: ProxyMetadata = field(default_factory=ProxyMetadata)
+    dual_stack: bool = False
+    """Whether istiod serves both families of a proxy that has both (``ISTIO_DUAL_STACK``)."""
     uses_auto_allocated: bool = False
     """Whether addresses allocated by istiod are used (``nodeUsesAutoallocatedIPs``)."""
     origin: Origin | None = field(default=None, compare=False)
@@ -95,9 +98,33 @@ class Proxy:
         """Whether any address of the proxy is IPv6."""
         return any(not is_ipv4(address) for address in self.ip_addresses)
 
+    @property
+    def is_dual(self) -> bool:
+        """Whether the proxy has addresses of both families."""
+        return self.supports_ipv4 and self.supports_ipv6
+
+    @property
+    def wildcards(self) -> tuple[str, ...]:
+        """What stands for every address of its families (``getWildcardsAndLocalHost``); IPv4 is the main one."""
+        if not self.supports_ipv4:
+            return (UNSPECIFIED_IPV6,)
+        return (UNSPECIFIED_IP, UNSPECIFIED_IPV6) if self.supports_ipv6 else (UNSPECIFIED_IP,)
+
+    @property
+    def loopbacks(self) -> tuple[str, ...]:
+        """The loopback addresses of its families."""
+        return tuple("127.0.0.1" if wildcard == UNSPECIFIED_IP else "::1" for wildcard in self.wildcards)
+
     def of_its_families(self, addresses: Iterable[str]) -> tuple[str, ...]:
-        """The addresses (or CIDR blocks) of the IP families the proxy has."""
-        return tuple(text for text in addresses if (self.supports_ipv4 if is_ipv4(text) else self.supports_ipv6))
+        """The addresses (or CIDR blocks) of the IP families the proxy has.
+
+        One with both gets those of the first one's family only, unless istiod is told to serve both
+        (``FilterAddressesByIPFamily``).
+        """
+        own = tuple(text for text in addresses if (self.supports_ipv4 if is_ipv4(text) else self.supports_ipv6))
+        if self.dual_stack or not self.is_dual:
+            return own
+        return tuple(text for text in own if is_ipv4(text) == is_ipv4(own[0]))
 
     def sees_network(self, network: str) -> bool:
         """Whether the proxy wants to know endpoints of a network; those without one always (``IsVisible``)."""

@@ -14,7 +14,7 @@ from sandbox.compiler.http_connection_manager import ManagerOptions, sidecar_bas
 from sandbox.compiler.listener_builder import ListenerBuilder
 from sandbox.compiler.listener_conflicts import ListenerEntry, listener_name
 from sandbox.compiler.listener_messages import HTTP_INSPECTOR, address_of, finish_listener
-from sandbox.compiler.names import BLACK_HOLE_CLUSTER, UNSPECIFIED_IP, UNSPECIFIED_IPV6, VIRTUAL_OUTBOUND_LISTENER
+from sandbox.compiler.names import BLACK_HOLE_CLUSTER, VIRTUAL_OUTBOUND_LISTENER
 from sandbox.compiler.network_filters import TCP_PROXY
 from sandbox.compiler.outbound_policy import because_of_policy, catch_all_cluster, is_allow_any_dynamic_dns
 from sandbox.compiler.protocols import Protocol
@@ -23,7 +23,7 @@ from sandbox.compiler.services import ServicePort
 from sandbox.compiler.virtual_hosts import catch_all_virtual_host, route_configuration
 from sandbox.plan.because import Because, IstioDefault
 from sandbox.plan.http_connection_manager import Http1ProtocolOptions
-from sandbox.plan.listener import Filter, FilterChain, FilterChainMatch, Listener, TcpProxy
+from sandbox.plan.listener import AdditionalAddress, Filter, FilterChain, FilterChainMatch, Listener, TcpProxy
 
 HTTP_PROXY_ROUTES: Final = "http_proxy"
 BLACK_HOLE_CHAIN: Final = "virtualOutbound-blackhole"
@@ -54,12 +54,16 @@ def virtual_outbound_listener(builder: ListenerBuilder) -> tuple[Listener, ...]:
         return ()
     mesh = builder.push.mesh
     dynamic = is_allow_any_dynamic_dns(builder.proxy, builder.scope)
-    wildcard = UNSPECIFIED_IP if builder.proxy.supports_ipv4 else UNSPECIFIED_IPV6
+    wildcard, *others = builder.proxy.wildcards
     because = (because_of_policy(builder.scope),)
     catch_all = FilterChain(name=CATCH_ALL_CHAIN, filters=catch_all_filters(builder), because=because)
     listener = Listener(
         name=VIRTUAL_OUTBOUND_LISTENER,
         address=address_of(wildcard, mesh.proxy_listen_port),
+        additional_addresses=tuple(
+            AdditionalAddress(address=address_of(other, mesh.proxy_listen_port))
+            for other in (others if builder.proxy.dual_stack else ())
+        ),
         transparent=True if mode == "TPROXY" else None,
         use_original_dst=True,
         filter_chains=(
@@ -109,11 +113,11 @@ def http_proxy_listener(builder: ListenerBuilder) -> tuple[Listener, ...]:
     port = builder.proxy.metadata.http_proxy_port or mesh.proxy_http_port
     if not port:
         return ()
-    bind = "127.0.0.1" if builder.proxy.supports_ipv4 else "::1"
+    binds = builder.proxy.loopbacks
     because = (written("HTTP proxy port", mesh, "proxy_http_port"),)
     http1 = Http1ProtocolOptions(allow_absolute_url=True, accept_http_10=builder.accept_http_10)
     options = ManagerOptions(
-        stat_prefix=f"outbound_{listener_name(bind, port)};",
+        stat_prefix=f"outbound_{listener_name(binds[0], port)};",
         routes=HTTP_PROXY_ROUTES,
         protocol=Protocol.HTTP_PROXY,
         base=replace(sidecar_base(builder, http1=http1), use_remote_address=False),
@@ -122,7 +126,7 @@ def http_proxy_listener(builder: ListenerBuilder) -> tuple[Listener, ...]:
     chain = ChainOptions(filters=(http_connection_manager.build(builder, options),), is_http=True, because=because)
     entry = ListenerEntry(
         port=ServicePort(number=port),
-        binds=(bind,),
+        binds=binds,
         bind_to_port=True,
         protocol=Protocol.HTTP_PROXY,
         chains=[chain],

@@ -236,6 +236,26 @@ def test_tproxy_makes_the_capture_listener_transparent() -> None:
     assert told(client=client).listeners["virtualOutbound"].transparent is True
 
 
+DUAL = CLIENT.replace("  podIP: 10.0.0.9\n", "  podIP: 10.0.0.9\n  podIPs: [{ip: 10.0.0.9}, {ip: 'fd00::9'}]\n")
+BOTH = "spec: {values: {pilot: {env: {ISTIO_DUAL_STACK: 'true'}}}}"
+OPERATOR = f"apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {{name: i}}\n{BOTH}\n"
+
+
+# listener_address.go, getWildcardsAndLocalHost; listener_builder.go, buildVirtualOutboundListener
+def test_a_proxy_with_two_families_listens_for_both_but_captures_the_second_only_where_istiod_is_told_to() -> None:
+    def others(client: str, *documents: str) -> dict[str, list[object]]:
+        entries = (service_entry("a.example.com", "80/HTTP"), service_entry("b.example.com", "90/TCP"))
+        found = told(*entries, *documents, client=client).listeners
+        return {name: [each.address for each in item.additional_addresses] for name, item in found.items()}
+
+    second = {"0.0.0.0_80": [SocketAddress(address="::", port_value=80)]}
+    second["0.0.0.0_90"] = [SocketAddress(address="::", port_value=90)]
+    assert others(CLIENT) == {"0.0.0.0_80": [], "0.0.0.0_90": [], "virtualOutbound": []}
+    assert others(DUAL) == {**second, "virtualOutbound": []}
+    captured = [SocketAddress(address="::", port_value=15001)]
+    assert others(DUAL, OPERATOR) == {**second, "virtualOutbound": captured}
+
+
 def test_an_idle_timeout_of_the_proxy_reaches_tcp_and_http() -> None:
     settings = mesh("defaultConfig: {proxyMetadata: {ISTIO_META_IDLE_TIMEOUT: 90s}}")
     world = told(settings, service_entry("a.example.com", "80/HTTP"))

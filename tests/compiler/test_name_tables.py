@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from .nodes import compiled, manifest
 from .sidecars import CLIENT, service_entry
 
@@ -30,6 +32,17 @@ def test_own_addresses_are_told_but_blocks_are_not() -> None:
     assert table.hosts["a.example"].addresses == ("10.5.5.5",)
     entry = table.hosts["web.shop.svc.cluster.local"]
     assert (entry.addresses, entry.short_name, entry.namespace) == (("10.96.0.7",), "web", "shop")
+
+
+@pytest.mark.parametrize(("flag", "told"), [("false", ("10.96.0.7",)), ("true", ("10.96.0.7", "fd01::7"))])
+def test_of_two_families_the_first_is_told_unless_istiod_serves_both(flag: str, told: tuple[str, ...]) -> None:
+    dual = CAPTURING.replace("  podIP: 10.0.0.9\n", "  podIP: 10.0.0.9\n  podIPs: [{ip: 10.0.0.9}, {ip: 'fd00::9'}]\n")
+    service = KUBERNETES.replace("clusterIP: 10.96.0.7,", "clusterIP: 10.96.0.7, clusterIPs: [10.96.0.7, 'fd01::7'],")
+    env = f"spec: {{values: {{pilot: {{env: {{ISTIO_DUAL_STACK: '{flag}'}}}}}}}}"
+    operator = f"apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {{name: i}}\n{env}\n"
+    table = compiled(service, operator, client=dual).plan.name_table
+
+    assert table.hosts["web.shop.svc.cluster.local"].addresses == told
 
 
 def test_services_that_a_sidecar_hides_are_not_in_the_table() -> None:
