@@ -11,7 +11,7 @@ from typing import Final
 
 from sandbox.envoy_config.codec import Json, encode
 from sandbox.plan import NodePlan
-from sandbox.plan.cluster import Cluster, ClusterLoadAssignment
+from sandbox.plan.cluster import Cluster, ClusterLoadAssignment, used_endpoints
 from sandbox.plan.http_connection_manager import HttpConnectionManager
 from sandbox.plan.listener import Filter, FilterChain, Listener
 from sandbox.plan.route import RouteConfiguration
@@ -100,8 +100,9 @@ def static_cluster(cluster: Cluster) -> Cluster:
     """An EDS cluster as a static one; all others are as they were."""
     if cluster.type != "EDS":
         return cluster
-    endpoints = cluster.load_assignment or ClusterLoadAssignment(cluster_name=cluster.name)
-    return replace(cluster, type="STATIC", load_assignment=endpoints)
+    name = cluster.load_assignment.cluster_name if cluster.load_assignment is not None else cluster.name
+    assignment = ClusterLoadAssignment(cluster_name=name, endpoints=used_endpoints(cluster))
+    return replace(cluster, type="STATIC", load_assignment=assignment)
 
 
 def _static_chain(chain: FilterChain, plan: NodePlan) -> FilterChain:

@@ -13,7 +13,7 @@ from sandbox.match.reference import choose_virtual_host
 from sandbox.plan import NodePlan
 from sandbox.plan.base import EnvoyInternalAddress, SocketAddress
 from sandbox.plan.because import Because, IstioDefault
-from sandbox.plan.cluster import Cluster, LbEndpoint
+from sandbox.plan.cluster import Cluster, LbEndpoint, used_endpoints
 from sandbox.plan.listener import TcpProxy
 from sandbox.plan.route import RouteAction
 from sandbox.plan.tls import UpstreamTlsContext
@@ -141,11 +141,7 @@ def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_ht
         is_known = cluster.type == "ORIGINAL_DST" and call.address is not None
         hop = Hop(address=call.address or "", port=call.port, tls=tls) if is_known else None
         return replace(_forwarded(cluster), hop=hop)
-    endpoints = [
-        endpoint
-        for group in (cluster.load_assignment.endpoints if cluster.load_assignment is not None else ())
-        for endpoint in group.lb_endpoints
-    ]
+    endpoints = [endpoint for group in used_endpoints(cluster) for endpoint in group.lb_endpoints]
     usable = [endpoint for endpoint in endpoints if endpoint.health_status in ("UNKNOWN", "HEALTHY", "DEGRADED")]
     if not usable:
         reason = "the cluster has no endpoints" if not endpoints else "none of the endpoints is healthy"

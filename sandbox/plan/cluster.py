@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar
 
@@ -337,3 +338,24 @@ class Cluster:
     upstream_connection_options: UpstreamConnectionOptions | None = None
     typed_dns_resolver_config: TypedExtensionConfig | None = None
     because: tuple[Because, ...] = because_field()
+
+
+def used_endpoints(cluster: Cluster) -> tuple[LocalityLbEndpoints, ...]:
+    """What Envoy makes hosts of: of an EDS cluster's endpoints with one address only the first (``eds.cc``)."""
+    groups = cluster.load_assignment.endpoints if cluster.load_assignment is not None else ()
+    if cluster.type != "EDS":
+        return groups
+    known: set[Address] = set()
+    return tuple(replace(group, lb_endpoints=_not_known(group.lb_endpoints, known)) for group in groups)
+
+
+def _not_known(endpoints: tuple[LbEndpoint, ...], known: set[Address]) -> tuple[LbEndpoint, ...]:
+    """The first of each address that is not ``known`` yet; it is afterwards."""
+    found = []
+    for each in endpoints:
+        address = each.endpoint.address if each.endpoint is not None else None
+        if address is None or address not in known:
+            found.append(each)
+        if address is not None:
+            known.add(address)
+    return tuple(found)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from sandbox.plan.base import EnvoyInternalAddress, Pipe, SocketAddress
-from sandbox.plan.cluster import DynamicForwardProxyClusterConfig
+from sandbox.plan.cluster import DynamicForwardProxyClusterConfig, used_endpoints
 from sandbox.proxy.downstream import address_text
 from sandbox.proxy.host import Host
 
@@ -108,10 +108,8 @@ class StaticHosts(HostSource):
 
 
 def endpoints_of(plan: Cluster) -> Iterator[tuple[LocalityLbEndpoints, LbEndpoint]]:
-    """Every endpoint of the plan with the locality it stands in."""
-    if plan.load_assignment is None:
-        return
-    for group in plan.load_assignment.endpoints:
+    """Every endpoint of the plan that counts, with the locality it stands in."""
+    for group in used_endpoints(plan):
         for endpoint in group.lb_endpoints:
             if endpoint.endpoint is not None and endpoint.endpoint.address is not None:
                 yield group, endpoint
