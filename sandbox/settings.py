@@ -123,6 +123,8 @@ def parse_host_port(text: str, default_port: int | None = None) -> HostPort:
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     if not port:
         if default_port is None:
+            if text.isdigit():
+                raise SettingsError(f"{text!r} needs an address before the port, as in 127.0.0.1:{text}")
             raise SettingsError(f"{text!r} needs a port, as in 127.0.0.1:8080")
         return HostPort(host, default_port)
     if not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:

@@ -50,6 +50,7 @@ def test_every_look_at_the_configuration_has_examples(name: str) -> None:
         pytest.param(["run", "--nonsense"], "No such option", id="an unknown option"),
         pytest.param(["run"], "no configuration: give -f PATH", id="no configuration"),
         pytest.param(["run", "-f", ".", "--proxy", "nowhere"], "needs a port", id="an address without a port"),
+        pytest.param(["run", "-f", ".", "--proxy", "15080"], "as in 127.0.0.1:15080", id="a port without an address"),
         pytest.param(["run", "-f", ".", "--map", "8080"], "is not LISTEN=TARGET", id="half a mapping"),
         pytest.param(["run", "-f", ".", "--labels", "app"], "is not KEY=VALUE", id="half a label"),
         pytest.param(["run", "-f", ".", "--dns-server", "dns.google"], "by its address", id="a DNS server's name"),
