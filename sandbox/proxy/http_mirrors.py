@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sandbox.match.virtual_host_table import without_port
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sandbox.wire.http_retries import Reset
 
 _BODILESS = (b"GET", b"HEAD", b"DELETE")
+BODY = "body"
+"""Who waits where the request itself is held back, for want of an upstream (see ``pause_for``)."""
 MOST_WAITING = 1024 * 1024
 """Bytes that a copy holds back: the client waits for a slow mirror (Envoy's default buffer limit)."""
 
@@ -50,6 +52,14 @@ class RequestPauses:
             self._full.discard(who)
             if not self._full:
                 self._codec.pause_request(False)
+
+
+def pause_for(who: object, codec: DownstreamCodec, mirrors: Sequence[MirrorRequest]) -> Callable[[bool], None]:
+    """Makes the client wait for ``who``, and go on: where there are mirrors, when all of them can take more."""
+    if not mirrors:
+        return codec.pause_request
+    pauses = mirrors[0].pauses
+    return lambda is_paused: pauses.put(who, is_full=is_paused)
 
 
 def start_mirrors(stream: HttpStream, route: RouteRuntime, timeout: float) -> list[MirrorRequest]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sandbox.proxy.http2_client_stream import Http2ClientStream
     from sandbox.proxy.http_codec import DownstreamCodec
     from sandbox.proxy.http_upstream import Http1ClientConnection
@@ -19,10 +21,11 @@ class RequestBody:
     That of an upgrade is held back until the upstream agrees (``paused_for_websocket_`` in ``upstream_request.cc``).
     """
 
-    __slots__ = ("_codec", "_data", "_is_held", "_is_paused", "_keeps", "_limit", "_size")
+    __slots__ = ("_data", "_is_held", "_is_paused", "_keeps", "_limit", "_pause", "_size")
 
-    def __init__(self, codec: DownstreamCodec, *, keeps: bool, is_held: bool) -> None:
-        self._codec = codec
+    def __init__(self, codec: DownstreamCodec, pause: Callable[[bool], None], *, keeps: bool, is_held: bool) -> None:
+        """``pause`` makes the client wait, and go on."""
+        self._pause = pause
         self._data: list[bytes] = []
         self._size = 0
         self._keeps = keeps
@@ -46,7 +49,7 @@ class RequestBody:
             self._forget()
         elif not self._is_paused:
             self._is_paused = True
-            self._codec.pause_request(True)
+            self._pause(True)
         return False
 
     def send(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
@@ -59,7 +62,7 @@ class RequestBody:
             self._forget()
         if self._is_paused:
             self._is_paused = False
-            self._codec.pause_request(False)
+            self._pause(False)
 
     def release(self, connection: Http1ClientConnection | Http2ClientStream) -> None:
         """The upstream has agreed to the upgrade: no other try follows."""

@@ -11,7 +11,7 @@ from sandbox.proxy import http_upstream_send as upstream_send
 from sandbox.proxy.failure import REQUESTS_OVERFLOW, UpstreamFailure
 from sandbox.proxy.http_balancing import PLAIN, balancing_context
 from sandbox.proxy.http_dynamic_forward_proxy import resolve_then
-from sandbox.proxy.http_mirrors import MirrorRequest, end_mirrors, start_mirrors
+from sandbox.proxy.http_mirrors import BODY, MirrorRequest, end_mirrors, pause_for, start_mirrors
 from sandbox.proxy.http_request_body import RequestBody
 from sandbox.proxy.http_request_timeouts import RequestTimeouts, needs_timeouts
 from sandbox.proxy.http_response_headers import refuses_upgrade, upstream_response_headers, without_body
@@ -97,7 +97,8 @@ class RouterFilter(UpstreamCallbacks):
         body = self._body
         if body is None:
             is_held = self.stream.is_upgrade and not self.stream.response_started
-            self._body = body = RequestBody(self.stream.codec, keeps=self.route.retry is not None, is_held=is_held)
+            keeps, pause = self.route.retry is not None, pause_for(BODY, self.stream.codec, self._mirrors)
+            self._body = body = RequestBody(self.stream.codec, pause, keeps=keeps, is_held=is_held)
         for mirror in self._mirrors:
             mirror.send_data(data)
         if not body.take(data, self._connection):
@@ -288,10 +289,7 @@ class RouterFilter(UpstreamCallbacks):
 
     def on_upstream_writable(self, is_writable: bool) -> None:
         """See UpstreamCallbacks."""
-        if self._mirrors:
-            self._mirrors[0].pauses.put(self, is_full=not is_writable)
-        else:
-            self.stream.codec.pause_request(not is_writable)
+        pause_for(self, self.stream.codec, self._mirrors)(not is_writable)
 
     def downstream_writable(self, is_writable: bool) -> None:
         """Back-pressure of the client."""

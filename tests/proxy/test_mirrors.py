@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from sandbox.proxy.http_mirrors import MOST_WAITING, MirrorRequest, RequestPauses
+from sandbox.proxy.http_mirrors import BODY, MOST_WAITING, MirrorRequest, RequestPauses, pause_for
+from sandbox.proxy.http_request_body import RequestBody
 
 
 class Codec:
@@ -54,6 +55,21 @@ def test_the_client_waits_for_the_slowest() -> None:
     for who, is_full in (("upstream", True), ("copy", True), ("upstream", False), ("copy", False), ("copy", False)):
         pauses.put(who, is_full=is_full)
     assert codec.told == [True, True, False]
+
+
+def test_a_copy_that_has_caught_up_does_not_end_the_wait_for_the_upstream() -> None:
+    codec: Any = Codec()
+    listener = SimpleNamespace(per_connection_buffer_limit_bytes=None)
+    codec.connection = SimpleNamespace(listener=listener)
+    copy = waiting_copy(RequestPauses(codec))
+    body = RequestBody(codec, pause_for(BODY, codec, [copy]), keeps=False, is_held=False)
+    data = bytes(MOST_WAITING + 1)
+
+    copy.send_data(data)
+    body.take(data, None)
+    copy.cancel()
+
+    assert codec.told == [True, True]
 
 
 def test_a_complete_request_waits_for_no_copy() -> None:
