@@ -25,6 +25,8 @@ from sandbox.cli.terminal import table
 GIB = 1 << 30
 IDLE_CONNECTIONS = 1000
 RELOAD_SECONDS = 30
+TURNS = 4
+"""Into so many turns a round is cut."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,16 @@ WORKS = (
 
 
 def measured(peers: Sequence[Peer], work: Work, rounds: int) -> list[float]:
-    """CPU time per unit of each peer: the least of some rounds, after one to warm up; raises when a unit failed.
+    """CPU time per unit of each peer: the least of many turns, after one to warm up; raises when a unit failed.
 
-    The peers take turns, so that an hour in which the machine is slow is slow for all of them.
+    The peers take short turns, so that a minute in which the machine is slow is slow for all of them.
     """
     found: list[list[float]] = [[] for _ in peers]
-    for number in range(rounds + 1):
-        units = work.units if number else max(work.units // 10, 1)
+    units = work.units // TURNS
+    for turn in range(rounds * TURNS + 1):
         for peer, times in zip(peers, found, strict=True):
             seconds = _cpu_seconds(peer, work, units)
-            if number:
+            if turn:
                 times.append(seconds / units)
     return [min(times) * work.unit_scale for times in found]
 
