@@ -32,15 +32,10 @@ def gateway_services(push: PushContext, proxy: Proxy, scope: SidecarScope) -> tu
 
 
 def _routed_hosts(push: PushContext, proxy: Proxy) -> Iterator[str]:
-    """Where VirtualServices bound to the gateway's Gateways send to."""
-    gateways = {
-        f"{entry.gateway.namespace}/{entry.gateway.name}"
-        for group in merged_gateways(push, proxy).ports.values()
-        for entry in group.servers
-    }
+    """Where VirtualServices bound to the gateway's Gateways send to, exported or not, with servers or without."""
     namespace = proxy.namespace if push.features.scope_gateway_to_namespace else ""
-    for gateway in gateways:
-        for virtual_service in push.virtual_services_for_gateway(proxy.namespace, gateway):
+    for gateway in merged_gateways(push, proxy).names:
+        for virtual_service in push.virtual_services.bound_to(gateway):
             for destination in destinations(virtual_service.spec, namespace):
                 yield destination.host
 

@@ -102,6 +102,8 @@ class MergedGateways:
 
     ports: dict[ServerPort, PortServers] = field(default_factory=dict)
     by_route_name: dict[str, list[GatewayServer]] = field(default_factory=dict)
+    names: dict[str, None] = field(default_factory=dict)
+    """``namespace/name`` of the Gateways, also of those whose servers are all kept out."""
     auto_passthrough: bool = False
     """Whether a server is AUTO_PASSTHROUGH, even one that another one on its port keeps out."""
 
@@ -115,6 +117,7 @@ def merge_gateways(
         for server in gateway.spec.servers:
             if server.port is None:
                 continue
+            merger.merged.names[f"{gateway.namespace}/{gateway.name}"] = None
             port = _resolve_port(server.port.number, targets)
             hosts = resolve_server_hosts(server.hosts, gateway.namespace)
             entry = GatewayServer(server=server, gateway=gateway, hosts=hosts)

@@ -6,7 +6,7 @@ semantics 4.11, 4.12, 6.4.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -46,7 +46,7 @@ class ImportedHosts(Protocol):
 class VirtualServiceIndex:
     """All VirtualServices by gateway: private ones, those exported to a namespace, public ones; each by age."""
 
-    __slots__ = ("_exported", "_private", "_public", "resolved")
+    __slots__ = ("_bound", "_exported", "_private", "_public", "resolved")
 
     def __init__(
         self,
@@ -58,8 +58,10 @@ class VirtualServiceIndex:
         self._private: dict[tuple[str, str], list[VirtualServiceResource]] = {}
         self._exported: dict[tuple[str, str], list[VirtualServiceResource]] = {}
         self._public: dict[str, list[VirtualServiceResource]] = {}
+        self._bound: dict[str, list[VirtualServiceResource]] = {}
         for virtual_service, export_to in virtual_services:
             for gateway in virtual_service.spec.gateways or (MESH_GATEWAY,):
+                self._bound.setdefault(gateway, []).append(virtual_service)
                 self._add(virtual_service, export_to, gateway)
 
     def _add(self, virtual_service: VirtualServiceResource, export_to: frozenset[str], gateway: str) -> None:
@@ -76,6 +78,10 @@ class VirtualServiceIndex:
         """What proxies of a namespace see of a gateway (``mesh`` for sidecars), in order of precedence."""
         key = (namespace, gateway)
         return (*self._private.get(key, ()), *self._exported.get(key, ()), *self._public.get(gateway, ()))
+
+    def bound_to(self, gateway: str) -> Sequence[VirtualServiceResource]:
+        """All that name a gateway, whoever may see them."""
+        return self._bound.get(gateway, ())
 
     def select(self, namespace: str, imports: Mapping[str, ImportedHosts]) -> tuple[VirtualServiceResource, ...]:
         """What one egress listener of a Sidecar imports; ``imports`` by namespace, ``*`` for any (semantics 6.3)."""

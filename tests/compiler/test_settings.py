@@ -26,7 +26,8 @@ def test_a_variable_that_is_not_emulated_is_told() -> None:
     assert compiled(_operator("PILOT_HTTP10", "true")).codes == []
 
 
-def test_gateways_may_get_only_the_clusters_their_routes_need() -> None:
+@pytest.mark.parametrize("export_to", ["'*'", "'~'", "elsewhere"])
+def test_gateways_may_get_only_the_clusters_their_routes_need(export_to: str) -> None:
     world = (
         service_entry("used.example", "80/HTTP"),
         service_entry("unused.example", "80/HTTP"),
@@ -38,7 +39,8 @@ def test_gateways_may_get_only_the_clusters_their_routes_need() -> None:
         manifest(
             "VirtualService",
             "v",
-            "hosts: ['*']\ngateways: [gw]\nhttp: [{route: [{destination: {host: used.example}}]}]",
+            f"hosts: ['*']\ngateways: [gw]\nexportTo: [{export_to}]\n"
+            "http: [{route: [{destination: {host: used.example}}]}]",
         ),
     )
     filtered = _operator("PILOT_FILTER_GATEWAY_CLUSTER_CONFIG", "true")
