@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
 from sandbox.wire.http1_lines import field_bytes
-from sandbox.wire.http1_response import ResponseHeadReader
+from sandbox.wire.http1_response import FIELDS_REFUSED, RESPONSE_LIMITS, ResponseHeadReader
 from sandbox.wire.http_message import Header, Refusal, ResponseHead
 from sandbox.wire.http_retries import Reset
 
@@ -223,6 +223,8 @@ class Http1ClientConnection(asyncio.Protocol):
                 return
             self._buffer = b""
             if type(head) is Refusal:
+                if head is FIELDS_REFUSED:
+                    self.header_bytes += field_bytes(data.partition(b"\r\n\r\n")[0], RESPONSE_LIMITS.max_count)
                 self._break(Reset.PROTOCOL_ERROR)
                 return
             data = data[head.size :]

@@ -159,11 +159,16 @@ def lines_of(data: bytes) -> tuple[list[bytes], int, bool] | None:
     return None if regular is None else (*regular, False)
 
 
-def field_bytes(head: bytes) -> int:
-    """Bytes of a head's fields as Envoy counts them: of each its name, its value, and three more."""
+def field_bytes(head: bytes, most: int | None = None) -> int:
+    """Bytes of a head's fields as Envoy counts them: of each its name, its value, and three more.
+
+    Where there may be ``most`` fields, one more is still read, and of the next the name.
+    """
     total = 0
-    for line in head.split(b"\n")[1:]:
+    for place, line in enumerate(head.split(b"\n")[1:]):
         name, colon, value = line.partition(b":")
+        if most is not None and place > most:
+            return total + len(name)
         if colon:
             total += len(name) + len(value.strip(b" \t\r")) + 3
     return total or 3

@@ -243,4 +243,5 @@ def head_sizes(data: bytes, head: RequestHead | Refusal) -> tuple[int, int]:
     """Bytes of the header fields as Envoy counts them (three more than name and value), and of all that was read."""
     if isinstance(head, Refusal) and head in _REFUSED_WHILE_READING:
         return 0, len(data)
-    return field_bytes(data if isinstance(head, Refusal) else data[: head.size]), len(data)
+    most = DEFAULT_LIMITS.max_count if head is TOO_MANY_HEADERS else None
+    return field_bytes(data if isinstance(head, Refusal) else data[: head.size], most), len(data)

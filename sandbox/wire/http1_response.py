@@ -19,6 +19,8 @@ from sandbox.wire.http1_lines import (
 from sandbox.wire.http_message import Refusal, ResponseHead
 
 PROTOCOL_ERROR = Refusal(502, "protocol_error")
+FIELDS_REFUSED = Refusal(502, "protocol_error_of_fields")
+"""The same, once its fields have been read one by one: their bytes count."""
 RESPONSE_LIMITS = HeadLimits(max_bytes=80 * 1024)
 """Responses may be larger than requests (``DEFAULT_MAX_RESPONSE_HEADERS_KB``)."""
 _RESPONSE_LINES = LineMemory()
@@ -91,7 +93,7 @@ def _response_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits)
         return PROTOCOL_ERROR
     headers, marked = _RESPONSE_LINES.read_all(lines[1:], MARKED_RESPONSE)
     if len(headers) > limits.max_count:
-        return PROTOCOL_ERROR
+        return FIELDS_REFUSED
     if len(dict(headers)) != len(headers):
         if len([name for name, _ in headers if name == b"content-length"]) > 1:
             return PROTOCOL_ERROR
@@ -110,7 +112,7 @@ def _response_framing(head: ResponseHead) -> ResponseHead | Refusal:
     coding = head.marked.get(b"transfer-encoding")
     if coding is not None:
         if length is not None or coding.lower() != b"chunked":
-            return PROTOCOL_ERROR
+            return FIELDS_REFUSED
         head.is_chunked = True
     if head.status < 200 or head.status == 204:
         if head.content_length or head.is_chunked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.wire.http1_lines import field_bytes
-from sandbox.wire.http1_response import PROTOCOL_ERROR, ResponseHeadReader, read_response_head
+from sandbox.wire.http1_response import FIELDS_REFUSED, PROTOCOL_ERROR, ResponseHeadReader, read_response_head
 from sandbox.wire.http_message import ResponseHead
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -61,7 +61,7 @@ def test_heads_are_taken(head: bytes, status: int, headers: list[tuple[bytes, by
     ],
 )
 def test_heads_are_refused(head: bytes) -> None:
-    assert read_response_head(head) == PROTOCOL_ERROR
+    assert read_response_head(head) in (PROTOCOL_ERROR, FIELDS_REFUSED)
 
 
 def test_a_head_cut_anywhere_waits_for_the_rest() -> None:
@@ -75,3 +75,4 @@ def test_a_head_cut_anywhere_waits_for_the_rest() -> None:
 def test_fields_count_with_three_more_than_name_and_value_each() -> None:
     assert field_bytes(b"HTTP/1.1 200 OK\r\nVary: x\r\nvary:  y\r\nA:\r\n\r\n") == 8 + 8 + 4
     assert field_bytes(b"HTTP/1.1 200 OK\r\n\r\n") == 3
+    assert field_bytes(b"HTTP/1.1 200 OK\r\na: 1\r\nbb: 2\r\nccc: 3\r\n\r\n", most=1) == 5 + 6 + 3
