@@ -178,6 +178,19 @@ def report_refusals(plan: NodePlan, push: PushContext) -> None:
         )
 
 
+def tls_fault(plan: NodePlan, configuration: Configuration, name: str) -> str | None:
+    """Why no connection of a cluster comes about: the Secret or the file that is not there."""
+    from sandbox.proxy.secret_check import SecretCheck
+
+    cluster = plan.clusters.get(name)
+    if cluster is None:
+        return None
+    check = SecretCheck(secrets_of(configuration), plan.workload.partition("/")[0])
+    missing = _missing_files(dataclasses.replace(plan, clusters={name: cluster}, listeners=()), configuration)
+    paths = [path for each in missing.values() for path in each]
+    return check.fault_of(cluster) or (f"there is no file {paths[0]}" if paths else None)
+
+
 def _missing_files(plan: NodePlan, configuration: Configuration) -> Mapping[Sequence[Because], list[str]]:
     """Files for TLS that the proxy would not find in its pod, by what names them."""
     from sandbox.compiler import find_proxy

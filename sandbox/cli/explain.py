@@ -89,6 +89,7 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
     from sandbox.explain.address_steps import DnsView
     from sandbox.explain.walk import explain as walk
     from sandbox.gateway_plans import GatewayPlans
+    from sandbox.loading import tls_fault
     from sandbox.plan.acceptance import in_force
 
     proxy = compiled.proxy
@@ -112,6 +113,7 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
         dns=dns,
         problems=compiled.problems,
         gateways=GatewayPlans(compiled.configuration, compiled.push).at,
+        tls_fault=lambda plan, cluster: tls_fault(plan, compiled.configuration, cluster),
     )
 
 

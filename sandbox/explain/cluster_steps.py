@@ -65,7 +65,8 @@ def _as_tcp(call: Call, outcome: Outcome) -> Outcome:
         what = "TLS" if call.is_tls else "bytes"
         sentence = f"{what} passed through unread, both ways"
         refused = "reset, with flags UF,URX, if the upstream refuses the connection"
-        return replace(outcome, status=0, details="", sentence=sentence, notes=(*outcome.notes, refused))
+        notes = (*outcome.notes, refused)
+        return replace(outcome, status=0, details="", sentence=sentence, notes=notes, flags_if_refused=("UF", "URX"))
     return replace(
         outcome, status=0, details="", sentence=f"{outcome.sentence}: the connection is accepted, then reset"
     )

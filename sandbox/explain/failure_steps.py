@@ -109,15 +109,26 @@ def _seconds(value: timedelta | None, default: int) -> float:
     return default if value is None else value.total_seconds()
 
 
-def failure_notes(retry: RetryPolicy | None) -> tuple[str, ...]:
-    """What a refused connection and an answer 503 come to under a route's retry policy."""
+def flags_if_refused(retry: RetryPolicy | None) -> tuple[str, ...]:
+    """The response flags where every try is refused."""
+    state, tries = _tries(retry)
+    is_retried = tries > 1 and state.wants_reset(Reset.REMOTE_CONNECTION_FAILURE, request_started=False)
+    return ("URX", "UF") if is_retried else ("UF",)
+
+
+def _tries(retry: RetryPolicy | None) -> tuple[RetryState, int]:
     words = RetryRules.words_of(retry.retry_on) if retry is not None else frozenset[str]()
     tries = 1 if retry is None else 1 + (1 if retry.num_retries is None else retry.num_retries)
     codes = frozenset(retry.retriable_status_codes) if retry is not None else frozenset[int]()
-    state = RetryState(RetryRules(words, frozenset(), codes, tries - 1, 0.0, 0.0, 0.0))
+    return RetryState(RetryRules(words, frozenset(), codes, tries - 1, 0.0, 0.0, 0.0)), tries
+
+
+def failure_notes(retry: RetryPolicy | None) -> tuple[str, ...]:
+    """What a refused connection and an answer 503 come to under a route's retry policy."""
+    state, tries = _tries(retry)
     refused = "503 with flag UF if the connection is refused"
     answered = "a 503 of the upstream is passed on as it is"
-    if tries > 1 and state.wants_reset(Reset.REMOTE_CONNECTION_FAILURE, request_started=False):
+    if "URX" in flags_if_refused(retry):
         refused = f"503 with flags URX,UF if the connection is refused {_times(tries)}"
     if tries > 1 and state.wants_status(_SERVER_ERROR):
         answered = f"a 503 of the upstream is tried again; after {tries} it is passed on with flag URX"

@@ -8,7 +8,7 @@ from typing import Final
 
 from sandbox.explain import access_steps, cluster_steps
 from sandbox.explain.call import Call
-from sandbox.explain.failure_steps import failure_notes
+from sandbox.explain.failure_steps import failure_notes, flags_if_refused
 from sandbox.explain.near import nearest, other_ports
 from sandbox.explain.steps import Hop, Outcome, Step
 from sandbox.match import reference
@@ -175,7 +175,9 @@ def _act(plan: NodePlan, call: Call, route: Route, steps: list[Step]) -> Outcome
         outcome = cluster_steps.through_route(plan, call, action, steps)
         hop = _rewritten(call, action, route, outcome.hop)
         notes = (*_timeout_notes(action), *(failure_notes(action.retry_policy) if outcome.is_forwarded else ()))
-        outcome = replace(outcome, route=route.name, notes=(*outcome.notes, *notes), hop=hop)
+        flags = flags_if_refused(action.retry_policy)
+        notes = (*outcome.notes, *notes)
+        outcome = replace(outcome, route=route.name, notes=notes, hop=hop, flags_if_refused=flags)
     else:
         outcome = Outcome(sentence="the route has no action")
     if aborted is not None:

@@ -65,6 +65,8 @@ class Outcome:
     cluster: str = ""
     route: str = ""
     is_forwarded: bool = False
+    flags_if_refused: tuple[str, ...] = ()
+    """Of a forwarded call: the flags where no connection to the upstream comes about."""
     notes: tuple[str, ...] = ()
     hop: Hop | None = None
     loop_to: Station | None = None

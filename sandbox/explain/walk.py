@@ -35,8 +35,13 @@ class Arrival:
 GatewayLookup = Callable[[str, int], "Arrival | None"]
 """Who is at an address (or name) and port, where that is a gateway."""
 
+_NO_SECRET = (
+    "upstream_reset_before_response_started{remote_connection_failure|TLS_error:_Secret_is_not_supplied_by_SDS}"
+)
 _INNER = "envoy://"
 """How addresses of listeners without a port begin."""
+FaultLookup = Callable[[NodePlan, str], "str | None"]
+"""Why a cluster of a plan has no TLS, for want of a Secret or of files; ``None`` where it has."""
 UNKNOWN_ADDRESS = "192.0.2.1"
 """Stands for an address that only the network knows (RFC 5737); no listener or chain names it."""
 
@@ -49,28 +54,51 @@ def explain(
     dns: DnsView | None = None,
     problems: Iterable[Problem] = (),
     gateways: GatewayLookup = lambda _address, _port: None,
+    tls_fault: FaultLookup = lambda _plan, _cluster: None,
 ) -> Walk:
     """What would become of a call, step by step.
 
     ``capture_rules`` are those of the workload (none: everything is captured); ``dns`` says how names are answered;
-    of ``problems`` those are told that concern the objects which decide; through ``gateways`` the walk goes on.
+    of ``problems`` those are told that concern the objects which decide; through ``gateways`` the walk goes on, and it
+    ends where a cluster has a ``tls_fault``.
     """
-    walk = _explain(plan, call, capture_rules, dns)
-    walk = _followed(walk, gateways, frozenset({walk.station} if plan.node_type == "router" else ()))
+    walk = _unless_tls_fails(_explain(plan, call, capture_rules, dns), tls_fault, plan)
+    walk = _followed(walk, gateways, tls_fault, frozenset({walk.station} if plan.node_type == "router" else ()))
     return replace(walk, findings=_concerning(walk, problems))
 
 
-def _followed(walk: Walk, gateways: GatewayLookup, seen: frozenset[Station]) -> Walk:
+def _unless_tls_fails(walk: Walk, tls_fault: FaultLookup, plan: NodePlan) -> Walk:
+    outcome = walk.outcome
+    fault = tls_fault(plan, outcome.cluster) if outcome.is_forwarded else None
+    if fault is None:
+        return walk
+    is_http = outcome.status is None
+    return replace(
+        walk,
+        outcome=replace(
+            outcome,
+            status=503 if is_http else 0,
+            flags=outcome.flags_if_refused,
+            details=_NO_SECRET if is_http else "",
+            sentence=f"every connection to the upstream fails: {fault}",
+            is_forwarded=False,
+            notes=(),
+            hop=None,
+        ),
+    )
+
+
+def _followed(walk: Walk, gateways: GatewayLookup, tls_fault: FaultLookup, seen: frozenset[Station]) -> Walk:
     """The walk with the way through the gateways that it leads to."""
     hop = walk.outcome.hop
     arrival = gateways(hop.address, hop.port) if hop is not None else None
     if hop is None or arrival is None:
         return walk
-    onward = _explain(arrival.plan, _onward(walk, hop, arrival), (), None)
+    onward = _unless_tls_fails(_explain(arrival.plan, _onward(walk, hop, arrival), (), None), tls_fault, arrival.plan)
     onward = replace(onward, steps=tuple(step for step in onward.steps if step.kind != "dns"))
     if onward.station in seen:
         return replace(walk, outcome=_loop(walk.outcome, onward))
-    return replace(walk, onward=_followed(onward, gateways, seen | {onward.station}))
+    return replace(walk, onward=_followed(onward, gateways, tls_fault, seen | {onward.station}))
 
 
 def _loop(outcome: Outcome, back: Walk) -> Outcome:

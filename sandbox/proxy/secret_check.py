@@ -59,6 +59,11 @@ class SecretCheck:
                     user = f"{_described(chain)} of the listener {listener.name}"
                     yield UnusableSecret(user=user, fault=found[0], because=found[1] or chain.because)
 
+    def fault_of(self, cluster: Cluster) -> str | None:
+        """What is wrong with a secret that the cluster needs."""
+        found = self._of_cluster(cluster)
+        return None if found is None else found[0]
+
     def without_unusable(self, plan: NodePlan) -> NodePlan:
         """The plan for an Envoy to which nobody brings secrets later: it does not start if one is missing."""
         clusters = {name: cluster for name, cluster in plan.clusters.items() if not self._of_cluster(cluster)}

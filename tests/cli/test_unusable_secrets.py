@@ -165,3 +165,21 @@ def test_what_envoy_refuses_is_told() -> None:
 
     assert "outbound|443||*.example.com" not in clusters(exported)
     assert "SBX0553: Envoy refuses the cluster" in exported.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "flags"),
+    [
+        pytest.param("http://partner.example.com", 503, "URX,UF", id="HTTP"),
+        pytest.param("tcp://partner.example.com:9000", 0, "UF,URX", id="TCP"),
+    ],
+)
+def test_explain_says_that_no_connection_comes_about(call: str, status: int, flags: str) -> None:
+    ports = "ports: [{number: 80, name: http, protocol: HTTP}, {number: 9000, name: tcp, protocol: TCP}]"
+    text = CLIENT + SERVICE.replace("ports: [{number: 443, name: https, protocol: HTTPS}]", ports)
+    arguments = ["explain", call, "-f", "-", "--workload", "default/client", "-o", "json"]
+    explained = CliRunner().invoke(egress, arguments, input=text, standalone_mode=False, catch_exceptions=False)
+
+    outcome = json.loads(explained.stdout)["outcome"]
+    assert (outcome["status"], outcome["flags"], outcome["forwarded"]) == (status, flags, False)
+    assert "there is no Secret default/partner" in outcome["sentence"]
