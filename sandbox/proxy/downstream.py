@@ -80,6 +80,7 @@ class DownstreamConnection:
         "filter_chain",
         "first_bytes",
         "forward_authority",
+        "handshake_failure",
         "is_finished",
         "is_redirected",
         "listener",
@@ -138,6 +139,8 @@ class DownstreamConnection:
         """The connection as a transport, where it is not a plain socket any more (TLS terminated by us)."""
         self.tls: TlsFacts | None = None
         """Only where we terminate TLS."""
+        self.handshake_failure: str | None = None
+        """Why its TLS did not come about, in Envoy's words."""
         self.runtime: NodeRuntime
         self.on_drain: Callable[[], None] | None = None
         """Called once when the server drains: finish what is under way, then close."""

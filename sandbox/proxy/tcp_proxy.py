@@ -141,6 +141,7 @@ class TcpSession:
             self._connection.stream = end
             self._connection.tell_tls(self.info)
             return end
+        self.info.downstream_transport_failure_reason = self._connection.handshake_failure
         if self._task is not None:
             self.abort()
         return None

@@ -63,6 +63,7 @@ REASONS: Final = {
     "EXCESSIVE_MESSAGE_SIZE": 150,
     "HANDSHAKE_FAILURE_ON_CLIENT_HELLO": 154,
     "TOO_MANY_EMPTY_FRAGMENTS": 219,
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": 192,
     "UNEXPECTED_MESSAGE": 223,
     "UNEXPECTED_RECORD": 225,
     "UNKNOWN_ALERT_TYPE": 227,
@@ -92,6 +93,10 @@ OPENSSL_NAMES: Final = {
     "UNKNOWN_CIPHER_RETURNED": "WRONG_CIPHER_RETURNED",
 }
 """OpenSSL's reasons that BoringSSL calls otherwise (a fatal close_notify is no alert that OpenSSL knows)."""
+DETAILS: Final = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": ":peer did not provide required client certificate",
+}
+"""What Envoy adds."""
 VERIFY_MESSAGES: Final = {
     "self-signed certificate": "self signed certificate",
     "self-signed certificate in certificate chain": "self signed certificate in certificate chain",
@@ -136,7 +141,7 @@ def _reason(error: Exception) -> str | None:
             name = OPENSSL_NAMES.get(name, name)
             if name == HANDSHAKE_FAILURE:  # BoringSSL puts a second error behind this alert
                 return _frame(REASONS[name], name, f"|{LIBRARY + 154}:{_PLACE}:HANDSHAKE_FAILURE_ON_CLIENT_HELLO")
-            return _frame(REASONS.get(name, 0), name)
+            return _frame(REASONS.get(name, 0), name, DETAILS.get(name, ""))
         case ConnectionResetError() if not isinstance(error, ConnectionAbortedError) and error.errno is not None:
             return f"TLS_error:|{SYSTEM_LIBRARY_RESET}:TLS_error_end"
     return None

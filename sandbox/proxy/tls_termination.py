@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.proxy.downstream import TlsFacts
 from sandbox.proxy.tls_alert import sending_alerts
+from sandbox.proxy.tls_failure import failure_of_handshake
 
 if TYPE_CHECKING:
     from sandbox.proxy.downstream import DownstreamConnection
@@ -53,6 +54,7 @@ async def terminate(
             )
     except (OSError, ssl.SSLError, TimeoutError, EOFError) as error:
         log.debug("TLS handshake with %s failed: %s", connection.remote_address, error)
+        connection.handshake_failure = failure_of_handshake(error).transport_failure_reason
         connection.socket.close()
         return False
     return True

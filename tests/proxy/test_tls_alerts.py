@@ -147,6 +147,10 @@ def test_an_upstream_is_asked_before_the_handshake_is_done_and_left_where_that_f
             assert await heard == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
             info = await world.ended.get()
         assert (info.upstream_host, info.response_flags) == (f"127.0.0.1:{upstream.port}", [])
+        assert info.downstream_transport_failure_reason == (
+            "TLS_error:|268435648:SSL_routines:OPENSSL_internal:PEER_DID_NOT_RETURN_A_CERTIFICATE"
+            ":peer_did_not_provide_required_client_certificate:TLS_error_end"
+        )
         assert (info.bytes_received, info.bytes_sent) == (0, 0)
 
     run(test)
