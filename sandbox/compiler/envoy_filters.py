@@ -53,14 +53,21 @@ class _Patches:
     changes: tuple[_TcpProxyChange, ...]
 
 
+class _Unreadable(Exception):
+    """A patch of a kind that is applied, with a value that is not."""
+
+    def __init__(self, patch: EnvoyConfigObjectPatch, reason: str) -> None:
+        super().__init__(reason)
+        self.origin = patch.origin
+
+
 def patched_gateway(push: PushContext, proxy: Proxy, plan: NodePlan) -> NodePlan:
     """The plan as the EnvoyFilters of the root namespace, then of the gateway's, make it."""
     for resource in _selected(push, proxy):
         try:
             patches = _read(resource.spec.config_patches)
-        except (UnknownField, ValueError, TypeError, KeyError, AttributeError) as error:
-            message = f"{resource.ref} is not applied: {error}"
-            push.problems.report("SBX0202", message, resource.spec.origin)
+        except _Unreadable as error:
+            push.problems.report("SBX0202", f"{resource.ref} is not applied: {error}", error.origin)
             continue
         listeners = tuple(_changed(listener, patches.changes) for listener in plan.listeners)
         added = {cluster.name: cluster for cluster in patches.clusters}
@@ -85,20 +92,32 @@ def _read(patches: Iterable[EnvoyConfigObjectPatch]) -> _Patches:
     listeners: list[Listener] = []
     changes: list[_TcpProxyChange] = []
     for each in patches:
-        value = _snake_case(each.patch.value if each.patch is not None else None)
-        because = written("EnvoyFilter", each)
-        match each.apply_to:
-            case "CLUSTER":
-                clusters.append(replace(decode(Cluster, value), because=(because,)))
-            case "LISTENER":
-                listeners.append(replace(decode(Listener, value), because=(because,)))
-            case _:
-                fields = {key: item for key, item in value["typed_config"].items() if key != "@type"}
-                decode(TcpProxy, fields)
-                listener = each.match.listener if each.match is not None else None
-                name = str(value.get("name", ""))
-                changes.append(_TcpProxyChange(match=listener, name=name, fields=fields, because=because))
+        match read := _read_patch(each):
+            case Cluster():
+                clusters.append(read)
+            case Listener():
+                listeners.append(read)
+            case _TcpProxyChange():
+                changes.append(read)
     return _Patches(clusters=tuple(clusters), listeners=tuple(listeners), changes=tuple(changes))
+
+
+def _read_patch(patch: EnvoyConfigObjectPatch) -> Cluster | Listener | _TcpProxyChange:
+    value = _snake_case(patch.patch.value if patch.patch is not None else None)
+    because = written("EnvoyFilter", patch)
+    try:
+        if patch.apply_to == "CLUSTER":
+            return replace(decode(Cluster, value), because=(because,))
+        if patch.apply_to == "LISTENER":
+            return replace(decode(Listener, value), because=(because,))
+        fields = {key: item for key, item in value["typed_config"].items() if key != "@type"}
+        decode(TcpProxy, fields)
+    except UnknownField as error:
+        raise _Unreadable(patch, str(error)) from None
+    except (ValueError, TypeError, KeyError, AttributeError):  # how the codec stumbles over values of another type
+        raise _Unreadable(patch, "a value of this patch is not of the type that its field takes") from None
+    listener = patch.match.listener if patch.match is not None else None
+    return _TcpProxyChange(match=listener, name=str(value.get("name", "")), fields=fields, because=because)
 
 
 def _snake_case(value: Any) -> Any:

@@ -127,6 +127,23 @@ def test_an_envoy_filter_is_applied_as_a_whole_or_reported(text: str, applied: b
     assert is_applied(*gateway(text)) is applied
 
 
+@pytest.mark.parametrize(
+    ("patch", "said"),
+    [
+        pytest.param(tcp_proxy("clustr: a"), "TcpProxy has no field clustr", id="a misspelt field"),
+        pytest.param(CLUSTER.replace("name: added", "name: a, connect_timeout: [1]"), "not of the type", id="a list"),
+        pytest.param(LISTENER.replace("name: inside", "filter_chains: 5"), "not of the type", id="no list"),
+    ],
+)
+def test_a_patch_that_cannot_be_read_is_told_at_its_line(patch: str, said: str) -> None:
+    _, problems = gateway(envoy_filter(CLUSTER, patch))
+
+    (problem,) = [problem for problem in problems if problem.code == "SBX0202"]
+    assert problem.message.startswith("EnvoyFilter istio-system/patch is not applied: ")
+    assert said in problem.message
+    assert problem.path.endswith("configPatches[1]")
+
+
 def test_a_filter_of_other_pods_or_another_namespace_is_not_this_gateway_s() -> None:
     elsewhere = envoy_filter(CLUSTER, namespace="default")
     others = envoy_filter(CLUSTER, name="others", more="workloadSelector: {labels: {app: other}}\n")
