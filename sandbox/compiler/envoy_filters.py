@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from sandbox.plan.because import Because
 
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_FIELD: Final = re.compile(r"[a-z][A-Za-z0-9_]*")
+_FREE: Final = frozenset({("transport_socket_matches", "match")})
+"""Fields whose content has names of its own, as ``filter_metadata`` has everywhere."""
 _CLUSTER_CHOICES: Final = ("cluster", "weighted_clusters")
 
 
@@ -120,14 +123,15 @@ def _read_patch(patch: EnvoyConfigObjectPatch) -> Cluster | Listener | _TcpProxy
     return _TcpProxyChange(match=listener, name=str(value.get("name", "")), fields=fields, because=because)
 
 
-def _snake_case(value: Any) -> Any:
-    """Field names as in the proto; JSON allows ``typedConfig`` too."""
+def _snake_case(value: Any, holder: str = "") -> Any:
+    """Field names as in the proto; JSON allows ``typedConfig`` too. Names that are no fields stay as they are."""
     if isinstance(value, Mapping):
-        return {
-            _CAPITAL.sub(r"_\1", key).lower() if key[:1] != "@" else key: _snake_case(item)
-            for key, item in value.items()
-        }
-    return [_snake_case(item) for item in value] if isinstance(value, list) else value
+        fields: dict[str, Any] = {}
+        for key, item in value.items():
+            name = _CAPITAL.sub(r"_\1", key).lower() if _FIELD.fullmatch(key) else key
+            fields[name] = item if (holder, name) in _FREE or name == "filter_metadata" else _snake_case(item, name)
+        return fields
+    return [_snake_case(item, holder) for item in value] if isinstance(value, list) else value
 
 
 def _changed(listener: Listener, changes: tuple[_TcpProxyChange, ...]) -> Listener:

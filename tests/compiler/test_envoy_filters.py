@@ -144,6 +144,22 @@ def test_a_patch_that_cannot_be_read_is_told_at_its_line(patch: str, said: str) 
     assert problem.path.endswith("configPatches[1]")
 
 
+def test_names_that_a_map_gives_its_values_stay_as_they_are() -> None:
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    added = (
+        f'name: added, typedExtensionProtocolOptions: {{{options}: {{"@type": type.googleapis.com/{options},'
+        " explicitHttpConfig: {http2ProtocolOptions: {}}}}, metadata: {filterMetadata: {myFilter: {someKey: 1}}}"
+    )
+
+    plan, problems = gateway(envoy_filter(CLUSTER.replace("name: added", added)))
+
+    assert [problem.message for problem in problems if problem.code == "SBX0202"] == []
+    cluster = plan.clusters["added"]
+    assert list(cluster.typed_extension_protocol_options or {}) == [options]
+    assert cluster.metadata is not None
+    assert cluster.metadata.filter_metadata == {"myFilter": {"someKey": 1}}
+
+
 def test_a_filter_of_other_pods_or_another_namespace_is_not_this_gateway_s() -> None:
     elsewhere = envoy_filter(CLUSTER, namespace="default")
     others = envoy_filter(CLUSTER, name="others", more="workloadSelector: {labels: {app: other}}\n")
