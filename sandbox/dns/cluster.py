@@ -6,7 +6,8 @@ the name behind, which it looks up outside of the mesh (Kubernetes DNS specifica
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 
 import dns.exception
 import dns.flags
@@ -23,6 +24,7 @@ from sandbox.match.cluster_names import ClusterNames
 from sandbox.match.name_lookup import TTL_SECONDS, Forward
 
 _STATUS_BYTE = 3
+_PATIENCE_SECONDS = 1.0
 
 
 class ClusterServer:
@@ -45,9 +47,11 @@ class ClusterServer:
         reply = Forward() if names is None else respond(message, names.services, self._shuffle)
         target = None if names is None else names.external.get(_name(message))
         is_known = target is not None or not isinstance(reply, Forward)
-        if self._in_cluster or not is_known:
-            told = await self._beyond.ask(query, over_tcp=over_tcp, size_limit=size_limit)
-            if not is_known or (told is not None and _has_no_error(told)):
+        if not is_known:
+            return await self._beyond.ask(query, over_tcp=over_tcp, size_limit=size_limit)
+        if self._in_cluster:
+            told = await _soon(self._beyond.ask(query, over_tcp=over_tcp, size_limit=size_limit))
+            if told is not None and _has_no_error(told):
                 return told
         if names is not None and target is not None and isinstance(reply, Forward):
             reply = await self._alias(message, target, names.given.get(target), over_tcp=over_tcp)
@@ -85,6 +89,15 @@ class ClusterServer:
 def _name(query: dns.message.Message) -> str:
     """What is asked for, as names of Services are written."""
     return query.question[0].name.to_text().lower().rstrip(".") if query.question else ""
+
+
+async def _soon(asking: Awaitable[bytes | None]) -> bytes | None:
+    """A cluster's server answers at once; the others are not waited for."""
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            return await asking
+    except TimeoutError:
+        return None
 
 
 def _has_no_error(reply: bytes) -> bool:

@@ -143,3 +143,15 @@ def test_a_server_of_the_cluster_is_asked_first(*, knows: bool) -> None:
     said = ask("api.shop.svc.cluster.local", beyond=beyond, in_cluster=True)
 
     assert said == f"NOERROR; {told if knows else own}"
+
+
+def test_a_server_that_is_slow_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Beyond):
+        async def ask(self, query: bytes, *, over_tcp: bool, size_limit: int) -> bytes | None:
+            if not self.asked:
+                self.asked.append("first")
+                await asyncio.Event().wait()
+            return await super().ask(query, over_tcp=over_tcp, size_limit=size_limit)
+
+    monkeypatch.setattr("sandbox.dns.cluster._PATIENCE_SECONDS", 0.01)
+    assert ask("web.shop", beyond=Slow(), in_cluster=True) == "NOERROR; web.shop. 30 A 10.96.0.80"
