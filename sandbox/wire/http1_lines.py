@@ -167,7 +167,7 @@ def field_bytes(head: bytes, most: int | None = None) -> int:
     total = 0
     for place, line in enumerate(head.split(b"\n")[1:]):
         name, colon, value = line.partition(b":")
-        if most is not None and place > most:
+        if colon and most is not None and place > most:
             return total + len(name)
         if colon:
             total += len(name) + len(value.strip(b" \t\r")) + 3

@@ -76,3 +76,4 @@ def test_fields_count_with_three_more_than_name_and_value_each() -> None:
     assert field_bytes(b"HTTP/1.1 200 OK\r\nVary: x\r\nvary:  y\r\nA:\r\n\r\n") == 8 + 8 + 4
     assert field_bytes(b"HTTP/1.1 200 OK\r\n\r\n") == 3
     assert field_bytes(b"HTTP/1.1 200 OK\r\na: 1\r\nbb: 2\r\nccc: 3\r\n\r\n", most=1) == 5 + 6 + 3
+    assert field_bytes(b"HTTP/1.1 200 OK\r\na: 1\r\nbb: 2\r\n\r\n", most=1) == 5 + 6
