@@ -106,14 +106,19 @@ def proxy(case: dict[str, Any]) -> Proxy:
         region=locality[0],
         zone=locality[1],
         sub_zone=locality[2],
+        dual_stack=bool(_features(case).get("EnableDualStack")),
         uses_auto_allocated=dns_capture and (bool(metadata.get("DNSAutoAllocate")) or _allocates(case)),
         metadata=_metadata(metadata, case.get("mesh") or {}),
     )
 
 
+def _features(case: dict[str, Any]) -> dict[str, Any]:
+    features: dict[str, Any] = (case.get("env") or {}).get("features") or {}
+    return features
+
+
 def _allocates(case: dict[str, Any]) -> bool:
-    features = (case.get("env") or {}).get("features") or {}
-    return all(value for name, value in features.items() if name.endswith("EnableIPAutoallocate"))
+    return all(value for name, value in _features(case).items() if name.endswith("EnableIPAutoallocate"))
 
 
 def _addresses(mode: str) -> list[str]:
