@@ -53,6 +53,8 @@ def certs(
 
     What exists and is still valid is kept. Private keys stay in the directory, readable by you alone.
     """
+    if renew_authority and hosts:
+        raise click.UsageError("--renew-authority issues everything anew: name no hosts with it")
     # Imported here: cryptography takes a third of --help's time.
     from sandbox.pki import Authority, default_directory
     from sandbox.workload_identities import mesh_folder

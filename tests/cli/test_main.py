@@ -56,6 +56,7 @@ def test_every_look_at_the_configuration_has_examples(name: str) -> None:
         pytest.param(["run", "-f", ".", "--dns-server", "dns.google"], "by its address", id="a DNS server's name"),
         pytest.param(["run", "-f", ".", "--workload", "a/b/c"], "is not NAMESPACE/NAME", id="no workload"),
         pytest.param(["config", "routes", "-f", ".", "--workload", "a/"], "is not NAMESPACE/NAME", id="no name"),
+        pytest.param(["certs", "--renew-authority", "a.example"], "name no hosts", id="a new authority for one host"),
         pytest.param(["run", "-f", ".", "--node", "proxy"], "is not one of", id="no kind of node"),
     ],
 )
