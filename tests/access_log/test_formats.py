@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sandbox.access_log.format import LogEnvironment, compile_access_log, compile_line
-from sandbox.access_log.json_text import number_text
+from sandbox.access_log.json_text import TEXTS, number_text
 from sandbox.compiler.access_log_formats import JSON_FORMAT, TEXT_FORMAT
 from sandbox.plan.access_log import (
     AccessLog,
@@ -126,3 +126,12 @@ def test_filter_on_response_flags(flags: ResponseFlagFilter, is_logged: bool) ->
         assert log is not None
         assert (log.line(tcp_stream()) is not None) is is_logged
         assert log.line(http_stream()) is None
+
+
+def test_texts_that_come_again_are_remembered_up_to_a_number() -> None:
+    line = compile_line(SubstitutionFormatString(json_format={"host": "%REQ(:AUTHORITY)%"}), LogEnvironment())
+    info = http_stream()
+    for number in range(5000):
+        info.authority = b"host-%d" % number
+        assert line(info) == b'{"host":"host-%d"}\n' % number
+    assert len(TEXTS) <= 4096

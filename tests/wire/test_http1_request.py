@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.wire.http1_lines import HeadLimits
+from sandbox.wire.http1_lines import HeadLimits, Memory
 from sandbox.wire.http1_request import RequestHeadReader, read_request_head
 from sandbox.wire.http_message import Refusal, RequestHead
 
@@ -181,13 +181,23 @@ def test_a_head_cut_anywhere_waits_for_the_rest(request_: bytes) -> None:
 
 def test_a_remembered_head_is_the_readers_own() -> None:
     reader = RequestHeadReader()
-    first = reader.read(GET + HOST + b"A: b\r\n\r\n")
-    assert isinstance(first, RequestHead)
-    first.headers.append((b"x-request-id", b"1"))
-    first.host = b"changed"
-    second = reader.read(GET + HOST + b"A: b\r\n\r\nmore")
-    assert isinstance(second, RequestHead)
-    assert (second.headers, second.host) == ([(b"a", b"b")], b"svc.example.com")
+    for more in (b"", b"more", b"", b"more"):  # it is read, read again and remembered, and known from then on
+        head = reader.read(GET + HOST + b"A: b\r\n\r\n" + more)
+        assert isinstance(head, RequestHead)
+        assert (head.headers, head.host) == ([(b"a", b"b")], b"svc.example.com")
+        head.headers.append((b"x-request-id", b"1"))
+        head.host = b"changed"
+
+
+def test_what_comes_twice_is_remembered_and_there_is_an_end_of_it() -> None:
+    memory: Memory[int] = Memory(longest=4, most=2)
+    assert [memory.wants(data) for data in (b"a", b"a", b"large", b"large")] == [False, True, False, False]
+    for number in range(10):
+        data = b"%d" % number
+        memory.wants(data)
+        if memory.wants(data):
+            memory.known[data] = number
+    assert 1 <= len(memory.known) <= 2
 
 
 @pytest.mark.parametrize("name", [b"If-Match", b"If-Range", b"Access-Control-Request-Private-Network"])

@@ -77,3 +77,20 @@ def test_fields_count_with_three_more_than_name_and_value_each() -> None:
     assert field_bytes(b"HTTP/1.1 200 OK\r\n\r\n") == 3
     assert field_bytes(b"HTTP/1.1 200 OK\r\na: 1\r\nbb: 2\r\nccc: 3\r\n\r\n", most=1) == 5 + 6 + 3
     assert field_bytes(b"HTTP/1.1 200 OK\r\na: 1\r\nbb: 2\r\n\r\n", most=1) == 5 + 6
+
+
+@pytest.mark.parametrize(
+    ("head", "is_simple"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: today\r\nServer: x\r\n\r\n", True),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", False),
+    ],
+)
+def test_a_simple_head_has_a_body_of_known_length_and_nothing_for_the_proxy(head: bytes, is_simple: bool) -> None:
+    found = read_response_head(head)
+    assert isinstance(found, ResponseHead)
+    assert found.is_simple is is_simple

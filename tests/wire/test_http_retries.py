@@ -27,7 +27,14 @@ def state(retry_on: str, retries: int = 2, codes: frozenset[int] = frozenset()) 
     ],
 )
 def test_statuses_are_covered_by_words(retry_on: str, status: int, is_covered: bool) -> None:
-    assert state(retry_on).wants_status(status) is is_covered
+    found = state(retry_on)
+    assert found.wants_status(status) is is_covered
+    assert not is_covered or status >= found.rules.lowest_status
+
+
+def test_no_status_below_the_lowest_is_covered() -> None:
+    found = state("5xx,retriable-4xx,retriable-status-codes", codes=frozenset({404, 503}))
+    assert next(status for status in range(200, 600) if found.wants_status(status)) == found.rules.lowest_status == 404
 
 
 def test_listed_statuses_are_covered() -> None:
