@@ -21,6 +21,9 @@ from sandbox.plan.tls import UpstreamTlsContext
 _SHOWN: Final = 3
 _SOCKET_MATCH: Final = "envoy.transport_socket_match"
 BLACK_HOLE: Final = "BlackHoleCluster"
+_ENDPOINTS_OF_SERVICES: Final = (
+    "a Service's endpoints are those of its EndpointSlices, which a cluster writes: kubectl get endpointslices -o yaml",
+)
 
 
 def through_route(plan: NodePlan, call: Call, action: RouteAction, steps: list[Step]) -> Outcome:
@@ -151,7 +154,9 @@ def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_ht
             if cluster.name == BLACK_HOLE
             else ()
         )
-        steps.append(Step(kind="endpoint", found="none", reason=reason, because=() if cluster.because else because))
+        because = () if cluster.because else because
+        notes = _ENDPOINTS_OF_SERVICES if not endpoints and ".svc." in cluster.name else ()
+        steps.append(Step(kind="endpoint", found="none", reason=reason, because=because, notes=notes))
         return Outcome(
             status=503,
             flags=("UH",),

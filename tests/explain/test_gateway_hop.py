@@ -145,6 +145,15 @@ def test_a_server_that_wants_tls_redirects_after_its_policies() -> None:
     assert denied.outcome.status == 403
 
 
+def test_a_service_without_endpoints_is_told_where_they_come_from() -> None:
+    walk = _explain("http://api.example.com/", YAML.replace("addresses: [10.0.0.20]", "addresses: []"))
+
+    assert (walk.outcome.status, walk.outcome.flags) == (503, ("UH",))
+    step = walk.step("endpoint")
+    assert step is not None
+    assert "EndpointSlices" in step.notes[0]
+
+
 def test_both_nodes_are_printed() -> None:
     text = as_text(_explain("http://api.example.com/"))
     assert "from shop/web (sidecar)" in text
