@@ -173,7 +173,7 @@ def test_what_captures_a_connection_looks_at_it_before_it_is_handed_over(*, has_
         async with serving((captures, target), static_cluster("up", upstream.port)) as world:
             client = await captured(world, ("127.0.0.1", 9000))
             arrival = asyncio.ensure_future(upstream.accept())
-            await asyncio.wait({arrival}, timeout=0.2)
+            await asyncio.wait({arrival}, timeout=0.2 if has_inspector else 5)
             assert arrival.done() is not has_inspector
             await client.send(b"hello")
             await client.send(b" world\n")
