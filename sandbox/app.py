@@ -47,6 +47,7 @@ __all__ = ["Loaded", "Sandbox", "load"]
 
 log = logging.getLogger("sandbox")
 READY_PORT = 15021
+TOLD_BY_A_RUN = ("SBX0701", "SBX0702", "SBX0703", "SBX0556")
 
 
 class Sandbox:
@@ -280,6 +281,10 @@ class Sandbox:
             print("egress: the configuration stays as it was", file=sys.stderr)
         else:
             print("egress: configuration reloaded", file=sys.stderr)
+            known = told_by_a_run(before)
+            for message in told_by_a_run(self.loaded):
+                if message not in known:
+                    print(f"egress: {message}", file=sys.stderr)
             if before is not None and before.logs_by_default and not self._has_log():
                 print(
                     "egress: the access log is off now: the mesh configuration names no accessLogFile", file=sys.stderr
@@ -387,3 +392,9 @@ def tell_problems(problems: Problems) -> None:
     """Findings to standard error, one line each, with what would be right."""
     for problem in problems:
         print(f"{problem} ({problem.hint})" if problem.hint else problem, file=sys.stderr)
+
+
+def told_by_a_run(loaded: Loaded | None) -> dict[str, None]:
+    """What is said without being asked for: who stands in, what runs elsewhere, what is missing."""
+    found = [] if loaded is None else [*loaded.configuration.problems, *loaded.problems]
+    return dict.fromkeys(problem.message for problem in found if problem.code in TOLD_BY_A_RUN)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from sandbox.app import Sandbox
     from sandbox.settings import WorkloadProxy
 
-TOLD_AT_START = ("SBX0701", "SBX0702", "SBX0703", "SBX0556")
 EPILOG = """\b
 Examples:
   egress run -f my-mesh/ --workload shop/frontend
@@ -160,6 +159,8 @@ def _control_path(is_off: bool, given: str | None) -> str | None:
 
 
 def _say_ready(sandbox: Sandbox) -> None:
+    from sandbox.app import told_by_a_run  # imported here: --help needs none of it
+
     if sandbox.loaded is not None:
         found = {*sandbox.loaded.configuration.problems, *sandbox.loaded.problems}
         warnings = sum(1 for problem in found if problem.severity == "warning")
@@ -167,9 +168,8 @@ def _say_ready(sandbox: Sandbox) -> None:
             counted = f"{warnings} warning{'s' * (warnings != 1)}"
             click.echo(f"egress: {counted} about the configuration: see {_check_for(sandbox.settings)}", err=True)
         configuration = sandbox.loaded.configuration
-        for problem in dict.fromkeys([*configuration.problems, *sandbox.loaded.problems]):
-            if problem.code in TOLD_AT_START:
-                click.echo(f"egress: {problem.message}", err=True)
+        for message in told_by_a_run(sandbox.loaded):
+            click.echo(f"egress: {message}", err=True)
         if not configuration.mesh_given and not configuration.resources("Telemetry"):
             click.echo("egress: no mesh configuration is given: the access log is on, as it is not in Istio", err=True)
     targets = {f"map {one.listen}": f"for {one.target}:" for one in sandbox.settings.maps}

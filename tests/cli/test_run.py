@@ -104,6 +104,16 @@ def test_a_reload_keeps_what_was_when_the_new_is_wrong(running: subprocess.Popen
     assert running.stderr.readline() == "egress: configuration reloaded\n"
 
 
+GATEWAY = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: out}
+spec:
+  selector: {istio: egress}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [a.example.com]}]
+"""
+
+
 def test_warnings_are_told_with_the_check_that_shows_them(tmp_path: Path) -> None:
     (tmp_path / "origination.yaml").write_text(MUTUAL_TLS_FOR_ONE_WORKLOAD)
     options = ["-f", str(tmp_path), "--workload", "shop/client", "--labels", "app=client"]
@@ -147,3 +157,19 @@ def test_a_mesh_configuration_that_ends_the_log_by_default_says_so(tmp_path: Pat
         "egress: configuration reloaded\n",
         "egress: the access log is off now: the mesh configuration names no accessLogFile\n",
     ]
+
+
+def test_a_gateway_that_a_reload_brings_is_told_as_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text(MESH)
+    arguments = [sys.executable, "-m", "sandbox", "run", "-f", str(tmp_path), "--proxy", "127.0.0.1:0", "--no-control"]
+
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "ready" in process.stderr.readline()
+        (tmp_path / "gateway.yaml").write_text(GATEWAY)
+        process.send_signal(signal.SIGHUP)
+        said = [process.stderr.readline() for _ in range(2)]
+        process.kill()
+
+    assert said[0] == "egress: configuration reloaded\n"
+    assert said[1].startswith("egress: no pod runs gateway default/out (istio-system/istio-egress): ")
