@@ -7,6 +7,8 @@ from typing import Final
 from sandbox.proxy.tls_failure import ALERTS, LIBRARY, REASONS
 from sandbox.wire.client_hello import CLIENT_HELLO_MESSAGE, HANDSHAKE_RECORD, MAXIMUM_MESSAGE, MAXIMUM_RECORD
 
+LOOKED_AT: Final = 9
+"""Bytes that tell the reason: more of them need not be kept."""
 ALERT_RECORD: Final = 21
 FATAL: Final = 2
 NUMBERS: Final = {**REASONS, "CLIENTHELLO_PARSE_FAILED": 131, "HTTPS_PROXY_REQUEST": 155, "HTTP_REQUEST": 156}

@@ -17,7 +17,7 @@ from sandbox.match.facts import ConnectionFacts
 from sandbox.plan.listener import HttpInspector, OriginalDst, ProxyProtocol, TlsInspector
 from sandbox.proxy.connection_numbers import next_connection_number
 from sandbox.proxy.downstream import DownstreamConnection
-from sandbox.proxy.first_record import failure_of_first_bytes
+from sandbox.proxy.first_record import LOOKED_AT, failure_of_first_bytes
 from sandbox.proxy.peek import MAXIMUM_BYTES, Peek
 from sandbox.proxy.proxy_header_reader import ProxyHeaderReader
 from sandbox.wire.client_hello import NotYet, read_client_hello
@@ -271,7 +271,7 @@ def _look_for_tls(connection: DownstreamConnection, data: bytes) -> bool | None:
     if hello is NotYet.NEED_MORE:
         return None if len(data) < MAXIMUM_BYTES else False
     if hello is NotYet.NOT_TLS:
-        connection.first_bytes = data
+        connection.first_bytes = data[:LOOKED_AT]
     if not isinstance(hello, NotYet):
         connection.transport_protocol = "tls"
         connection.requested_server_name = hello.server_name or None

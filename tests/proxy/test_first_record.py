@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.plan.listener import FilterChain, FilterChainMatch, Listener, ListenerFilter, TlsInspector
-from sandbox.proxy.first_record import failure_of_first_bytes
+from sandbox.proxy.first_record import LOOKED_AT, failure_of_first_bytes
 from tests.proxy.proxy_world import address, run, serving
 
 
@@ -27,9 +27,9 @@ from tests.proxy.proxy_world import address, run, serving
     ],
 )
 def test_reason(data: bytes, number: str, reason: str) -> None:
-    assert failure_of_first_bytes(data) == (
-        f"TLS_error|error:{number}:SSL_routines:OPENSSL_internal:{reason}:TLS_error_end"
-    )
+    said = f"TLS_error|error:{number}:SSL_routines:OPENSSL_internal:{reason}:TLS_error_end"
+    assert failure_of_first_bytes(data) == said
+    assert failure_of_first_bytes(data[:LOOKED_AT]) == said
 
 
 def test_an_alert_whose_end_has_not_come_yet_is_a_record_that_nobody_expects() -> None:
