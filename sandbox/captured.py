@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sandbox.callers import WARM_SECONDS
+from sandbox.callers import UNKNOWN_WORKLOAD, WARM_SECONDS
 from sandbox.capture.control_server import HOST_ADDRESS, HOST_NAME, ControlServer, Refused, WorkloadIdentity
 from sandbox.capture.raw_relay import RawRelays
 from sandbox.compiler.capture import CaptureInputs, build_capture_settings, capture_inputs
@@ -88,7 +88,7 @@ class CapturedWorkload:
         self._warm = spawn(self.snapshot.node.clusters.warm(WARM_SECONDS), f"warm {self.identity}")
         problems = Problems()
         settings = build_capture_settings(_capture_inputs(loaded, self.identity), problems)
-        self.warnings = [str(problem) for problem in problems]
+        self.warnings = [*map(str, problems), *_unknown(loaded)]
         self._settings = settings
         self._rules = {version: build_rules(settings, version) for version in (4, 6)}
         self.lookup = self._owner.lookup_of(loaded)
@@ -262,3 +262,10 @@ def _capture_inputs(loaded: Loaded, identity: WorkloadIdentity) -> CaptureInputs
     """The rules that a pod's init container would be given; DNS is captured in any case, by the namespace itself."""
     inputs = capture_inputs(loaded.configuration, loaded.proxy, overrides=identity.capture)
     return dataclasses.replace(inputs, dns_capture=False)
+
+
+def _unknown(loaded: Loaded) -> Iterable[str]:
+    """That no object describes the workload, if so: its name may be misspelt."""
+    name = f"the workload {loaded.proxy.namespace}/{loaded.proxy.name}:"
+    found = (problem for problem in loaded.configuration.problems if problem.code == UNKNOWN_WORKLOAD)
+    return dict.fromkeys(problem.message for problem in found if name in problem.message)

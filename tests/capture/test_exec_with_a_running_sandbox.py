@@ -370,3 +370,13 @@ def test_a_first_connection_waits_for_the_addresses_of_its_cluster(tmp_path: Pat
         told = [sandbox.run("curl", *at_once, options=["--workload", f"shop/{name}"]).stdout for name in ("a", "b")]
 
     assert told == ["200", "200"]
+
+
+def test_a_workload_that_no_object_describes_is_told(tmp_path: Path) -> None:
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: client, namespace: shop}\n"
+    with running_sandbox(tmp_path / "run", mesh=pod) as sandbox:
+        said = [sandbox.run("true", options=["--workload", f"shop/{name}"]).stderr for name in ("clinet", "client")]
+
+    assert "no object describes the workload shop/clinet" in said[0]
+    assert "did you mean shop/client?" in said[0]
+    assert said[1] == ""
