@@ -65,14 +65,22 @@ class AccessRules:
                 return name
         return None
 
+    def judge(self, facts: AccessFacts) -> tuple[str | None, bool]:
+        """The name of the policy that matches, and whether the call is let through; LOG lets everything through."""
+        policy = self.match(facts)
+        return policy, self._action == "LOG" or (policy is None) == (self._action == "DENY")
+
     def decide(self, facts: AccessFacts) -> str | None:
         """``None``: let through; else the name for the details: of the policy that denies, or ``none``."""
-        if self._action == "LOG":
-            return None
-        policy = self.match(facts)
-        if self._action == "DENY":
-            return policy
-        return "none" if policy is None else None
+        policy, is_allowed = self.judge(facts)
+        return None if is_allowed else policy or "none"
+
+
+def verdict_metadata(prefix: str, policy: str | None, is_allowed: bool) -> dict[str, object]:
+    """What an RBAC filter tells of its verdict in dynamic metadata (``rbac_filter.cc``): ``prefix`` is ``enforced_``,
+    or ends with ``shadow_`` for a dry run, which decides nothing else."""
+    found: dict[str, object] = {} if policy is None else {f"{prefix}effective_policy_id": policy}
+    return {**found, f"{prefix}engine_result": "allowed" if is_allowed else "denied"}
 
 
 def denial_details(policy: str) -> str:

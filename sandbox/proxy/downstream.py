@@ -77,6 +77,7 @@ class DownstreamConnection:
         "direct_remote_address",
         "direct_remote_ip",
         "door",
+        "dry_run",
         "filter_chain",
         "first_bytes",
         "forward_authority",
@@ -150,6 +151,8 @@ class DownstreamConnection:
         """Of the explicit proxy: asked before each further request, because the next one may be for another host."""
         self.denial: str | None = None
         """What an authorization filter says at the client's first byte (``rbac_access_denied_matched_policy[…]``)."""
+        self.dry_run: dict[str, object] | None = None
+        """What policies in a dry run would have said to it."""
         self.forward_authority: str | None = None
         """``name:port`` that a dynamic forward proxy goes to (``sni_dynamic_forward_proxy``)."""
         self.upstream_cluster: str | None = None

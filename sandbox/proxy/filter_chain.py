@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sandbox.match.rbac import AccessFacts, AccessRules, denial_details
+from sandbox.match.rbac import AccessFacts, AccessRules, denial_details, verdict_metadata
 from sandbox.plan.http_connection_manager import HttpConnectionManager
 from sandbox.plan.listener import SniCluster, SniDynamicForwardProxy, TcpProxy
-from sandbox.plan.rbac import NetworkRbac, Rules
+from sandbox.plan.rbac import NetworkRbac
 from sandbox.plan.tls import DownstreamTlsContext
 from sandbox.proxy.http_terminal import HttpTerminal
 from sandbox.proxy.tcp_proxy import TcpProxyRuntime
@@ -38,8 +38,8 @@ def filters_of_chain(chain: FilterChain, node: NodeRuntime) -> NetworkFilter:
                 return HttpTerminal(config, tls, node)
             case TcpProxy():
                 return _stepwise(tuple(steps), TcpProxyRuntime(config, node, policies=tuple(policies), tls=tls))
-            case NetworkRbac(rules=rules) if rules is not None:
-                policies.append(_authorize(rules))
+            case NetworkRbac():
+                policies.append(_authorize(config))
             case SniCluster():
                 steps.append(_use_server_name_as_cluster)
             case SniDynamicForwardProxy():
@@ -99,13 +99,20 @@ def _forward_to_server_name(port: int | None) -> Step:
     return step
 
 
-def _authorize(rules: Rules) -> Step:
-    compiled = AccessRules(rules)
+def _authorize(plan: NetworkRbac) -> Step:
+    rules = None if plan.rules is None else AccessRules(plan.rules)
+    dry_run = None if plan.shadow_rules is None else AccessRules(plan.shadow_rules)
+    prefix = f"{plan.shadow_rules_stat_prefix}shadow_"
 
     def step(connection: DownstreamConnection) -> None:
-        if connection.denial is None:
-            policy = compiled.decide(access_facts(connection))
-            connection.denial = None if policy is None else denial_details(policy)
+        if connection.denial is not None:
+            return
+        facts = access_facts(connection)
+        if dry_run is not None:
+            verdict = verdict_metadata(prefix, *dry_run.judge(facts))
+            connection.dry_run = {**(connection.dry_run or {}), **verdict}
+        policy = None if rules is None else rules.decide(facts)
+        connection.denial = None if policy is None else denial_details(policy)
 
     return step
 

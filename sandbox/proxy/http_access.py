@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from sandbox.frozen_dataclass import dataclass
-from sandbox.match.rbac import AccessRules, denial_details
+from sandbox.match.rbac import AccessRules, denial_details, verdict_metadata
 
 if TYPE_CHECKING:
     from sandbox.match.facts import RequestFacts
     from sandbox.plan.http_connection_manager import HttpConnectionManager
-    from sandbox.plan.rbac import Rules
+    from sandbox.plan.rbac import HttpRbac
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.wire.http_message import Header
 
 REFUSAL = b"RBAC: access denied"
+METADATA = "envoy.filters.http.rbac"
+"""Where verdicts are told, those of dry runs too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +40,12 @@ class AccessFilter(Protocol):
 class RbacFilter:
     """``envoy.filters.http.rbac``."""
 
-    __slots__ = ("_rules",)
+    __slots__ = ("_dry_run", "_dry_run_prefix", "_rules")
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = AccessRules(rules)
+    def __init__(self, plan: HttpRbac) -> None:
+        self._rules = None if plan.rules is None else AccessRules(plan.rules)
+        self._dry_run = None if plan.shadow_rules is None else AccessRules(plan.shadow_rules)
+        self._dry_run_prefix = f"{plan.shadow_rules_stat_prefix}shadow_"
 
     def refusal(self, stream: HttpStream, request: RequestFacts) -> Denial | None:
         """A 403; ``None`` lets the request through."""
@@ -54,8 +58,22 @@ class RbacFilter:
             facts.remote_ip = remote.rpartition(":")[0].strip("[]")
         if stream.info.dynamic_metadata is not None:
             facts.metadata = stream.info.dynamic_metadata
-        policy = self._rules.decide(facts)
-        return None if policy is None else Denial(status=403, body=REFUSAL, details=denial_details(policy))
+        if self._dry_run is not None:
+            _tell(stream, verdict_metadata(self._dry_run_prefix, *self._dry_run.judge(facts)))
+        if self._rules is None:
+            return None
+        policy, is_allowed = self._rules.judge(facts)
+        _tell(stream, verdict_metadata("enforced_", policy, is_allowed))
+        if is_allowed:
+            return None
+        return Denial(status=403, body=REFUSAL, details=denial_details(policy or "none"))
+
+
+def _tell(stream: HttpStream, verdict: dict[str, object]) -> None:
+    metadata = stream.info.dynamic_metadata
+    if metadata is None:
+        metadata = stream.info.dynamic_metadata = {}
+    metadata.setdefault(METADATA, {}).update(verdict)
 
 
 def access_filters(plan: HttpConnectionManager) -> tuple[AccessFilter, ...]:
@@ -69,8 +87,8 @@ def _access_filters(plan: HttpConnectionManager) -> Iterator[AccessFilter]:
 
     for each in plan.http_filters:
         config = each.typed_config
-        if isinstance(config, HttpRbac) and config.rules is not None:
-            yield RbacFilter(config.rules)
+        if isinstance(config, HttpRbac) and (config.rules is not None or config.shadow_rules is not None):
+            yield RbacFilter(config)
         elif isinstance(config, JwtAuthentication):
             from sandbox.proxy.http_jwt import JwtFilter  # few gateways read tokens
 

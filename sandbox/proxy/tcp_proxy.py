@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 DEFAULT_IDLE_SECONDS = 3600.0
 DEFAULT_TLS_PORT = 443
+RBAC_METADATA = "envoy.filters.network.rbac"
+"""Where policies in a dry run tell their result."""
 
 
 class TcpProxyRuntime:
@@ -307,6 +309,8 @@ class TcpSession:
         received, sent = relay.received, relay.sent
         info.bytes_received = info.wire_bytes_received = info.upstream_wire_bytes_sent = received
         info.bytes_sent = info.wire_bytes_sent = info.upstream_wire_bytes_received = sent
+        if self._connection.dry_run and (received or end.is_denied):
+            info.dynamic_metadata = {RBAC_METADATA: self._connection.dry_run}
         if end.is_denied:
             info.connection_termination_details = self._connection.denial
             info.upstream_wire_bytes_sent = info.wire_bytes_received = 0

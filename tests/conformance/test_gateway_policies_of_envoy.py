@@ -12,6 +12,7 @@ from tests.e2e.test_gateway_policies import (
     test_identities_stand_in_the_log,
     test_what_a_policy_allows,
     test_what_passes,
+    test_what_the_log_can_tell_of_a_verdict,
     test_who_denied_stands_in_the_log,
 )
 
@@ -19,6 +20,7 @@ __all__ = [
     "test_identities_stand_in_the_log",
     "test_what_a_policy_allows",
     "test_what_passes",
+    "test_what_the_log_can_tell_of_a_verdict",
     "test_who_denied_stands_in_the_log",
 ]
 pytestmark = pytest.mark.skipif(shutil.which("envoy") is None, reason="no Envoy is at hand")

@@ -40,7 +40,9 @@ spec:
       "peer_subject": "%DOWNSTREAM_PEER_SUBJECT%", "peer_issuer": "%DOWNSTREAM_PEER_ISSUER%",
       "peer_dns": "%DOWNSTREAM_PEER_DNS_SAN%", "peer_serial": "%DOWNSTREAM_PEER_SERIAL%",
       "peer_from": "%DOWNSTREAM_PEER_CERT_V_START%", "peer_until": "%DOWNSTREAM_PEER_CERT_V_END(%Y-%m-%d)%",
-      "own": "%DOWNSTREAM_LOCAL_URI_SAN%", "own_subject": "%DOWNSTREAM_LOCAL_SUBJECT%"}}
+      "own": "%DOWNSTREAM_LOCAL_URI_SAN%", "own_subject": "%DOWNSTREAM_LOCAL_SUBJECT%",
+      "http_verdict": "%DYNAMIC_METADATA(envoy.filters.http.rbac)%",
+      "tcp_verdict": "%DYNAMIC_METADATA(envoy.filters.network.rbac)%"}}
 ---
 apiVersion: v1
 kind: Pod

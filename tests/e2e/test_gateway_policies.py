@@ -283,6 +283,64 @@ LETS_THROUGH: dict[str, tuple[str, list[Call]]] = {
     "a policy for others": (policy("[]").replace("istio: edge}}", "istio: other}}"), [Call(), Call(is_bytes=True)]),
     "a policy of another namespace": (policy("[]").replace("namespace: edge", "namespace: shop"), [Call()]),
 }
+DRY = "{istio.io/dry-run: 'true'}"
+ON_A = "[{to: [{operation: {paths: [/a]}}]}]"
+FROM_HERE = "[{from: [{source: {ipBlocks: [127.0.0.1]}}]}]"
+
+
+def verdict(prefix: str, result: str, name: str | None = None) -> dict[str, str]:
+    """What the filter notes: its result, and the policy that matched."""
+    found = {} if name is None else {f"{prefix}_effective_policy_id": f"ns[edge]-policy[{name}]-rule[0]"}
+    return {**found, f"{prefix}_engine_result": result}
+
+
+DRY_DENIAL, DRY_PERMISSION = "istio_dry_run_deny_shadow", "istio_dry_run_allow_shadow"
+NOTED: dict[str, tuple[str, list[tuple[Call, int, dict[str, str] | None]]]] = {
+    "nothing without policies": ("", [(Call(), 200, None), (Call(is_bytes=True), 200, None)]),
+    "a dry run of a denial": (
+        policy(ON_A, "DENY", annotations=DRY),
+        [
+            (Call(path="/a"), 200, verdict(DRY_DENIAL, "denied", "p")),
+            (Call(path="/b"), 200, verdict(DRY_DENIAL, "allowed")),
+            (Call(is_bytes=True), 200, verdict(DRY_DENIAL, "denied", "p")),
+        ],
+    ),
+    "a dry run of a permission": (
+        policy(ON_A, annotations=DRY),
+        [
+            (Call(path="/a"), 200, verdict(DRY_PERMISSION, "allowed", "p")),
+            (Call(path="/b"), 200, verdict(DRY_PERMISSION, "denied")),
+            (Call(is_bytes=True), 200, verdict(DRY_PERMISSION, "denied")),
+        ],
+    ),
+    "what is enforced, of requests": (
+        policy(FROM_HERE),
+        [(Call(), 200, verdict("enforced", "allowed", "p")), (Call(is_bytes=True), 200, None)],
+    ),
+    "a denial that is enforced beside a dry run": (
+        policy("[{to: [{operation: {paths: [/b]}}]}]", name="b")
+        + "---\n"
+        + policy(ON_A, name="a", annotations=DRY)
+        + "---\n"
+        + policy(ON_A, "DENY", name="d", annotations=DRY),
+        [
+            (
+                Call(path="/a"),
+                403,
+                verdict("enforced", "denied")
+                | verdict(DRY_PERMISSION, "allowed", "a")
+                | verdict(DRY_DENIAL, "denied", "d"),
+            ),
+            (
+                Call(path="/b"),
+                200,
+                verdict("enforced", "allowed", "b")
+                | verdict(DRY_PERMISSION, "denied")
+                | verdict(DRY_DENIAL, "allowed"),
+            ),
+        ],
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -327,6 +385,17 @@ def test_what_passes(policies: str, calls: list[Call], bench: PolicyBench) -> No
     answers = bench.asked(policies, calls)
     assert [answer.status for answer in answers] == [200] * len(calls)
     assert all(answer.body == "ok" for answer in answers)
+
+
+@pytest.mark.parametrize(("policies", "calls"), NOTED.values(), ids=list(NOTED))
+def test_what_the_log_can_tell_of_a_verdict(
+    policies: str, calls: list[tuple[Call, int, dict[str, str] | None]], bench: PolicyBench
+) -> None:
+    answers = bench.asked(policies, [call for call, _, _ in calls])
+
+    for answer, (call, status, expected) in zip(answers, calls, strict=True):
+        kinds = ("tcp_verdict", "http_verdict") if call.is_bytes else ("http_verdict", "tcp_verdict")
+        assert (answer.status, *(answer.line[kind] for kind in kinds)) == (status, expected, None)
 
 
 def test_identities_stand_in_the_log(bench: PolicyBench) -> None:

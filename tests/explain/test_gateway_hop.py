@@ -132,6 +132,24 @@ def test_the_denying_policy_is_named() -> None:
     assert onward.outcome.details.startswith("rbac_access_denied_matched_policy[")
 
 
+@pytest.mark.parametrize(
+    ("path", "found", "reason"),
+    [
+        ("/admin/x", "would be denied", "policy ns[shop]-policy[no-admin]-rule[0] matches"),
+        ("/", "would be allowed", "no DENY policy matches"),
+    ],
+)
+def test_a_dry_run_says_what_the_policy_would_do(path: str, found: str, reason: str) -> None:
+    yaml = YAML.replace("{name: no-admin,", "{name: no-admin, annotations: {istio.io/dry-run: 'true'},")
+    onward = _explain(f"http://api.example.com{path}", yaml).onward
+    assert onward is not None
+    step = onward.step("dry run")
+    assert step is not None
+    assert (step.found, step.reason) == (found, reason)
+    assert [each.origin.resource.name for each in step.because] == ["no-admin"]
+    assert onward.outcome.status is None
+
+
 def test_a_server_that_wants_tls_redirects_after_its_policies() -> None:
     server = "protocol: HTTP}, hosts: [api.example.com]"
     yaml = YAML.replace(server, server + ", tls: {httpsRedirect: true}")
