@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from sandbox.match.route_table import RouteTable
 from sandbox.match.virtual_host_table import VirtualHostTable
-from sandbox.plan.http_connection_manager import Http1ProtocolOptions, HttpProtocolOptionsCommon, Router
+from sandbox.plan.http_connection_manager import (
+    Http1ProtocolOptions,
+    HttpProtocolOptionsCommon,
+    JwtAuthentication,
+    Router,
+)
 from sandbox.plan.route import RouteConfiguration
 from sandbox.proxy.http2_downstream import Http2ServerConnection
 from sandbox.proxy.http_access import access_filters
@@ -75,6 +80,8 @@ class HttpConnectionManagerRuntime:
         self._date: Header = (b"date", b"")
         self._date_until = 0.0
         self.access_filters = access_filters(plan)
+        self.reads_tokens = any(isinstance(each.typed_config, JwtAuthentication) for each in plan.http_filters)
+        """Then routes may ask for claims, and a request's route is looked for again."""
         self._routes(plan, node)
 
     def _protocol_options(self, options: Http1ProtocolOptions, plan: HttpConnectionManager) -> None:

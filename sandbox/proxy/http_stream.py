@@ -140,8 +140,8 @@ class HttpStream:
             if denial is not None:
                 self.local_reply(denial.status, denial.body, denial.details, first=denial.headers)
                 return
-        if info.dynamic_metadata is not None and is_routable:
-            facts.metadata = info.dynamic_metadata  # a token was read, and routes may ask for its claims
+        if manager.reads_tokens and info.dynamic_metadata is not None and is_routable:
+            facts.metadata = info.dynamic_metadata
             route = self._choose_again(route, manager.find_route(virtual_host, facts))
         if tls_only is not None:
             route_answers.redirect_to_tls(self, tls_only, path)
