@@ -127,12 +127,17 @@ class Authority:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """No other process writes here meanwhile."""
-        descriptor = os.open(self.directory / ".lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.lock_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked while a pair is written."""
+        return self.directory / ".lock"
 
     def _files(self, name: str) -> tuple[Path, Path]:
         return self.directory / f"{name}.crt", self.directory / f"{name}.key"

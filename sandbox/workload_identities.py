@@ -69,7 +69,8 @@ class WorkloadIdentities:
         trust_domain = configuration.mesh.trust_domain or "cluster.local"
         uri = spiffe_uri(trust_domain, proxy.namespace, account)
         certificate, key = authority.leaf(f"{proxy.namespace}.{account}", (uri,))
-        return WorkloadIdentity(certificate=str(certificate), key=str(key), roots=self._roots())
+        lock = str(authority.lock_file)
+        return WorkloadIdentity(certificate=str(certificate), key=str(key), roots=self._roots(), lock=lock)
 
     def _roots(self) -> tuple[str, ...]:
         if self._given_root and not self.has_others:

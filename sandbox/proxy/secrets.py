@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Final
@@ -34,6 +37,8 @@ class WorkloadIdentity:
     certificate: str = ""
     key: str = ""
     roots: tuple[str, ...] = ()
+    lock: str = ""
+    """A file that is locked by who renews certificate and key, so that nobody reads one new and one old."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +82,14 @@ class SecretStore:
     def get(self, name: str) -> SecretData | None:
         """The secret; ``None`` where a file or Secret is missing (Envoy would wait for it)."""
         try:
-            return self._get(name)
+            with _shared(self._lock_of(name)):
+                return self._get(name)
         except OSError:
             return None
+
+    def _lock_of(self, name: str) -> str:
+        is_own = name == WORKLOAD_CERTIFICATE or (name.startswith(FILE_CERTIFICATE) and self._files.certificates)
+        return self._identity.lock if is_own else ""
 
     def stamp(self, name: str) -> tuple[float, ...]:
         """Changes when the secret's files change."""
@@ -147,3 +157,17 @@ def _modified(path: str) -> float:
         return Path(path).stat().st_mtime
     except OSError:
         return 0.0
+
+
+@contextlib.contextmanager
+def _shared(lock: str) -> Iterator[None]:
+    """While nobody holds the file for writing (that takes a few milliseconds); without a file, at once."""
+    if not os.path.exists(lock):
+        yield
+        return
+    descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
