@@ -22,6 +22,7 @@ from sandbox.proxy.peek import MAXIMUM_BYTES, Peek
 from sandbox.proxy.resolver import NoAnswer
 from sandbox.proxy.stream_relay import StreamEnd
 from sandbox.proxy.tasks import detach
+from sandbox.proxy.wrong_door import WrongDoor, answer_and_close, at_http_proxy, refusal, turn_away
 
 log = logging.getLogger("sandbox.proxy")
 DOOR: Final = "proxy"
@@ -66,6 +67,7 @@ class _Visit:
         self._remote = remote
         self._loop = asyncio.get_running_loop()
         self._head = b""
+        self._wrong: WrongDoor | None = None
         self._peek = Peek(self._loop, sock, self._look, self._seen)
         self._timer = self._loop.call_later(HEAD_SECONDS, self._timed_out)
 
@@ -75,6 +77,7 @@ class _Visit:
 
     def _look(self, data: bytes) -> bool | None:
         if not data[:1].isalpha():
+            self._wrong = at_http_proxy(data[0])
             return False
         end = HEAD_END.search(data)
         if end is None:
@@ -90,25 +93,27 @@ class _Visit:
         self._timer.cancel()
         if enough:
             detach(self._go(), "proxy door")
+        elif self._wrong is not None:
+            detach(turn_away(self._socket, self._remote, self._wrong), "proxy door")
         else:
             self._socket.close()
 
     async def _go(self) -> None:
         request = read_request(self._head)
         if isinstance(request, str):
-            await self._refuse(refusal(BAD_REQUEST, request))
+            await self._refuse(BAD_REQUEST, request)
             return
         caller = await self._callers.of(self._workload or user_of(self._head), self._remote[0])
         if isinstance(caller, str):
-            await self._refuse(refusal(UNKNOWN_USER, caller))
+            await self._refuse(UNKNOWN_USER, caller)
             return
         address = await caller.names.look_up(request.host, request.port)
         if isinstance(address, NoAnswer):
-            await self._refuse(refusal(BAD_GATEWAY, f"{request.host} does not resolve: {address.reason}"))
+            await self._refuse(BAD_GATEWAY, f"{request.host} does not resolve: {address.reason}")
             return
         own = self._socket.getsockname()
         if leads_back(address, request.port, own):
-            await self._refuse(refusal(BAD_REQUEST, itself(own)))
+            await self._refuse(BAD_REQUEST, itself(own))
             return
         redirect = None
         if request.is_connect:
@@ -123,15 +128,9 @@ class _Visit:
             redirect = Redirector(caller, self._socket, self._remote, request).ask
         caller.enter(self._socket, Origin(self._remote, (address, request.port), DOOR, redirect))
 
-    async def _refuse(self, answer: bytes) -> None:
+    async def _refuse(self, status: bytes, reason: str) -> None:
         """An answer of the door itself: the mesh has not seen this request."""
-        try:
-            self._socket.recv(len(self._head))
-            await self._loop.sock_sendall(self._socket, answer)
-        except OSError as error:
-            log.debug("the client did not wait for its answer: %s", error)
-        finally:
-            self._socket.close()
+        await answer_and_close(self._socket, refusal(status, reason))
 
 
 class ProxyRequest(msgspec.Struct, frozen=True):
@@ -173,13 +172,6 @@ def _authority(target: bytes, head: bytes) -> bytes:
         return absolute[1]
     host = HOST.search(head)
     return host[1] if host is not None else b""
-
-
-def refusal(status: bytes, reason: str) -> bytes:
-    """A whole answer that says why; the connection is closed after it."""
-    body = f"egress: {reason}\n".encode()
-    head = b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-    return head % (status, len(body)) + body
 
 
 def leads_back(address: str, port: int, own: tuple[Any, ...]) -> bool:

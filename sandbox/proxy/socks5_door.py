@@ -11,6 +11,7 @@ from typing import Final
 from sandbox.proxy.door import Caller, CallerFinder, Origin, WorkloadNames
 from sandbox.proxy.resolver import NoAnswer
 from sandbox.proxy.tasks import detach
+from sandbox.proxy.wrong_door import at_socks5, turn_away
 
 log = logging.getLogger("sandbox.proxy")
 DOOR: Final = "socks"
@@ -26,7 +27,15 @@ HANDSHAKE_SECONDS: Final = 60.0
 
 
 class _Ended(Exception):
-    """The client is gone or speaks something else."""
+    """The client is gone or asks for what is not there."""
+
+
+class _Stranger(Exception):
+    """The client speaks something else."""
+
+    def __init__(self, first: int) -> None:
+        super().__init__(first)
+        self.first = first
 
 
 class Socks5Door:
@@ -45,6 +54,9 @@ class Socks5Door:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 caller = await self._authenticate(sock, remote[0])
                 destination = await self._handshake(sock, caller.names)
+        except _Stranger as stranger:
+            await turn_away(sock, remote, at_socks5(stranger.first))
+            return
         except (TimeoutError, OSError, _Ended) as error:
             log.debug("socks client %s: %s", remote, error)
             destination = None
@@ -56,9 +68,10 @@ class Socks5Door:
     async def _authenticate(self, sock: socket.socket, address: str) -> Caller:
         """Whoever gives a user name is that workload; no password is asked for."""
         loop = asyncio.get_running_loop()
-        version, count = await _read(sock, 2)
+        (version,) = await _read(sock, 1)
         if version != VERSION:
-            raise _Ended("not SOCKS5")
+            raise _Stranger(version)
+        (count,) = await _read(sock, 1)
         methods = await _read(sock, count)
         name: str | None = None
         if USER_AND_PASSWORD in methods:

@@ -122,6 +122,39 @@ def test_the_http_door_says_why_it_refuses(request_bytes: bytes, status: bytes) 
     run(test)
 
 
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+STRANGERS = {
+    "TLS at the HTTP proxy": (HttpProxyDoor, HELLO, b"HTTP/1.1 400 ", "TLS to the HTTP proxy: write http://"),
+    "SOCKS5 at the HTTP proxy": (HttpProxyDoor, b"\x05\x01\x00", b"\x05\xff", "SOCKS5 to the HTTP proxy: --socks"),
+    "SOCKS4 at the HTTP proxy": (HttpProxyDoor, b"\x04\x01\x00\x50", b"\x00\x5b", "SOCKS4 to the HTTP proxy"),
+    "bytes at the HTTP proxy": (HttpProxyDoor, b"\x00\x00", b"HTTP/1.1 400 ", "something else than HTTP to the HTTP"),
+    "HTTP at SOCKS5": (
+        Socks5Door,
+        b"GET http://a/ HTTP/1.1\r\n\r\n",
+        b"HTTP/1.1 400 ",
+        "SOCKS5 door: write socks5h://",
+    ),
+    "TLS at SOCKS5": (Socks5Door, HELLO, b"HTTP/1.1 400 ", "TLS to the SOCKS5 door: write socks5h://"),
+    "SOCKS4 at SOCKS5": (Socks5Door, b"\x04\x01\x00\x50", b"\x00\x5b", "SOCKS4 to the SOCKS5 door"),
+}
+
+
+@pytest.mark.parametrize(("door", "sent", "answer", "told"), STRANGERS.values(), ids=STRANGERS.keys())
+def test_who_speaks_something_else_is_told_and_not_reset(
+    door: type[HttpProxyDoor | Socks5Door], sent: bytes, answer: bytes, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        async with doors(Upstream()) as (world, callers):
+            client = await opened(world, door(callers))
+            await client.send(sent)
+            assert await client.receive(len(answer)) == answer
+            assert await client.ending() == "fin"
+        (record,) = caplog.records
+        assert told in record.getMessage()
+
+    run(test)
+
+
 @pytest.mark.parametrize(
     "request_text",
     [
