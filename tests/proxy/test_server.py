@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +18,7 @@ from sandbox.plan.listener import Filter, FilterChain, InternalListenerConfig, L
 from sandbox.plan.tls import TransportSocket
 from sandbox.proxy.cluster_manager import LoadBalancerContext
 from sandbox.proxy.outlier_detection import HostOutlierState
-from sandbox.proxy.server import bind
+from sandbox.proxy.server import ListeningSocket, bind
 from sandbox.proxy.snapshot import Snapshot
 from sandbox.settings import HostPort
 
@@ -49,6 +50,33 @@ def test_other_machines_are_kept_out_unless_allowed(monkeypatch: pytest.MonkeyPa
 def test_a_namespace_with_nothing_but_loopback_may_bind_the_wildcard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo")])
     bind(HostPort("0.0.0.0", 0), allow_remote=False).close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_CONGESTION"), reason="Linux only")
+@pytest.mark.parametrize(("interfaces", "is_unpaced"), [(("lo",), True), (("lo", "eth0"), False)])
+def test_what_is_sent_to_clients_of_this_machine_alone_is_not_paced(
+    monkeypatch: pytest.MonkeyPatch, interfaces: tuple[str, ...], is_unpaced: bool
+) -> None:
+    monkeypatch.setattr(socket, "if_nameindex", lambda: list(enumerate(interfaces)))
+    with socket.socket() as fresh:
+        systems_own = _congestion_control(fresh)
+
+    async def test() -> None:
+        accepted: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+        sock = bind(HostPort("0.0.0.0", 0), allow_remote=True)
+        listening = ListeningSocket(sock, lambda client, _: accepted.set_result(client))
+        _, writer = await asyncio.open_connection("127.0.0.1", listening.address.port)
+        with await accepted as client:
+            assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert _congestion_control(client) == ("reno" if is_unpaced else systems_own)
+        writer.close()
+        listening.close()
+
+    run(test)
+
+
+def _congestion_control(sock: socket.socket) -> str:
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
 
 
 def plan(port: int, cluster: str, upstream_port: int) -> NodePlan:
