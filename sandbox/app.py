@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from sandbox.callers import WARM_SECONDS, Callers
 from sandbox.doors import CAPTURE_PORT, open_doors
 from sandbox.errors import ConfigError, ListenError, SandboxError
-from sandbox.loading import Loaded, external_names, load
+from sandbox.loading import Loaded, load
+from sandbox.loading.service_network import external_names, service_names, service_targets
 from sandbox.plan.acceptance import in_force
 from sandbox.proxy.access_log_sink import AccessLogSink
 from sandbox.proxy.door import Caller, WorkloadNames
@@ -26,7 +27,6 @@ from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.server import Server, bind, wide_address
 from sandbox.proxy.snapshot import Snapshot, Subscriber, Surroundings
 from sandbox.proxy.tasks import detach
-from sandbox.service_network import service_names, service_targets
 from sandbox.settings import HostPort, ResolveOverride, Settings
 from sandbox.watching import FileWatch
 from sandbox.workload_identities import WorkloadIdentities
@@ -324,7 +324,7 @@ class Sandbox:
         if loaded.proxy.node_type != "router":
             return in_force(loaded.plan)
         from sandbox.gateway_nodes import refuse_loops
-        from sandbox.gateway_plans import GatewayPlans
+        from sandbox.loading.gateway_plans import GatewayPlans
 
         plans = GatewayPlans(loaded.configuration, loaded.push)
         plans.know(loaded.proxy, loaded.plan)

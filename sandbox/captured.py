@@ -18,7 +18,8 @@ from sandbox.compiler.capture import CaptureInputs, build_capture_settings, capt
 from sandbox.dns.upstream import UpstreamResolvers, UpstreamServer
 from sandbox.errors import ConfigError
 from sandbox.explain.capture import step_of
-from sandbox.loading import Loaded, cluster_names, load_workload
+from sandbox.loading import Loaded, load_workload
+from sandbox.loading.service_network import cluster_names
 from sandbox.match.capture_rules import Packet, build_rules, decide
 from sandbox.match.name_lookup import NameLookup
 from sandbox.plan.acceptance import in_force

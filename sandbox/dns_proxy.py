@@ -9,7 +9,8 @@ from sandbox.dns.cluster import ClusterServer
 from sandbox.dns.server import DnsServer
 from sandbox.dns.upstream import UpstreamResolvers, UpstreamServer
 from sandbox.errors import ListenError
-from sandbox.loading import Loaded, cluster_names
+from sandbox.loading import Loaded
+from sandbox.loading.service_network import cluster_names
 from sandbox.match.cluster_names import ClusterNames
 from sandbox.match.name_lookup import NameLookup
 from sandbox.proxy.system_names import read_system_names

@@ -8,14 +8,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from sandbox.explain.loops import without_loops
-from sandbox.gateway_plans import GatewayPlans
-from sandbox.loading import origin_of, report_refusals
+from sandbox.loading.gateway_plans import GatewayPlans
+from sandbox.loading.plan_refusals import report_refusals
+from sandbox.loading.stand_in_gateways import gateway_workloads
 from sandbox.plan.base import SocketAddress
+from sandbox.plan.because import origin_of
 from sandbox.proxy.listener import ConnectionHandler
 from sandbox.proxy.server import ListeningSocket, bind
 from sandbox.proxy.snapshot import Snapshot
 from sandbox.settings import HostPort
-from sandbox.stand_in_gateways import gateway_workloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from sandbox.config_files import STANDARD_INPUT, SUFFIXES
+from sandbox.loading.config_files import STANDARD_INPUT, SUFFIXES
 
 INTERVAL_SECONDS: Final = 0.5
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.compiler.spiffe import spiffe_uri
 from sandbox.errors import SettingsError
-from sandbox.loading import secrets_of
-from sandbox.mounted_files import OUTPUT_CERTIFICATES, mounted_files
+from sandbox.loading.mounted_files import OUTPUT_CERTIFICATES, mounted_files
+from sandbox.loading.secrets import secrets_of
 from sandbox.proxy.secrets import PodFiles, SecretStore, WorkloadIdentity
 
 if TYPE_CHECKING:

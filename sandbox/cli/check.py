@@ -15,8 +15,8 @@ from sandbox.cli.options import settings_for, wants_gateways, workload_options
 if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
     from sandbox.compiler.push_context import PushContext
-    from sandbox.gateway_plans import GatewayPlans
     from sandbox.istio.load import Configuration
+    from sandbox.loading.gateway_plans import GatewayPlans
     from sandbox.plan import NodePlan
     from sandbox.settings import Settings
     from sandbox.yaml_source.problems import Problem, Problems
@@ -107,11 +107,12 @@ def _findings(settings: Settings) -> Sequence[Problem]:
 def _compile_all(settings: Settings, configuration: Configuration, push: PushContext) -> None:
     """What compiling for each node finds is in the problems of ``push``."""
     from sandbox.compiler import compile_node
-    from sandbox.gateway_plans import GatewayPlans
-    from sandbox.loading import proxy_of, report_refusals
+    from sandbox.loading.gateway_plans import GatewayPlans
+    from sandbox.loading.own_workload import own_proxy
+    from sandbox.loading.plan_refusals import report_refusals
 
     plans = GatewayPlans(configuration, push)
-    own = proxy_of(configuration, settings)
+    own = own_proxy(configuration, settings)
     sidecars = [] if settings.node_type == "router" else [own]
     gateways = [] if settings.node_type == "router" or not settings.with_gateways else plans.proxies
     if settings.node_type == "router":
@@ -133,7 +134,7 @@ def _compile_all(settings: Settings, configuration: Configuration, push: PushCon
 def _others(configuration: Configuration, own: Proxy) -> list[Proxy]:
     """Sidecars of the workloads that the files describe, one of those that are alike."""
     from sandbox.compiler import find_proxy
-    from sandbox.loading import described_workloads
+    from sandbox.loading.own_workload import described_workloads
 
     found: dict[tuple[object, ...], Proxy] = {_likeness(own): own}
     for workload in described_workloads(configuration):
@@ -155,7 +156,7 @@ def _likeness(proxy: Proxy) -> tuple[object, ...]:
 
 
 def _report_loops(plans: GatewayPlans, proxy: Proxy, problems: Problems) -> None:
-    from sandbox.loading import origin_of
+    from sandbox.plan.because import origin_of
 
     hint = "give the rule that leads to the gateway match.gateways: [mesh], and the gateway a rule that leads on"
     for loop in plans.loops(proxy):
@@ -164,7 +165,7 @@ def _report_loops(plans: GatewayPlans, proxy: Proxy, problems: Problems) -> None
 
 def _report_dead_ends(plan: NodePlan, configuration: Configuration, problems: Problems) -> None:
     from sandbox.explain.dead_ends import find_dead_ends
-    from sandbox.loading import origin_of
+    from sandbox.plan.because import origin_of
 
     entries = [each.spec for each in configuration.resources("ServiceEntry") if each.spec.resolution == "NONE"]
     unresolved = {host for spec in entries for host in spec.hosts}

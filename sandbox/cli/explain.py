@@ -88,8 +88,8 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
     from sandbox.compiler.spiffe import spiffe_uri
     from sandbox.explain.address_steps import DnsView
     from sandbox.explain.walk import explain as walk
-    from sandbox.gateway_plans import GatewayPlans
-    from sandbox.loading import tls_fault
+    from sandbox.loading.gateway_plans import GatewayPlans
+    from sandbox.loading.plan_refusals import tls_fault
     from sandbox.plan.acceptance import in_force
 
     proxy = compiled.proxy

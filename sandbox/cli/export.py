@@ -44,7 +44,7 @@ def envoy(**options: Any) -> int:
     from sandbox.cli.loading import compile_for
     from sandbox.cli.problem_report import print_problems
     from sandbox.envoy_config.bootstrap import bootstrap
-    from sandbox.loading import secrets_of
+    from sandbox.loading.secrets import secrets_of
     from sandbox.plan.acceptance import in_force
     from sandbox.proxy.secret_check import SecretCheck
 

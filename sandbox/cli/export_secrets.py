@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sandbox.cli.loading import Compiled
-from sandbox.loading import secrets_of
-from sandbox.mounted_files import mounted_files
+from sandbox.loading.mounted_files import mounted_files
+from sandbox.loading.secrets import secrets_of
 from sandbox.workload_identities import WorkloadIdentities
 
 if TYPE_CHECKING:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from sandbox.cli import exit_codes
-from sandbox.loading import proxy_of, read_configuration, report_refusals, without_refused
+from sandbox.loading import read_configuration
+from sandbox.loading.admission import without_refused
+from sandbox.loading.own_workload import own_proxy
+from sandbox.loading.plan_refusals import report_refusals
 from sandbox.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ def compile_for(settings: Settings) -> Compiled:
 
     configuration, refused = without_refused(read_configuration(settings))
     push = PushContext(configuration)
-    proxy = proxy_of(configuration, settings)
+    proxy = own_proxy(configuration, settings)
     plan = compile_node(push, proxy)
     report_refusals(plan, push)
     errors = len({*configuration.problems.errors, *push.problems.errors, *refused})
@@ -66,7 +69,7 @@ def compile_for(settings: Settings) -> Compiled:
 
 def compile_nodes(settings: Settings) -> list[Compiled]:
     """The node of ``settings``; with its gateways after it, or every gateway where none is named."""
-    from sandbox.gateway_plans import GatewayPlans
+    from sandbox.loading.gateway_plans import GatewayPlans
 
     own = compile_for(settings)
     is_gateway = settings.node_type == "router"
@@ -79,7 +82,7 @@ def compile_nodes(settings: Settings) -> list[Compiled]:
 
 def tell_of_stand_ins(settings: Settings, configuration: Configuration) -> None:
     """On standard error, where ``egress run`` would have gateways that this look at the files has not."""
-    from sandbox.stand_in_gateways import stand_ins
+    from sandbox.loading.stand_in_gateways import stand_ins
 
     if settings.with_gateways or settings.node_type != "sidecar":
         return

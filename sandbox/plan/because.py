@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Any
 
@@ -31,3 +32,9 @@ class Because:
 def because_field() -> Any:
     """The provenance field that every named plan object carries; it takes no part in comparisons."""
     return field(default=(), compare=False, repr=False)
+
+
+def origin_of(because: Sequence[Because]) -> Origin | None:
+    """The last line that is named: the most particular one."""
+    origins = [each.origin.setting if isinstance(each.origin, IstioDefault) else each.origin for each in because]
+    return next((origin for origin in reversed(origins) if origin is not None), None)

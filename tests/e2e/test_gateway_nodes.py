@@ -15,8 +15,8 @@ from sandbox.cli.main import egress
 from sandbox.errors import SettingsError
 from sandbox.istio.load import load_texts
 from sandbox.loading import load
+from sandbox.loading.stand_in_gateways import gateway_workloads, stand_ins
 from sandbox.settings import HostPort, Settings, parse_endpoint
-from sandbox.stand_in_gateways import gateway_workloads, stand_ins
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 JSON_LOG = """\

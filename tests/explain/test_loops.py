@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from sandbox.app import Sandbox
 from sandbox.cli.main import egress
 from sandbox.compiler import PushContext
-from sandbox.gateway_plans import GatewayPlans
 from sandbox.istio.load import load_texts
-from sandbox.loading import origin_of
+from sandbox.loading.gateway_plans import GatewayPlans
+from sandbox.loading.stand_in_gateways import stand_ins
+from sandbox.plan.because import origin_of
 from sandbox.settings import HostPort, Settings
-from sandbox.stand_in_gateways import stand_ins
 
 ENTRY = """\
 apiVersion: networking.istio.io/v1

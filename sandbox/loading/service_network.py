@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
     from sandbox.compiler.push_context import PushContext
     from sandbox.compiler.services import Service
+    from sandbox.istio.load import Configuration
+    from sandbox.loading import Loaded
+    from sandbox.match.cluster_names import ClusterNames
 
 Address = tuple[str, int]
 
@@ -69,3 +72,38 @@ def _endpoints(push: PushContext, service: Service, port: int) -> Iterator[Addre
     for endpoint in push.registry.endpoints_by_port(service, port):
         if endpoint.health is Health.HEALTHY or service.publish_not_ready:
             yield from ((address, endpoint.port) for address in endpoint.addresses if is_ip_address(address))
+
+
+def external_names(configuration: Configuration, namespace: str) -> Mapping[str, str]:
+    """What the cluster's DNS server says of ExternalName services: each name for them, and the name behind."""
+    found: dict[str, str] = {}
+    for service in configuration.resources("Service"):
+        target = service.spec.external_name.lower().rstrip(".")
+        if service.spec.type != "ExternalName" or not target:
+            continue
+        short, own = service.metadata.name, f"{service.metadata.name}.{service.metadata.namespace}"
+        for name in (own, f"{own}.svc", f"{own}.svc.{configuration.domain_suffix}"):
+            found[name] = target
+        if service.metadata.namespace == namespace:
+            found[short] = target
+    return found
+
+
+def cluster_names(
+    loaded: Loaded, *, search_domain: str | None, given: Mapping[str, tuple[str, ...]] | None = None
+) -> ClusterNames:
+    """What the cluster's DNS server tells our workload; ``given`` are addresses that need no question outside."""
+    from sandbox.compiler.name_tables import build_cluster_names
+    from sandbox.match.cluster_names import ClusterNames
+    from sandbox.match.name_lookup import NameLookup
+
+    proxy = loaded.proxy
+    services = NameLookup(
+        build_cluster_names(loaded.push, proxy),
+        namespace=proxy.namespace,
+        domain=proxy.dns_domain,
+        search_domain=search_domain,
+    )
+    return ClusterNames(
+        services=services, external=external_names(loaded.configuration, proxy.namespace), given=given or {}
+    )

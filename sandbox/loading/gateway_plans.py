@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.explain.loops import Loop, find_loops
 from sandbox.explain.walk import Arrival
+from sandbox.loading.stand_in_gateways import gateway_pods
 from sandbox.plan.acceptance import in_force
-from sandbox.stand_in_gateways import gateway_pods
 
 if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy

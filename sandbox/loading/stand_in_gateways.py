@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.istio.kinds import WORKLOAD_KINDS
 from sandbox.istio.kubernetes import PodStatus
-from sandbox.kubernetes_text import ELSEWHERE, PodText, Ports, SliceText, service_text
+from sandbox.loading.kubernetes_text import ELSEWHERE, PodText, Ports, SliceText, service_text
 
 if TYPE_CHECKING:
     from sandbox.istio.load import Configuration

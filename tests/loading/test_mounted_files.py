@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from sandbox.istio.load import load_texts
-from sandbox.loading import load, secrets_of
-from sandbox.mounted_files import mounted_files
+from sandbox.loading import load
+from sandbox.loading.mounted_files import mounted_files
+from sandbox.loading.secrets import secrets_of
 from sandbox.settings import Settings
 
 DATA = """\

@@ -11,7 +11,7 @@ from sandbox.app import Sandbox
 from sandbox.istio.load import Configuration
 from sandbox.istio.load_cache import LoadCache
 from sandbox.loading import load, read_configuration
-from sandbox.service_network import service_names, service_targets
+from sandbox.loading.service_network import service_names, service_targets
 from sandbox.settings import HostPort, ResolveOverride, Settings
 
 SERVICE = """\

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sandbox.kubernetes_text import PodText, Ports, SliceText, service_text
-from sandbox.stand_in_gateways import missing_gateways, named_ports, ports_of, shown_ports
+from sandbox.loading.kubernetes_text import PodText, Ports, SliceText, service_text
+from sandbox.loading.stand_in_gateways import missing_gateways, named_ports, ports_of, shown_ports
 from sandbox.yaml_source.problems import Problems, did_you_mean
 
 if TYPE_CHECKING:
