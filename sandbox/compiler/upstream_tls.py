@@ -118,8 +118,8 @@ def apply_tls(draft: ClusterDraft, settings: ClientTLSSettings | None, situation
         draft.transport_socket = None
         match = TransportSocketMatch(name="tlsMode-istio", match={"tlsMode": "istio"}, transport_socket=socket)
         draft.transport_socket_matches = (match, _NO_TLS_MATCH)
-    if context is not None:
-        draft.because.append(context.because[0])
+    if context is not None or chosen.settings.place:
+        draft.because.append(_because(chosen.settings))
 
 
 def _choose(settings: ClientTLSSettings | None, situation: TlsSituation) -> _Chosen:
@@ -179,7 +179,7 @@ def tls_context(draft: ClusterDraft, settings: ClientTLSSettings, situation: Tls
 
 
 def _credential_out_of_reach(settings: ClientTLSSettings, situation: TlsSituation) -> bool:
-    """Sidecars get credentials only through rules that select them; else istiod sends plain text, silently."""
+    """Sidecars get credentials only through rules that select them; else they begin no TLS, silently."""
     name = settings.credential_name
     if not name or name.startswith(_CONFIG_MAP) or settings.mode == "ISTIO_MUTUAL":
         return False
@@ -187,11 +187,12 @@ def _credential_out_of_reach(settings: ClientTLSSettings, situation: TlsSituatio
         return False
     situation.push.problems.report(
         "SBX0411",
-        f"sidecars cannot use credentialName {name!r} of a DestinationRule without workloadSelector:"
-        f" {situation.upstream} is reached in plain text",
+        f"a sidecar takes no credentialName from a DestinationRule without workloadSelector: without {name!r} it begins"
+        f" no TLS, and what a program sends to {situation.upstream} leaves as it is",
         settings.origin_of("credential_name"),
-        hint="add a workloadSelector to the DestinationRule, or name files",
-        severity="warning",
+        hint="add a workloadSelector, or name files; where sidecars send these calls to a gateway, which does take it,"
+        " nothing is missing",
+        node_type="sidecar",
     )
     return True
 

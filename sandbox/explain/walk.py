@@ -137,9 +137,15 @@ def _onward(walk: Walk, hop: Hop, arrival: Arrival) -> Call:
 
 
 def _concerning(walk: Walk, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    origins = [each.origin for node in walk.nodes for step in node.steps for each in step.because]
-    named = {origin.resource for origin in origins if not isinstance(origin, IstioDefault)}
-    return tuple(dict.fromkeys(problem for problem in problems if problem.resource in named))
+    """Those about an object that decides at one of the nodes, and about that kind of node."""
+    origins = [(node.node_type, each.origin) for node in walk.nodes for step in node.steps for each in step.because]
+    named = {
+        (kind, origin.resource)
+        for type_, origin in origins
+        if not isinstance(origin, IstioDefault)
+        for kind in ("", type_)
+    }
+    return tuple(dict.fromkeys(problem for problem in problems if (problem.node_type, problem.resource) in named))
 
 
 def _explain(plan: NodePlan, call: Call, capture_rules: Sequence[CaptureRule], dns: DnsView | None) -> Walk:

@@ -15,6 +15,9 @@ _LONGEST_WORD: Final = 64
 Layer = Literal["yaml", "schema", "istiod", "sandbox"]
 """Who minds: the YAML reader, the API server's schema, istiod's validation, or only this emulation."""
 
+NodeType = Literal["", "sidecar", "router"]
+"""Which proxies it is about; empty: any."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -29,6 +32,7 @@ class Problem:
     hint: str = ""
     layer: Layer = "sandbox"
     related: tuple[Origin, ...] = ()
+    node_type: NodeType = ""
 
     def __str__(self) -> str:
         where = f"{self.span.file}:{self.span.line}:{self.span.column}: " if self.span else ""
@@ -80,6 +84,7 @@ class Problems:
         layer: Layer = "sandbox",
         severity: Severity | None = None,
         related: tuple[Origin, ...] = (),
+        node_type: NodeType = "",
     ) -> None:
         """Take in a finding about one place of an object; ``severity`` is that of the code if not given."""
         written = origin is not None and bool(origin.span.file)
@@ -94,6 +99,7 @@ class Problems:
                 hint=hint,
                 layer=layer,
                 related=related,
+                node_type=node_type,
             )
         )
 

@@ -13,6 +13,7 @@ from sandbox.explain.steps import Walk
 from sandbox.explain.walk import Arrival, explain
 from sandbox.istio.load import load_texts
 from sandbox.plan import NodePlan
+from sandbox.yaml_source.problems import Problems
 
 GATEWAY_ADDRESS = "10.0.0.20"
 YAML = """\
@@ -89,20 +90,20 @@ spec:
 
 
 @cache
-def _plans(yaml: str = YAML) -> tuple[NodePlan, NodePlan]:
+def _plans(yaml: str = YAML) -> tuple[tuple[NodePlan, NodePlan], Problems]:
     configuration = load_texts([("mesh.yaml", yaml)])
     push = PushContext(configuration)
     sidecar = compile_node(push, find_proxy(configuration, "shop/web", "sidecar"))
-    return sidecar, compile_node(push, find_proxy(configuration, "shop/gw", "router"))
+    return (sidecar, compile_node(push, find_proxy(configuration, "shop/gw", "router"))), push.problems
 
 
 def _explain(target: str, yaml: str = YAML) -> Walk:
-    sidecar, gateway = _plans(yaml)
+    (sidecar, gateway), problems = _plans(yaml)
 
     def lookup(address: str, port: int) -> Arrival | None:
         return Arrival(plan=gateway, address=address, port=port) if address == GATEWAY_ADDRESS else None
 
-    return explain(sidecar, parse_call(target), gateways=lookup)
+    return explain(sidecar, parse_call(target), gateways=lookup, problems=problems)
 
 
 CALLS = {
@@ -172,6 +173,24 @@ def test_a_service_without_endpoints_is_told_where_they_come_from() -> None:
     assert "EndpointSlices" in step.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("to_gateway", "told"),
+    [
+        pytest.param("gateways: [mesh]", [], id="by the gateway"),
+        pytest.param("port: 81", ["SBX0411"], id="by the sidecar itself"),
+    ],
+)
+def test_what_only_sidecars_cannot_do_is_told_only_where_one_does_it(to_gateway: str, told: list[str]) -> None:
+    rule = "{host: api.example.com, trafficPolicy: {tls: {mode: SIMPLE, credentialName: c}}}"
+    head = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: tls, namespace: shop}\n"
+    routes = YAML.replace("match: [{gateways: [mesh]}]", f"match: [{{{to_gateway}}}]")
+    routes = routes.replace("match: [{gateways: [out]}]", "match: [{port: 80}]")
+
+    walk = _explain("http://api.example.com/", f"{routes}{head}spec: {rule}\n")
+
+    assert [problem.code for problem in walk.findings] == told
+
+
 def test_both_nodes_are_printed() -> None:
     text = as_text(_explain("http://api.example.com/"))
     assert "from shop/web (sidecar)" in text
@@ -179,4 +198,4 @@ def test_both_nodes_are_printed() -> None:
 
 
 def test_without_the_gateway_the_walk_ends_at_its_endpoint() -> None:
-    assert explain(_plans()[0], parse_call("http://api.example.com/")).onward is None
+    assert explain(_plans()[0][0], parse_call("http://api.example.com/")).onward is None
