@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sandbox.callers import WARM_SECONDS, Callers
 from sandbox.doors import CAPTURE_PORT, open_doors
 from sandbox.errors import ConfigError, ListenError, SandboxError
 from sandbox.loading import Loaded, load
@@ -20,7 +19,6 @@ from sandbox.loading.service_network import external_names, service_names, servi
 from sandbox.plan.acceptance import in_force
 from sandbox.proxy.access_log_sink import AccessLogSink
 from sandbox.proxy.door import Caller, WorkloadNames
-from sandbox.proxy.name_table import table_lookup
 from sandbox.proxy.readiness import ReadinessProtocol
 from sandbox.proxy.resolver import Resolver
 from sandbox.proxy.secrets import SecretStore
@@ -29,18 +27,20 @@ from sandbox.proxy.snapshot import Snapshot, Subscriber, Surroundings
 from sandbox.proxy.tasks import detach
 from sandbox.settings import HostPort, ResolveOverride, Settings
 from sandbox.watching import FileWatch
-from sandbox.workload_identities import WorkloadIdentities
+from sandbox.workloads.callers import WARM_SECONDS, Callers
+from sandbox.workloads.identities import WorkloadIdentities
+from sandbox.workloads.snapshots import SnapshotBuilder, table_lookup_of
 
 if TYPE_CHECKING:
     from sandbox.admin.envoy_stats import ProcessFacts
     from sandbox.admin.ports import AdminPorts
-    from sandbox.captured import CapturedWorkloads
     from sandbox.dns_proxy import DnsProxy
-    from sandbox.gateway_nodes import GatewayNodes
     from sandbox.istio.load_cache import LoadCache
     from sandbox.lab.internet import Internet
     from sandbox.metrics.node_metrics import MetricsRegistry
     from sandbox.plan import NodePlan
+    from sandbox.workloads.captured import CapturedWorkloads
+    from sandbox.workloads.gateway_nodes import GatewayNodes
     from sandbox.yaml_source.problems import Problems
 
 __all__ = ["Loaded", "Sandbox", "load"]
@@ -135,7 +135,8 @@ class Sandbox:
 
         self._cache = LoadCache()
         loaded = load(self.settings, cache=self._cache, logs_by_default=True)
-        self._identities = WorkloadIdentities(os.environ, f"{loaded.proxy.namespace}/{loaded.proxy.name}")
+        own = f"{loaded.proxy.namespace}/{loaded.proxy.name}"
+        self._builder = SnapshotBuilder(self._surroundings, WorkloadIdentities(os.environ, own))
         try:
             await self._serve(loaded)
         except SandboxError:
@@ -153,7 +154,7 @@ class Sandbox:
         await snapshot.node.clusters.warm(WARM_SECONDS)
         self._take(loaded, snapshot)
         own = Caller(self._names, self.server.enter)
-        self._callers = callers = Callers(settings, self.server, self._surroundings, self._identities, own)
+        self._callers = callers = Callers(settings, self.server, self._builder, own)
         await callers.take(loaded)
         open_doors(settings, self.server, callers)
         if settings.control is not None:
@@ -305,26 +306,21 @@ class Sandbox:
         self._know_cluster(loaded)
         if self.gateways is None and not (self.settings.with_gateways and loaded.configuration.resources("Gateway")):
             return
-        from sandbox.gateway_nodes import GatewayNodes
+        from sandbox.workloads.gateway_nodes import GatewayNodes
 
         if self.gateways is None:
-            self._identities.has_others = True
-            self.gateways = GatewayNodes(self._surroundings, self._identities)
+            self._builder.identities.has_others = True
+            self.gateways = GatewayNodes(self._builder)
         await self.gateways.take(loaded, WARM_SECONDS)
 
     def _snapshot_of(self, loaded: Loaded) -> Snapshot:
-        secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
-        return Snapshot(
-            self._plan_of(loaded),
-            self._surroundings.with_secrets(secrets, loaded.proxy.ip_addresses[0]),
-            self.server.snapshot,
-        )
+        return self._builder.build(self._plan_of(loaded), loaded.configuration, loaded.proxy, self.server.snapshot)
 
     def _plan_of(self, loaded: Loaded) -> NodePlan:
         if loaded.proxy.node_type != "router":
             return in_force(loaded.plan)
-        from sandbox.gateway_nodes import refuse_loops
         from sandbox.loading.gateway_plans import GatewayPlans
+        from sandbox.workloads.gateway_nodes import refuse_loops
 
         plans = GatewayPlans(loaded.configuration, loaded.push)
         plans.know(loaded.proxy, loaded.plan)
@@ -333,12 +329,7 @@ class Sandbox:
     def _take(self, loaded: Loaded, snapshot: Snapshot) -> None:
         self.server.swap(snapshot, skip_ports=self._own_ports())
         self.loaded = loaded
-        self._table = table_lookup(
-            loaded.plan.name_table,
-            namespace=loaded.proxy.namespace,
-            domain=loaded.proxy.dns_domain,
-            captures_dns=loaded.proxy.metadata.dns_capture,
-        )
+        self._table = table_lookup_of(loaded)
 
     def _own_ports(self) -> frozenset[int]:
         """Ports of the plan that are doors of ours, or are opened only with ``--istio-ports``."""
@@ -348,9 +339,9 @@ class Sandbox:
         return self._table(name)
 
     def _open_control(self, path: str, loaded: Loaded, overrides: Sequence[ResolveOverride]) -> None:
-        from sandbox.captured import CapturedWorkloads
+        from sandbox.workloads.captured import CapturedWorkloads
 
-        captured = CapturedWorkloads(self.settings, self.server, self._surroundings, loaded, self._identities)
+        captured = CapturedWorkloads(self.settings, self.server, self._builder, loaded)
         names = [(each.host, each.address) for each in overrides]
         try:
             captured.start(path, names, self._stopped.set if self.settings.launcher_fd is not None else None)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from sandbox.callers import Callers
     from sandbox.proxy.server import Server
     from sandbox.settings import Settings
+    from sandbox.workloads.callers import Callers
 
 CAPTURE_PORT = 15001
 

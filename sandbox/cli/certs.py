@@ -57,7 +57,7 @@ def certs(
         raise click.UsageError("--renew-authority issues everything anew: name no hosts with it")
     # Imported here: cryptography takes a third of --help's time.
     from sandbox.pki import Authority, default_directory
-    from sandbox.workload_identities import mesh_folder
+    from sandbox.workloads.identities import mesh_folder
 
     authority = Authority(directory or (mesh_folder(os.environ) if mesh else default_directory()))
     if secret is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sandbox.cli.loading import Compiled
 from sandbox.loading.mounted_files import mounted_files
 from sandbox.loading.secrets import secrets_of
-from sandbox.workload_identities import WorkloadIdentities
+from sandbox.workloads.identities import WorkloadIdentities
 
 if TYPE_CHECKING:
     from sandbox.envoy_config.bootstrap import SecretOf

@@ -42,12 +42,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lab": {"pki", "settings", "errors", "proxy.tasks"},
     "loading": {"proxy.secret_check", "proxy.file_check", "settings", "errors"}
     | PURE - {"analysis", "wire", "envoy_config"},
-    "callers": EVERYTHING,
-    "doors": EVERYTHING,
-    "workload_identities": EVERYTHING,
-    "gateway_nodes": EVERYTHING,
-    "dns_proxy": EVERYTHING,
-    "captured": EVERYTHING,
+    "workloads": {"loading", "capture", "dns", "proxy", "explain", "compiler", "istio", "match", "plan"}
+    | {"yaml_source", "pki", "settings", "errors"},
+    "doors": {"workloads", "proxy", "settings", "errors"},
+    "dns_proxy": {"loading", "dns", "match", "proxy", "settings", "errors"},
     "watching": {"loading.config_files"},
     "app": EVERYTHING,
     "admin": EVERYTHING,

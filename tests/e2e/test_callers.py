@@ -190,7 +190,7 @@ def test_a_workload_that_nobody_described_is_a_pod_without_labels(
 def test_of_too_many_workloads_the_one_that_has_not_called_for_longest_makes_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sandbox.callers.MOST_WORKLOADS", 2)
+    monkeypatch.setattr("sandbox.workloads.callers.MOST_WORKLOADS", 2)
 
     async def story() -> tuple[list[int], list[list[str]]]:
         statuses, known = [], []
@@ -208,7 +208,7 @@ def test_of_too_many_workloads_the_one_that_has_not_called_for_longest_makes_roo
 def test_a_connection_outlives_the_room_that_its_workload_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sandbox.callers.MOST_WORKLOADS", 1)
+    monkeypatch.setattr("sandbox.workloads.callers.MOST_WORKLOADS", 1)
 
     async def story() -> tuple[int, bytes]:
         async with sandbox(tmp_path) as box:

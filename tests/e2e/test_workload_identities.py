@@ -10,7 +10,7 @@ from sandbox.compiler.proxy import Proxy
 from sandbox.errors import SettingsError
 from sandbox.istio.load import Configuration
 from sandbox.pki import Authority
-from sandbox.workload_identities import WorkloadIdentities
+from sandbox.workloads.identities import WorkloadIdentities
 
 OWN = Proxy(node_type="sidecar", namespace="shop", name="web", service_account="web", ip_addresses=("10.0.0.1",))
 OTHER = Proxy(node_type="router", namespace="edge", name="gateway", ip_addresses=("10.0.0.2",))

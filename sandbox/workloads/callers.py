@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 from sandbox.errors import ConfigError
 from sandbox.istio.kubernetes import PodStatus
 from sandbox.loading import load_workload
-from sandbox.plan.acceptance import in_force
 from sandbox.proxy.door import Caller, Origin, WorkloadNames
-from sandbox.proxy.name_table import table_lookup
-from sandbox.proxy.snapshot import Snapshot
+from sandbox.workloads.snapshots import SnapshotBuilder, table_lookup_of
 
 if TYPE_CHECKING:
     import socket
@@ -25,9 +23,8 @@ if TYPE_CHECKING:
     from sandbox.loading import Loaded
     from sandbox.proxy.resolver import Resolver
     from sandbox.proxy.server import Server
-    from sandbox.proxy.snapshot import Surroundings
+    from sandbox.proxy.snapshot import Snapshot
     from sandbox.settings import Settings
-    from sandbox.workload_identities import WorkloadIdentities
 
 WARM_SECONDS = 2.0
 MOST_WORKLOADS = 200
@@ -51,15 +48,10 @@ class CallingWorkload:
 
     async def take(self, loaded: Loaded) -> None:
         """From now on its new connections follow this plan."""
-        snapshot = self._owner.new_snapshot(loaded)
+        snapshot = self._owner.builder.of(loaded)
         await snapshot.node.clusters.warm(WARM_SECONDS)
         old, self.snapshot = self.snapshot, snapshot
-        self._table = table_lookup(
-            loaded.plan.name_table,
-            namespace=loaded.proxy.namespace,
-            domain=loaded.proxy.dns_domain,
-            captures_dns=loaded.proxy.metadata.dns_capture,
-        )
+        self._table = table_lookup_of(loaded)
         if old is not None:
             old.node.draining = True
             old.close()
@@ -74,18 +66,10 @@ class CallingWorkload:
 class Callers:
     """All workloads of the run's doors."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        server: Server,
-        surroundings: Surroundings,
-        identities: WorkloadIdentities,
-        own: Caller,
-    ) -> None:
+    def __init__(self, settings: Settings, server: Server, builder: SnapshotBuilder, own: Caller) -> None:
         self.server = server
+        self.builder = builder
         self._settings = settings
-        self._surroundings = surroundings
-        self._identities = identities
         self._own = own
         self._loaded: Loaded | None = None
         self._by_address: dict[str, str] = {}
@@ -144,14 +128,9 @@ class Callers:
         for workload in self._workloads.values():
             workload.close()
 
-    def new_snapshot(self, loaded: Loaded) -> Snapshot:
-        """The runtimes of a workload's plan."""
-        secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
-        return Snapshot(in_force(loaded.plan), self._surroundings.with_secrets(secrets, loaded.proxy.ip_addresses[0]))
-
     def resolver(self) -> Resolver:
         """For names that no table has."""
-        return self._surroundings.resolver
+        return self.builder.surroundings.resolver
 
     async def _new(self, name: str, loaded: Loaded) -> CallingWorkload:
         told = len(loaded.configuration.problems)

@@ -15,7 +15,6 @@ from sandbox.plan.base import SocketAddress
 from sandbox.plan.because import origin_of
 from sandbox.proxy.listener import ConnectionHandler
 from sandbox.proxy.server import ListeningSocket, bind
-from sandbox.proxy.snapshot import Snapshot
 from sandbox.settings import HostPort
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from sandbox.explain.loops import Loop
     from sandbox.loading import Loaded
     from sandbox.plan import NodePlan
-    from sandbox.proxy.snapshot import Surroundings
-    from sandbox.workload_identities import WorkloadIdentities
+    from sandbox.proxy.snapshot import Snapshot
+    from sandbox.workloads.snapshots import SnapshotBuilder
 
 LOOPBACK = "127.0.0.1"
 RETIRE_SECONDS = 5.0
@@ -113,10 +112,10 @@ def _place(loop: Loop) -> str:
 class GatewayNodes:
     """All gateways that the configuration names."""
 
-    def __init__(self, surroundings: Surroundings, identities: WorkloadIdentities) -> None:
+    def __init__(self, builder: SnapshotBuilder) -> None:
         self.handler = ConnectionHandler()
-        self._surroundings = surroundings
-        self._identities = identities
+        self._builder = builder
+        self._resolver = builder.surroundings.resolver
         self._nodes: dict[str, GatewayNode] = {}
         self._gone: list[GatewayNode] = []
 
@@ -129,7 +128,8 @@ class GatewayNodes:
             workload = f"{proxy.namespace}/{proxy.name}"
             if workload in here:
                 report_refusals(plans.compiled(proxy), loaded.push)
-                snapshots[workload] = proxy, self._snapshot_of(loaded, proxy, plans)
+                plan = refuse_loops(plans, proxy)
+                snapshots[workload] = proxy, self._builder.build(plan, loaded.configuration, proxy)
         await asyncio.gather(*(each.node.clusters.warm(warm_seconds) for _, each in snapshots.values()))
         self._gone.extend(self._nodes.pop(workload) for workload in self._nodes.keys() - snapshots.keys())
         for workload, (proxy, snapshot) in snapshots.items():
@@ -139,7 +139,7 @@ class GatewayNodes:
 
     def source_of(self, remote: tuple[str, int]) -> tuple[str, int]:
         """Who is on the hop's other side: the pod, which addresses in policies and logs mean, and no loopback."""
-        return self._surroundings.resolver.hops.shown(remote[0]), remote[1]
+        return self._resolver.hops.shown(remote[0]), remote[1]
 
     def retire(self) -> None:
         """Closes, after a while, what the sidecar's plan names no more: older connections still follow the old one."""
@@ -158,11 +158,7 @@ class GatewayNodes:
         targets: dict[tuple[str, int], HostPort] = {}
         for node in nodes:
             targets |= node.addresses
-        self._surroundings.resolver.redirect(targets)
-
-    def _snapshot_of(self, loaded: Loaded, proxy: Proxy, plans: GatewayPlans) -> Snapshot:
-        secrets = self._identities.secrets_of(loaded.configuration, proxy)
-        return Snapshot(refuse_loops(plans, proxy), self._surroundings.with_secrets(secrets, proxy.ip_addresses[0]))
+        self._resolver.redirect(targets)
 
     @property
     def snapshots(self) -> dict[str, Snapshot]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import logging
 import random
 import socket
@@ -11,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sandbox.callers import UNKNOWN_WORKLOAD, WARM_SECONDS
 from sandbox.capture.control_server import HOST_ADDRESS, HOST_NAME, ControlServer, Refused, WorkloadIdentity
 from sandbox.capture.raw_relay import RawRelays
 from sandbox.compiler.capture import CaptureInputs, build_capture_settings, capture_inputs
@@ -22,47 +20,23 @@ from sandbox.loading import Loaded, load_workload
 from sandbox.loading.service_network import cluster_names
 from sandbox.match.capture_rules import Packet, build_rules, decide
 from sandbox.match.name_lookup import NameLookup
-from sandbox.plan.acceptance import in_force
 from sandbox.plan.name_table import NameEntry, NameTable
-from sandbox.proxy.snapshot import Snapshot, Surroundings
 from sandbox.proxy.system_names import read_system_names
 from sandbox.proxy.tasks import spawn
 from sandbox.settings import HostPort
+from sandbox.workloads.callers import UNKNOWN_WORKLOAD, WARM_SECONDS
+from sandbox.workloads.loopback_stand_ins import LoopbackStandIns
 from sandbox.yaml_source.problems import Problems
 
 if TYPE_CHECKING:
     from sandbox.dns.server import DnsServer
     from sandbox.match.cluster_names import ClusterNames
     from sandbox.proxy.server import Server
+    from sandbox.proxy.snapshot import Snapshot
     from sandbox.settings import Settings
-    from sandbox.workload_identities import WorkloadIdentities
+    from sandbox.workloads.snapshots import SnapshotBuilder
 
 log = logging.getLogger("sandbox.capture")
-STAND_IN_NETWORK = ipaddress.IPv4Network("198.18.0.0/15")
-"""For benchmarks (RFC 2544), so nobody is there: addresses for names that really are on the host's loopback."""
-
-
-class StandIns:
-    """Addresses that a captured program may dial for hosts on loopback, which inside its namespace would be its own."""
-
-    def __init__(self) -> None:
-        self._by_real: dict[str, str] = {}
-        self._by_stand_in: dict[str, str] = {}
-
-    def stand_in(self, real: str) -> str:
-        """What to tell the program in place of ``real``; an address that is not loopback stays as it is."""
-        if not ipaddress.ip_address(real).is_loopback:
-            return real
-        known = self._by_real.get(real)
-        if known is None:
-            known = str(STAND_IN_NETWORK[len(self._by_real) + 1])
-            self._by_real[real] = known
-            self._by_stand_in[known] = real
-        return known
-
-    def real(self, address: str) -> str:
-        """The way back; any other address stays as it is."""
-        return self._by_stand_in.get(address, address)
 
 
 class CapturedWorkload:
@@ -74,12 +48,12 @@ class CapturedWorkload:
         self._owner = owner
         self._relays = RawRelays()
         self.users = 0
-        self.snapshot = owner.new_snapshot(loaded)
+        self.snapshot = owner.builder.of(loaded)
         self._know(loaded)
 
     def take_over(self, loaded: Loaded) -> None:
         """From now on new connections follow this plan."""
-        old, self.snapshot = self.snapshot, self._owner.new_snapshot(loaded)
+        old, self.snapshot = self.snapshot, self._owner.builder.of(loaded)
         self._know(loaded)
         old.node.draining = True
         old.close()
@@ -141,15 +115,13 @@ class CapturedWorkloads:
         self,
         settings: Settings,
         server: Server,
-        surroundings: Surroundings,
+        builder: SnapshotBuilder,
         loaded: Loaded,
-        identities: WorkloadIdentities,
     ) -> None:
         self.server = server
-        self.stand_ins = StandIns()
+        self.builder = builder
+        self.stand_ins = LoopbackStandIns()
         self._settings = settings
-        self._surroundings = surroundings
-        self._identities = identities
         self._loaded = loaded
         self._workloads: dict[tuple[object, ...], CapturedWorkload] = {}
         self._control: ControlServer | None = None
@@ -218,14 +190,9 @@ class CapturedWorkloads:
         self._workloads = {key: each for key, each in self._workloads.items() if each is not workload}
         workload.snapshot.close()
 
-    def new_snapshot(self, loaded: Loaded) -> Snapshot:
-        """The runtimes of a plan."""
-        secrets = self._identities.secrets_of(loaded.configuration, loaded.proxy)
-        return Snapshot(in_force(loaded.plan), self._surroundings.with_secrets(secrets, loaded.proxy.ip_addresses[0]))
-
     def connect_target(self, address: str, port: int) -> tuple[str, int]:
         """Where an address really is (the embedded internet may use another port)."""
-        return self._surroundings.resolver.connect_target(address, port)
+        return self.builder.surroundings.resolver.connect_target(address, port)
 
     def lookup_of(self, loaded: Loaded) -> NameLookup:
         """What the program's DNS questions are answered from: the host, overrides, and with DNS capture the mesh."""
