@@ -141,7 +141,7 @@ def _settings(cluster: Cluster) -> str:
 def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_http: bool) -> Outcome:
     if cluster.type == "ORIGINAL_DST" or cluster.cluster_type is not None:
         tls = _find_tls(cluster, None, steps)
-        steps += failure_steps(cluster, 0, is_http=is_http)
+        steps += failure_steps(cluster, is_http=is_http)
         is_known = cluster.type == "ORIGINAL_DST" and call.address is not None
         hop = Hop(address=call.address or "", port=call.port, tls=tls) if is_known else None
         return replace(_forwarded(cluster), hop=hop)
@@ -169,7 +169,7 @@ def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_ht
     lines = tuple(dict.fromkeys(each for endpoint in usable[:_SHOWN] for each in endpoint.because))
     steps.append(Step(kind="endpoint", found=shown + more, because=lines))
     tls = _find_tls(cluster, usable[0], steps)
-    steps += failure_steps(cluster, len(endpoints) if cluster.type != "STRICT_DNS" else 0, is_http=is_http)
+    steps += failure_steps(cluster, is_http=is_http)
     return replace(_forwarded(cluster), hop=_hop(usable[0], tls))
 
 
@@ -189,6 +189,13 @@ def _forwarded(cluster: Cluster) -> Outcome:
         is_forwarded=True,
         sentence="forwarded; the status is the upstream's own",
     )
+
+
+def clusters_of(plan: NodePlan, action: RouteAction) -> tuple[Cluster, ...]:
+    """Where a route leads, as far as there are such clusters."""
+    weighted = action.weighted_clusters
+    names = [part.name for part in weighted.clusters] if weighted is not None else [action.cluster or ""]
+    return tuple(plan.clusters[name] for name in dict.fromkeys(names) if name in plan.clusters)
 
 
 def endpoints_of(cluster: Cluster) -> list[SocketAddress]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
 from sandbox.explain.steps import Step
+from sandbox.frozen_dataclass import dataclass
 from sandbox.match.priority_load import DEFAULT_PANIC_THRESHOLD
-from sandbox.plan.cluster import Cluster, OutlierDetection, Thresholds
+from sandbox.plan.cluster import Cluster, OutlierDetection, Thresholds, used_endpoints
 from sandbox.plan.route import RetryPolicy
 from sandbox.wire.http_retries import Reset, RetryRules, RetryState
 
@@ -17,10 +18,11 @@ UNLIMITED: Final = 2**32 - 1
 ENVOY_EJECTION_SECONDS: Final = 30
 ENVOY_EJECTION_PERCENT: Final = 10
 ENVOY_CONSECUTIVE: Final = 5
+ALL: Final = 100
 _SERVER_ERROR: Final = 503
 
 
-def failure_steps(cluster: Cluster, endpoint_count: int, *, is_http: bool) -> Iterator[Step]:
+def failure_steps(cluster: Cluster, *, is_http: bool) -> Iterator[Step]:
     """Limits that somebody set, and when endpoints are left out."""
     thresholds = cluster.circuit_breakers.thresholds[:1] if cluster.circuit_breakers is not None else ()
     for limits in thresholds:
@@ -33,7 +35,7 @@ def failure_steps(cluster: Cluster, endpoint_count: int, *, is_http: bool) -> It
                 because=tuple(each for each in cluster.because if each.what == "connection pool"),
             )
     if cluster.outlier_detection is not None:
-        yield _ejection(cluster, cluster.outlier_detection, endpoint_count, is_http=is_http)
+        yield _ejection(cluster, cluster.outlier_detection, is_http=is_http)
 
 
 def limits_in_words(limits: Thresholds, *, is_http: bool) -> list[str]:
@@ -62,7 +64,8 @@ def _beyond(limits: Thresholds, *, is_http: bool) -> str:
     return "what is not tried again for that has flag UO"
 
 
-def _ejection(cluster: Cluster, outlier: OutlierDetection, endpoint_count: int, *, is_http: bool) -> Step:
+def _ejection(cluster: Cluster, outlier: OutlierDetection, *, is_http: bool) -> Step:
+    endpoint_count = _endpoint_count(cluster)
     base = _seconds(outlier.base_ejection_time, ENVOY_EJECTION_SECONDS)
     percent = outlier.max_ejection_percent
     percent = ENVOY_EJECTION_PERCENT if percent is None else percent
@@ -123,17 +126,79 @@ def _tries(retry: RetryPolicy | None) -> tuple[RetryState, int]:
     return RetryState(RetryRules(words, frozenset(), codes, tries - 1, 0.0, 0.0, 0.0)), tries
 
 
-def failure_notes(retry: RetryPolicy | None) -> tuple[str, ...]:
-    """What a refused connection and an answer 503 come to under a route's retry policy."""
+def failure_notes(retry: RetryPolicy | None, clusters: Sequence[Cluster]) -> tuple[str, ...]:
+    """What a refused connection and an answer 503 come to under a route's retry policy, at each of its clusters."""
+    found = {cluster.name: _failure_notes(retry, cluster) for cluster in clusters}
+    first, *others = found.values()
+    if all(each == first for each in others):
+        return first
+    return tuple(f"{name}: {note}" for name, notes in found.items() for note in notes)
+
+
+def _failure_notes(retry: RetryPolicy | None, cluster: Cluster) -> tuple[str, ...]:
     state, tries = _tries(retry)
     refused = "503 with flag UF if the connection is refused"
     answered = "a 503 of the upstream is passed on as it is"
     if "URX" in flags_if_refused(retry):
+        out = _tries_until_out(cluster, is_refused=True)
         refused = f"503 with flags URX,UF if the connection is refused {_times(tries)}"
+        if out.comes_before(tries):
+            refused = f"503 with flag UH if the connection is refused {_times(out.tries)}: no endpoint is left then"
+        refused += out.perhaps_before(tries)
     if tries > 1 and state.wants_status(_SERVER_ERROR):
+        out = _tries_until_out(cluster, is_refused=False)
         answered = f"a 503 of the upstream is tried again; after {tries} it is passed on with flag URX"
+        if out.comes_before(tries):
+            answered = f"a 503 of the upstream is tried again; after {out.tries} no endpoint is left: 503 with flag UH"
+        answered += out.perhaps_before(tries)
     return refused, answered
 
 
+@dataclass(frozen=True, slots=True)
+class _AllOut:
+    """How many tries that fail alike put the last endpoint out; none where that never happens."""
+
+    tries: int = 0
+    is_certain: bool = False
+    """Else only DNS, or the call, knows how many endpoints there are, and it would be one."""
+
+    def comes_before(self, last_try: int) -> bool:
+        return self.is_certain and 0 < self.tries < last_try
+
+    def perhaps_before(self, last_try: int) -> str:
+        is_possible = not self.is_certain and 0 < self.tries < last_try
+        return "; with flag UH once no endpoint is left" if is_possible else ""
+
+
+def _tries_until_out(cluster: Cluster, *, is_refused: bool) -> _AllOut:
+    """An endpoint that is ejected is tried no more, even by the retries of the call that ejected it."""
+    outlier = cluster.outlier_detection
+    common = cluster.common_lb_config
+    panic = common.healthy_panic_threshold if common is not None else None
+    if outlier is None or outlier.max_ejection_percent != ALL or panic is None or panic.value:
+        return _AllOut()
+    failures = min(_failures_until_ejected(outlier, is_refused=is_refused), default=0)
+    count = _endpoint_count(cluster)
+    return _AllOut(failures * (count or 1), is_certain=count > 0)
+
+
+def _failures_until_ejected(outlier: OutlierDetection, *, is_refused: bool) -> list[int]:
+    """Without a split, a refused connection counts as an answer 503 (Envoy's outlier detector)."""
+    if is_refused and outlier.split_external_local_origin_errors:
+        enforced = outlier.enforcing_consecutive_local_origin_failure != 0
+        return [_count(outlier.consecutive_local_origin_failure)] if enforced else []
+    counts = [_count(outlier.consecutive_5xx)] if outlier.enforcing_consecutive_5xx != 0 else []
+    if outlier.enforcing_consecutive_gateway_failure:
+        counts.append(_count(outlier.consecutive_gateway_failure))
+    return counts
+
+
+def _endpoint_count(cluster: Cluster) -> int:
+    """0 where only DNS or the call knows."""
+    if cluster.type in ("STRICT_DNS", "ORIGINAL_DST") or cluster.cluster_type is not None:
+        return 0
+    return sum(len(group.lb_endpoints) for group in used_endpoints(cluster))
+
+
 def _times(count: int) -> str:
-    return "twice" if count == 2 else f"{count} times"
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -174,9 +174,10 @@ def _act(plan: NodePlan, call: Call, route: Route, steps: list[Step]) -> Outcome
         _find_policy(action, route, steps)
         outcome = cluster_steps.through_route(plan, call, action, steps)
         hop = _rewritten(call, action, route, outcome.hop)
-        notes = (*_timeout_notes(action), *(failure_notes(action.retry_policy) if outcome.is_forwarded else ()))
+        clusters = cluster_steps.clusters_of(plan, action)
+        failures = failure_notes(action.retry_policy, clusters) if outcome.is_forwarded else ()
         flags = flags_if_refused(action.retry_policy)
-        notes = (*outcome.notes, *notes)
+        notes = (*outcome.notes, *_timeout_notes(action), *failures)
         outcome = replace(outcome, route=route.name, notes=notes, hop=hop, flags_if_refused=flags)
     else:
         outcome = Outcome(sentence="the route has no action")

@@ -8,9 +8,19 @@ import pytest
 
 from sandbox.explain.failure_steps import failure_notes, failure_steps
 from sandbox.explain.steps import Step
-from sandbox.plan.base import Percent
+from sandbox.plan.base import Percent, SocketAddress
 from sandbox.plan.because import Because, IstioDefault
-from sandbox.plan.cluster import CircuitBreakers, Cluster, CommonLbConfig, OutlierDetection, Thresholds
+from sandbox.plan.cluster import (
+    CircuitBreakers,
+    Cluster,
+    ClusterLoadAssignment,
+    CommonLbConfig,
+    Endpoint,
+    LbEndpoint,
+    LocalityLbEndpoints,
+    OutlierDetection,
+    Thresholds,
+)
 from sandbox.plan.route import RetryPolicy
 
 UNLIMITED = 2**32 - 1
@@ -21,7 +31,7 @@ def limits(*, is_http: bool = True, **set_limits: int) -> list[tuple[str, str]]:
     names = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
     thresholds = Thresholds(**{**dict.fromkeys(names, UNLIMITED), **set_limits})
     cluster = Cluster(name="c", circuit_breakers=CircuitBreakers(thresholds=(thresholds,)), because=LINES)
-    steps = list(failure_steps(cluster, 2, is_http=is_http))
+    steps = list(failure_steps(cluster, is_http=is_http))
     assert all(step.kind == "limits" and step.because == LINES[:1] for step in steps)
     return [(step.found, step.reason) for step in steps]
 
@@ -41,14 +51,20 @@ def test_limits_are_told_with_what_is_beyond_them() -> None:
     ]
 
 
+def assignment(endpoints: int) -> ClusterLoadAssignment:
+    each = (LbEndpoint(endpoint=Endpoint(address=SocketAddress(address="192.0.2.1", port_value=1))),)
+    return ClusterLoadAssignment(cluster_name="c", endpoints=(LocalityLbEndpoints(lb_endpoints=each * endpoints),))
+
+
 def ejection(endpoints: int, *, is_http: bool = True, panic: int = 0, **settings: object) -> Step:
     cluster = Cluster(
         name="c",
         outlier_detection=OutlierDetection(**settings),  # type: ignore[arg-type]
         common_lb_config=CommonLbConfig(healthy_panic_threshold=Percent(value=panic)),
+        load_assignment=assignment(endpoints),
         because=LINES,
     )
-    (step,) = failure_steps(cluster, endpoints, is_http=is_http)
+    (step,) = failure_steps(cluster, is_http=is_http)
     assert (step.kind, step.because) == ("ejection", LINES[1:])
     return step
 
@@ -129,4 +145,73 @@ NOTES: dict[str, tuple[RetryPolicy | None, tuple[str, str]]] = {
 
 @pytest.mark.parametrize(("policy", "notes"), NOTES.values(), ids=NOTES)
 def test_a_refused_connection_and_an_error_are_told(policy: RetryPolicy | None, notes: tuple[str, str]) -> None:
-    assert failure_notes(policy) == notes
+    assert failure_notes(policy, [Cluster(name="c")]) == notes
+
+
+OUT_AT_ONCE: dict[str, object] = {"consecutive_5xx": 1, "max_ejection_percent": 100}
+AGAIN = RetryPolicy(retry_on="connect-failure,5xx", num_retries=2)
+REFUSED_THRICE = "503 with flags URX,UF if the connection is refused 3 times"
+FAILED_THRICE = "a 503 of the upstream is tried again; after 3 it is passed on with flag URX"
+PERHAPS = "; with flag UH once no endpoint is left"
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "type_", "settings", "notes"),
+    [
+        pytest.param(
+            2,
+            "STATIC",
+            {},
+            (
+                "503 with flag UH if the connection is refused twice: no endpoint is left then",
+                "a 503 of the upstream is tried again; after 2 no endpoint is left: 503 with flag UH",
+            ),
+            id="fewer endpoints than tries",
+        ),
+        pytest.param(3, "STATIC", {}, (REFUSED_THRICE, FAILED_THRICE), id="the last try is the last endpoint's"),
+        pytest.param(2, "STATIC", {"max_ejection_percent": 50}, (REFUSED_THRICE, FAILED_THRICE), id="one stays"),
+        pytest.param(
+            1,
+            "STRICT_DNS",
+            {},
+            (REFUSED_THRICE + PERHAPS, FAILED_THRICE + PERHAPS),
+            id="as many as DNS says",
+        ),
+        pytest.param(
+            1,
+            "STATIC",
+            {"split_external_local_origin_errors": True},
+            (REFUSED_THRICE, "a 503 of the upstream is tried again; after 1 no endpoint is left: 503 with flag UH"),
+            id="refusals count for themselves",
+        ),
+    ],
+)
+def test_a_call_whose_tries_leave_no_endpoint_ends_with_uh(
+    endpoints: int, type_: str, settings: dict[str, object], notes: tuple[str, str]
+) -> None:
+    cluster = Cluster(
+        name="c",
+        type=type_,
+        outlier_detection=OutlierDetection(**{**OUT_AT_ONCE, **settings}),  # type: ignore[arg-type]
+        common_lb_config=CommonLbConfig(healthy_panic_threshold=Percent(value=0)),
+        load_assignment=assignment(endpoints),
+    )
+
+    assert failure_notes(AGAIN, [cluster]) == notes
+
+
+def test_clusters_that_differ_are_told_apart() -> None:
+    notes = failure_notes(AGAIN, [Cluster(name="a"), Cluster(name="b")])
+    assert notes == (REFUSED_THRICE, FAILED_THRICE)
+
+    ejecting = Cluster(
+        name="b",
+        type="STATIC",
+        outlier_detection=OutlierDetection(consecutive_5xx=1, max_ejection_percent=100),
+        common_lb_config=CommonLbConfig(healthy_panic_threshold=Percent(value=0)),
+        load_assignment=assignment(1),
+    )
+    assert failure_notes(AGAIN, [Cluster(name="a"), ejecting])[::2] == (
+        f"a: {REFUSED_THRICE}",
+        "b: 503 with flag UH if the connection is refused once: no endpoint is left then",
+    )
