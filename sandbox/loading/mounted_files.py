@@ -7,6 +7,7 @@ A gateway's pod mounts them into the container istio-proxy itself; for a sidecar
 
 from __future__ import annotations
 
+import json
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -63,16 +64,61 @@ def _mounts(workload: Workload) -> Iterator[VolumeMount]:
     yield from _annotated(workload, USER_VOLUME_MOUNT, VolumeMount)
 
 
+def report_unreadable_annotations(configuration: Configuration, workload: str, problems: Problems) -> None:
+    """Reports annotations of a workload's pods at which the injector fails."""
+    from sandbox.compiler.find_proxy import find_workloads  # the compiler is half of the program
+
+    for found in find_workloads(configuration, workload):
+        for annotation in (USER_VOLUME, USER_VOLUME_MOUNT):
+            text = found.metadata.annotations.get(annotation, "")
+            read = _read_annotation(text)
+            if isinstance(read, str):
+                problems.report(
+                    "SBX0557",
+                    f"annotation {annotation} {read}: the injector fails at it, and here it mounts nothing",
+                    found.metadata.origin_of("annotations", annotation),
+                    hint=f"write {_EXAMPLES[annotation]}",
+                )
+
+
+_EXAMPLES: Final = {
+    USER_VOLUME: '{"certs": {"secret": {"secretName": "NAME"}}}',
+    USER_VOLUME_MOUNT: '{"certs": {"mountPath": "/etc/certs", "readOnly": true}}',
+}
+
+
 def _annotated(workload: Workload, annotation: str, message: type[NamedT]) -> Iterator[NamedT]:
-    """The annotation's JSON object: what is named there, by name."""
-    text = workload.metadata.annotations.get(annotation, "")
+    """What an annotation names."""
+    read = _read_annotation(workload.metadata.annotations.get(annotation, ""))
+    if isinstance(read, str):
+        return
     origin = workload.metadata.origin_of("annotations", annotation)
     source = FixedSource(origin.span)
-    for document in parse_documents(source, text, Problems()):
-        for name, node in document.items() if isinstance(document, YamlMapping) else ():
+    for name, value in read.items():
+        for node in parse_documents(source, json.dumps(value), Problems()):
             if isinstance(node, YamlMapping):
                 reader = ObjectReader(origin.resource, source, open_fields=True, has_schema=False)
-                yield replace(decode_message(message, node, reader, origin.path), name=name)
+                decoded = decode_message(message, node, reader, origin.path)
+                yield decoded if decoded.name else replace(decoded, name=name)
+
+
+def _read_annotation(text: str) -> Mapping[str, object] | str:
+    """JSON objects by name, as the injector's template takes them; or what is wrong.
+
+    Of a list the numbers are the names. A ``name`` inside wins (Istio manifests/charts/istio-control/istio-discovery,
+    ``range $index, $value := fromJSON``).
+    """
+    try:
+        value = json.loads(text) if text else {}
+    except json.JSONDecodeError as error:
+        return f"is not JSON ({error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1})"
+    if value is None:
+        return {}
+    named = {str(number): each for number, each in enumerate(value)} if isinstance(value, list) else value
+    if not isinstance(named, dict):
+        return "is neither an object of JSON nor a list"
+    wrong = next((name for name, each in named.items() if not isinstance(each, dict)), None)
+    return named if wrong is None else f"has something else than an object under {wrong!r}"
 
 
 def _content(volume: Volume, secrets: Mapping[str, Mapping[str, bytes]], namespace: str) -> Iterator[tuple[str, bytes]]:

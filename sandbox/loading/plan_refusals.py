@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def report_refusals(plan: NodePlan, push: PushContext) -> None:
     """Reports what Envoy would not take of the plan, where a running mesh would keep the old resource."""
     from sandbox.access_log.refusals import refused_access_logs, refused_header_values
+    from sandbox.loading.mounted_files import report_unreadable_annotations
     from sandbox.match.refusals import refused_patterns
     from sandbox.metrics.label_rules import refused_expressions
     from sandbox.plan.acceptance import refusals
@@ -39,6 +40,7 @@ def report_refusals(plan: NodePlan, push: PushContext) -> None:
         problems.report("SBX0552", f"RE2 refuses the regular expression {pattern!r}: {words}", origin_of(route.because))
     for unusable in SecretCheck(secrets_of(push.configuration), plan.workload.partition("/")[0]).unusable(plan):
         problems.report("SBX0555", str(unusable), origin_of(unusable.because))
+    report_unreadable_annotations(push.configuration, plan.workload, problems)
     for because, paths in _missing_files(plan, push.configuration).items():
         which = f"{', '.join(paths)}: connections that need {'them' if len(paths) > 1 else 'it'} fail"
         problems.report(

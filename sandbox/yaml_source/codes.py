@@ -83,6 +83,7 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0554": Code("error", "Envoy refuses a header's value"),
     "SBX0555": Code("warning", "a Secret that is needed for TLS is not there, or has no certificate"),
     "SBX0556": Code("info", "a file that is needed for TLS is mounted by no pod, and not on this machine"),
+    "SBX0557": Code("warning", "an annotation for volumes of the sidecar cannot be read"),
     "SBX0601": Code("error", "a capture setting cannot be read"),
     "SBX0701": Code("info", "a gateway has no pod; one of a default installation stands in"),
     "SBX0703": Code("info", "a service runs where --endpoint says"),

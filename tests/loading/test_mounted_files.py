@@ -9,9 +9,10 @@ import pytest
 
 from sandbox.istio.load import load_texts
 from sandbox.loading import load
-from sandbox.loading.mounted_files import mounted_files
+from sandbox.loading.mounted_files import mounted_files, report_unreadable_annotations
 from sandbox.loading.secrets import secrets_of
 from sandbox.settings import Settings
+from sandbox.yaml_source.problems import Problems
 
 DATA = """\
 apiVersion: v1
@@ -77,7 +78,11 @@ ROWS: dict[str, tuple[str, dict[str, bytes]]] = {
     "not what nobody mounts": (spec(CLIENT), {}),
     "nothing where there is no such Secret": (spec(MISSING, mount()), {}),
     "what annotations ask the injector for": (ANNOTATED, CERTIFICATE | KEY),
-    "nothing where an annotation is no object": (ANNOTATED.replace('{"v": {"secret"', '["v": {"secret"'), {}),
+    "a list of volumes with names": (
+        ANNOTATED.replace('{"v": {"secret', '[{"name": "v", "secret').replace('"client"}}}', '"client"}}]'),
+        CERTIFICATE | KEY,
+    ),
+    "nothing where an annotation is not JSON": (ANNOTATED.replace('{"v": {"secret"', '["v": {"secret"'), {}),
     "a template's": (DEPLOYMENT + textwrap.indent("\n".join((CLIENT, mount())), " " * 6), CERTIFICATE | KEY),
     "nothing of a pod that nobody describes": ("", {}),
 }
@@ -88,6 +93,28 @@ def test_what_the_pod_of_a_proxy_mounts(text: str, expected: dict[str, bytes]) -
     configuration = load_texts([("mesh.yaml", DATA + text)])
 
     assert mounted_files(configuration, secrets_of(configuration), "shop/web") == expected
+
+
+UNREADABLE = {
+    "not JSON": ("{v: {}}", "is not JSON (expecting property name enclosed in double quotes at character 2)"),
+    "a word": ('"v"', "is neither an object of JSON nor a list"),
+    "a volume that is no object": ('{"v": "client"}', "has something else than an object under 'v'"),
+}
+
+
+@pytest.mark.parametrize(("written", "told"), UNREADABLE.values(), ids=list(UNREADABLE))
+def test_an_annotation_at_which_the_injector_fails_is_told(written: str, told: str) -> None:
+    text = POD.replace("namespace: shop", f"namespace: shop, annotations: {{sidecar.istio.io/userVolume: '{written}'}}")
+    configuration = load_texts([("mesh.yaml", text)])
+    problems = Problems()
+
+    report_unreadable_annotations(configuration, "shop/web", problems)
+
+    (problem,) = problems
+    assert (problem.code, problem.span and problem.span.line) == ("SBX0557", 3)
+    assert problem.message == (
+        f"annotation sidecar.istio.io/userVolume {told}: the injector fails at it, and here it mounts nothing"
+    )
 
 
 RULE = """\
