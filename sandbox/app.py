@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -24,7 +22,7 @@ from sandbox.proxy.resolver import Resolver
 from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.server import Server, bind, wide_address
 from sandbox.proxy.snapshot import Snapshot, Subscriber, Surroundings
-from sandbox.proxy.tasks import detach
+from sandbox.reloading import start_reload
 from sandbox.settings import HostPort, ResolveOverride, Settings
 from sandbox.watching import FileWatch
 from sandbox.workloads.callers import WARM_SECONDS, Callers
@@ -43,17 +41,14 @@ if TYPE_CHECKING:
     from sandbox.workloads.gateway_nodes import GatewayNodes
     from sandbox.yaml_source.problems import Problems
 
-__all__ = ["Loaded", "Sandbox", "load"]
-
-log = logging.getLogger("sandbox")
+INBOUND_PORT = 15006
 READY_PORT = 15021
-TOLD_BY_A_RUN = ("SBX0701", "SBX0702", "SBX0703", "SBX0556")
 
 
 class Sandbox:
     """A proxy in this process.
 
-    ``async with Sandbox(settings) as sandbox: ...`` serves until left; ``run()`` is the command line's way.
+    ``async with Sandbox(settings) as sandbox: ...`` serves until left; ``process`` is the command line's way.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -62,7 +57,7 @@ class Sandbox:
         self.server = Server(allow_remote=settings.allow_remote)
         self._sink = AccessLogSink(settings.access_log)
         self._surroundings = Surroundings(self._sink, Resolver(), SecretStore(), settings.seed)
-        self._names = WorkloadNames(lambda: self._surroundings.resolver, self._from_table)
+        self._names = WorkloadNames(lambda: self._surroundings.resolver, lambda name: self._table(name))
         self._table: Callable[[str], str | None] = lambda _name: None
         self._internet: Internet | None = None
         self._readiness: asyncio.Server | None = None
@@ -77,7 +72,8 @@ class Sandbox:
         self._dns: DnsProxy | None = None
         self.gateways: GatewayNodes | None = None
         """Those that run beside the sidecar."""
-        self._stopped = asyncio.Event()
+        self.unneeded = asyncio.Event()
+        """Set by whoever wants the process to end: a signal, or the last program of its launcher."""
 
     async def __aenter__(self) -> Sandbox:
         await self.start()
@@ -117,6 +113,11 @@ class Sandbox:
         return found
 
     @property
+    def has_programs(self) -> bool:
+        """Whether a captured program runs at this moment."""
+        return self._captured is not None and not self._captured.is_empty
+
+    @property
     def metrics(self) -> MetricsRegistry:
         """What was counted, for each node."""
         return self._surroundings.metrics
@@ -130,7 +131,7 @@ class Sandbox:
         return ProcessFacts(self._started, len(self.server.handler.live) + gateways)
 
     async def start(self) -> None:
-        """Loads, binds, opens readiness last. Raises ``ConfigError``, ``ListenError``."""
+        """Loads, binds, opens readiness last. Raises any ``SandboxError``; then nothing is left open."""
         from sandbox.istio.load_cache import LoadCache
 
         self._cache = LoadCache()
@@ -149,24 +150,22 @@ class Sandbox:
         if settings.lab:
             overrides = (*overrides, *await self._start_lab())
         self._surroundings.resolver = Resolver(overrides, settings.dns_servers)
-        await self._start_gateways(loaded)
-        snapshot = self._snapshot_of(loaded)
-        await snapshot.node.clusters.warm(WARM_SECONDS)
-        self._take(loaded, snapshot)
+        await self._take(loaded)
         own = Caller(self._names, self.server.enter)
         self._callers = callers = Callers(settings, self.server, self._builder, own)
         await callers.take(loaded)
         open_doors(settings, self.server, callers)
         if settings.control is not None:
             self._open_control(settings.control, loaded, overrides)
-        if settings.istio_ports:
-            if loaded.proxy.metadata.dns_capture:
-                await self._open_dns(loaded)
-            await self._open_readiness()
+        if settings.istio_ports and loaded.proxy.metadata.dns_capture:
+            await self._open_dns(loaded)
         if settings.istio_ports or settings.admin is not None:
             await self._open_admin()
+        if settings.istio_ports:
+            await self._open_readiness()
         if settings.watch:
-            self._watch = FileWatch([*settings.files, *([settings.mesh] if settings.mesh else [])], self._changed)
+            files = (*settings.files, *filter(None, [settings.mesh]))
+            self._watch = FileWatch(files, partial(start_reload, self))
 
     async def reload(self) -> Problems:
         """Loads again and swaps; with errors the old snapshot stays. The findings are returned either way."""
@@ -175,10 +174,7 @@ class Sandbox:
                 loaded = load(self.settings, cache=self._cache, logs_by_default=True, previous=self.loaded)
             except ConfigError as error:
                 return error.problems
-            await self._start_gateways(loaded)
-            snapshot = self._snapshot_of(loaded)
-            await snapshot.node.clusters.warm(WARM_SECONDS)
-            self._take(loaded, snapshot)
+            await self._take(loaded)
             if self._callers is not None:
                 await self._callers.take(loaded)
             if self._captured is not None:
@@ -229,71 +225,16 @@ class Sandbox:
         """After logrotate has moved the files."""
         self._sink.reopen()
 
-    def run(self, on_ready: Callable[[Sandbox], None] | None = None) -> int:
-        """Serves until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 reopens logs. Returns the exit code.
-
-        Raises what ``start`` raises.
-        """
-        import uvloop
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(self._run(on_ready))
-
-    async def _run(self, on_ready: Callable[[Sandbox], None] | None) -> int:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stopped.set)
-        loop.add_signal_handler(signal.SIGINT, self._stopped.set)
-        await self.start()
-        loop.add_signal_handler(signal.SIGHUP, self._changed)
-        loop.add_signal_handler(signal.SIGUSR1, self.reopen_logs)
-        if on_ready is not None:
-            on_ready(self)
-        if self.settings.launcher_fd is not None:
-            self._tell_launcher(self.settings.launcher_fd)
-        await self._stopped.wait()
-        await self.stop()
-        return 0
-
-    def _tell_launcher(self, descriptor: int) -> None:
-        """We are ready; when the launcher's end closes its program runs, or it has given up."""
-        loop = asyncio.get_running_loop()
-        os.write(descriptor, b"ready")
-
-        def launcher_is_gone() -> None:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
-            if self._captured is None or self._captured.is_empty:
-                self._stopped.set()
-
-        loop.add_reader(descriptor, launcher_is_gone)
-
-    def _changed(self) -> None:
-        detach(self._reload_and_tell(), "reload")
-
-    async def _reload_and_tell(self) -> None:
-        before = self.loaded
-        try:
-            problems = await self.reload()
-        except SandboxError as error:
-            print(f"egress: the configuration stays as it was: {error}", file=sys.stderr)
-            return
-        if problems.errors:
-            tell_problems(problems)
-            print("egress: the configuration stays as it was", file=sys.stderr)
-        else:
-            print("egress: configuration reloaded", file=sys.stderr)
-            known = told_by_a_run(before)
-            for message in told_by_a_run(self.loaded):
-                if message not in known:
-                    print(f"egress: {message}", file=sys.stderr)
-            if before is not None and before.logs_by_default and not self._has_log():
-                print(
-                    "egress: the access log is off now: the mesh configuration names no accessLogFile", file=sys.stderr
-                )
-
-    def _has_log(self) -> bool:
-        configuration = self.loaded.configuration if self.loaded is not None else None
-        return configuration is None or bool(configuration.mesh.access_log_file or configuration.resources("Telemetry"))
+    async def _take(self, loaded: Loaded) -> None:
+        """From now on new connections follow this plan, and those to gateways go to the ports that theirs have."""
+        self._know_cluster(loaded)
+        await self._take_gateways(loaded)
+        plan, before = self._plan_of(loaded), self.server.snapshot
+        snapshot = self._builder.build(plan, loaded.configuration, loaded.proxy, before)
+        await snapshot.node.clusters.warm(WARM_SECONDS)
+        self.server.swap(snapshot, skip_ports=self._own_ports())
+        self.loaded = loaded
+        self._table = table_lookup_of(loaded)
 
     def _know_cluster(self, loaded: Loaded) -> None:
         """Names and addresses of the cluster's Services, which clusters resolve as soon as they are there."""
@@ -301,9 +242,7 @@ class Sandbox:
         resolver.know_aliases(external_names(loaded.configuration, proxy.namespace))
         resolver.know_services(service_names(loaded.push, proxy), service_targets(loaded.push, proxy))
 
-    async def _start_gateways(self, loaded: Loaded) -> None:
-        """Gateways first: the sidecar's connections to them go to their loopback ports."""
-        self._know_cluster(loaded)
+    async def _take_gateways(self, loaded: Loaded) -> None:
         if self.gateways is None and not (self.settings.with_gateways and loaded.configuration.resources("Gateway")):
             return
         from sandbox.workloads.gateway_nodes import GatewayNodes
@@ -312,9 +251,6 @@ class Sandbox:
             self._builder.identities.has_others = True
             self.gateways = GatewayNodes(self._builder)
         await self.gateways.take(loaded, WARM_SECONDS)
-
-    def _snapshot_of(self, loaded: Loaded) -> Snapshot:
-        return self._builder.build(self._plan_of(loaded), loaded.configuration, loaded.proxy, self.server.snapshot)
 
     def _plan_of(self, loaded: Loaded) -> NodePlan:
         if loaded.proxy.node_type != "router":
@@ -326,17 +262,9 @@ class Sandbox:
         plans.know(loaded.proxy, loaded.plan)
         return refuse_loops(plans, loaded.proxy)
 
-    def _take(self, loaded: Loaded, snapshot: Snapshot) -> None:
-        self.server.swap(snapshot, skip_ports=self._own_ports())
-        self.loaded = loaded
-        self._table = table_lookup_of(loaded)
-
     def _own_ports(self) -> frozenset[int]:
         """Ports of the plan that are doors of ours, or are opened only with ``--istio-ports``."""
-        return frozenset({CAPTURE_PORT, 15006, *(address.port for address in self.settings.capture)})
-
-    def _from_table(self, name: str) -> str | None:
-        return self._table(name)
+        return frozenset({CAPTURE_PORT, INBOUND_PORT, *(address.port for address in self.settings.capture)})
 
     def _open_control(self, path: str, loaded: Loaded, overrides: Sequence[ResolveOverride]) -> None:
         from sandbox.workloads.captured import CapturedWorkloads
@@ -344,7 +272,7 @@ class Sandbox:
         captured = CapturedWorkloads(self.settings, self.server, self._builder, loaded)
         names = [(each.host, each.address) for each in overrides]
         try:
-            captured.start(path, names, self._stopped.set if self.settings.launcher_fd is not None else None)
+            captured.start(path, names, self.unneeded.set if self.settings.launcher_fd is not None else None)
         except OSError as error:
             raise ListenError(f"cannot open the control socket: {error}") from None
         self._captured = captured
@@ -377,15 +305,3 @@ class Sandbox:
         await self._internet.start()
         self._surroundings.secrets.further_roots = str(self._internet.authority.certificate_file)
         return self._internet.overrides
-
-
-def tell_problems(problems: Problems) -> None:
-    """Findings to standard error, one line each, with what would be right."""
-    for problem in problems:
-        print(f"{problem} ({problem.hint})" if problem.hint else problem, file=sys.stderr)
-
-
-def told_by_a_run(loaded: Loaded | None) -> dict[str, None]:
-    """What is said without being asked for: who stands in, what runs elsewhere, what is missing."""
-    found = [] if loaded is None else [*loaded.configuration.problems, *loaded.problems]
-    return dict.fromkeys(problem.message for problem in found if problem.code in TOLD_BY_A_RUN)

@@ -120,11 +120,12 @@ def run(**options: Any) -> int:
     settings = settings_for(**options)
     # Imported here: the proxy is most of the program, and --help needs none of it.
     from sandbox.app import Sandbox
+    from sandbox.process import run_until_stopped
 
-    status = Sandbox(settings).run(_say_ready)
+    run_until_stopped(Sandbox(settings), _say_ready)
     if settings.launcher_fd is not None and settings.control is not None:
         shutil.rmtree(os.path.dirname(settings.control), ignore_errors=True)  # made for us alone
-    return status
+    return 0
 
 
 def _proxies(given: Sequence[WorkloadProxy], *, is_off: bool) -> dict[str, Any]:
@@ -159,7 +160,7 @@ def _control_path(is_off: bool, given: str | None) -> str | None:
 
 
 def _say_ready(sandbox: Sandbox) -> None:
-    from sandbox.app import told_by_a_run  # imported here: --help needs none of it
+    from sandbox.reloading import told_by_a_run  # imported here: --help needs none of it
 
     if sandbox.loaded is not None:
         found = {*sandbox.loaded.configuration.problems, *sandbox.loaded.problems}

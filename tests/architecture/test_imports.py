@@ -47,6 +47,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doors": {"workloads", "proxy", "settings", "errors"},
     "dns_proxy": {"loading", "dns", "match", "proxy", "settings", "errors"},
     "watching": {"loading.config_files"},
+    "reloading": {"app", "loading", "proxy", "errors", "yaml_source"},
+    "process": {"app", "reloading"},
     "app": EVERYTHING,
     "admin": EVERYTHING,
     "cli": EVERYTHING,
