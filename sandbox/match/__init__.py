@@ -1,0 +1,1 @@
+"""Which listener, chain, virtual host, route and endpoint: indexed tables, and the same rules written plainly."""

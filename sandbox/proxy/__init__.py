@@ -1,0 +1,1 @@
+"""The data plane, in Envoy's words: doors, listeners, connection managers, routers, clusters."""

@@ -143,7 +143,6 @@ class Server:
         self._allow_remote = allow_remote
         self._doors: dict[str, ListeningSocket] = {}
         self._plan_ports: dict[HostPort, ListeningSocket] = {}
-        self._retired: list[Snapshot] = []
 
     def open_door(self, name: str, address: HostPort, on_accept: OnAccept) -> None:
         """Binds one door."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ FORBIDDEN_IN_PURE = {
     "asyncio", "socket", "ssl", "select", "threading", "subprocess", "logging", "time", "random", "os", "pathlib",
 }  # fmt: skip
 EVERYTHING = {"*"}
+NAME = re.compile("`([a-z_.]+)`")
 
 # Layer -> the layers it may import besides itself. A name with a dot is one module of a layer.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -56,6 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
+DOCUMENT = PACKAGE.parent / "ARCHITECTURE.md"
 
 
 def module_name(path: Path) -> str:
@@ -89,6 +92,26 @@ def allows(ours: str, imported: str) -> bool:
     if allowed is EVERYTHING or theirs in {"", ours, "__version__", "frozen_dataclass", "collection_pause"}:
         return True
     return theirs in allowed or any(imported.startswith(f"sandbox.{one}") for one in allowed if "." in one)
+
+
+def documented() -> Iterator[tuple[str, set[str]]]:
+    """Each layer of the table in ARCHITECTURE.md, with what it may import."""
+    for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `"):
+            layers, _, allowed = line.strip("| ").split(" | ")
+            for name in NAME.findall(layers):
+                yield name, EVERYTHING if allowed == "everything" else set(NAME.findall(allowed))
+
+
+@pytest.mark.parametrize(("name", "allowed"), list(documented()), ids=[name for name, _ in documented()])
+def test_the_documentation_has_the_same_table(name: str, allowed: set[str]) -> None:
+    assert MAY_IMPORT[name] == allowed
+
+
+def test_the_documentation_leaves_no_package_out() -> None:
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+
+    assert packages - {name for name, _ in documented()} == set()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)

@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.cli.main import SUBCOMMANDS
 
-HEAVY = {"aiohttp", "asyncio", "cryptography", "dns", "h2", "msgspec", "rich", "uvloop", "yaml"}
+HEAVY = {"aiohttp", "asyncio", "cryptography", "dns", "h2", "msgspec", "uvloop", "yaml"}
 
 
 def egress(*arguments: str) -> subprocess.CompletedProcess[str]:
