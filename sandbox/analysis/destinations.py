@@ -30,13 +30,14 @@ def analyze_destinations(index: MeshIndex, problems: Problems) -> None:
         for subset in rule.spec.subsets
     }
     for service in index.each("VirtualService"):
-        for sent in _destinations(service.spec):
+        for sent in destinations_of(service.spec):
             _check_host(service, sent, index, problems)
             _check_subset(service, sent, subsets, problems)
     _analyze_subsets_in_vain(index, problems)
 
 
-def _destinations(spec: VirtualService) -> Iterator[Sent]:
+def destinations_of(spec: VirtualService) -> Iterator[Sent]:
+    """All of them, mirrors last."""
     for rules in (spec.tcp, spec.tls, spec.http):
         for rule in rules:
             for route in rule.route:

@@ -58,6 +58,7 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0405": Code("warning", "a setting of istiod is not emulated"),
     "SBX0406": Code("info", "a setting of istiod has no effect here"),
     "SBX0407": Code("warning", "no selector of the mesh's discoverySelectors picks the namespace of an object"),
+    "SBX0408": Code("info", "a Service has no endpoints, though its pods are described or a route leads to it"),
     "SBX0411": Code("warning", "a sidecar cannot use a credential, and begins no TLS"),
     "SBX0412": Code("warning", "mutual TLS has no client certificate, and plain text is sent"),
     "SBX0413": Code("warning", "an older DestinationRule has a subset of the same name"),
