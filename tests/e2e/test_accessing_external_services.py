@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from sandbox.access_log.stream_info import StreamInfo
 from sandbox.app import Sandbox
 from sandbox.cli.demo_client import request
@@ -113,7 +111,7 @@ class Page:
 
 
 @asynccontextmanager
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
+async def page(tmp_path: Path, certificates: Path) -> AsyncIterator[Page]:
     folder = tmp_path / "mesh"
     folder.mkdir()
     (folder / "installation.yaml").write_text(INSTALLATION)
@@ -126,11 +124,11 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
         access_log=str(tmp_path / "log"),
     )
     async with Sandbox(settings) as sandbox:
-        yield Page(folder, sandbox, tmp_path / "log", tmp_path / "certs" / "ca.crt")
+        yield Page(folder, sandbox, tmp_path / "log", certificates / "ca.crt")
 
 
-async def follow(tmp_path: Path) -> None:
-    async with page(tmp_path) as step:
+async def follow(tmp_path: Path, certificates: Path) -> None:
+    async with page(tmp_path, certificates) as step:
         await passes(step, SECURE, 200, tcp(host=LAB, cluster="PassthroughCluster"))
 
         await step.apply(installation=INSTALLATION + REGISTRY_ONLY)
@@ -160,7 +158,5 @@ async def passes(step: Page, url: str, status: int, expected: Line) -> None:
     assert differences(line, expected) == {}
 
 
-def test_the_steps_of_the_page_come_to_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EGRESS_CERTS", str(tmp_path / "certs"))
-
-    asyncio.run(follow(tmp_path))
+def test_the_steps_of_the_page_come_to_what_it_says(tmp_path: Path, certificates: Path) -> None:
+    asyncio.run(follow(tmp_path, certificates))

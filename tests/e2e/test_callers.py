@@ -276,8 +276,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize(("port", "source"), SOURCES.values(), ids=list(SOURCES))
-def test_gateways_know_who_calls(port: int, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EGRESS_CERTS", str(tmp_path / "certs"))
+def test_gateways_know_who_calls(port: int, source: str, tmp_path: Path) -> None:
     pods = [POD.format(name="web", namespace="shop", address="10.1.0.1")]
     pods.append(POD.format(name="till", namespace="bank", address="10.1.0.2"))
     (tmp_path / "mesh.yaml").write_text("---\n".join((MESH, *pods, GATEWAY.format(port=port, source=source))))

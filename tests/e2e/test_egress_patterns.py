@@ -236,14 +236,6 @@ SECRETS = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> object:
-    directory = tmp_path_factory.mktemp("certs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EGRESS_CERTS", str(directory))
-        yield directory
-
-
 def logged(example: str, url: str, certificates: Path, log: Path) -> list[str]:
     """The lines that a call leaves."""
     files = [str(EXAMPLES / example)]

@@ -38,9 +38,8 @@ async def calls(settings: Settings, authority: Path, urls: tuple[str, ...]) -> l
 
 
 @pytest.fixture
-def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mesh(tmp_path: Path) -> Path:
     """The example; the listener that is added has a log."""
-    monkeypatch.setenv("EGRESS_CERTS", str(tmp_path / "certs"))
     directory = tmp_path / "mesh"
     directory.mkdir()
     for path in EXAMPLE.glob("*.yaml"):
@@ -55,10 +54,10 @@ def settings_of(mesh: Path, log: Path) -> Settings:
     )
 
 
-def test_every_listener_writes_its_line(mesh: Path, tmp_path: Path) -> None:
+def test_every_listener_writes_its_line(mesh: Path, certificates: Path, tmp_path: Path) -> None:
     urls = ("https://de.wikipedia.org/", "https://www.google.com/")
 
-    statuses = asyncio.run(calls(settings_of(mesh, tmp_path / "log"), tmp_path / "certs" / "ca.crt", urls))
+    statuses = asyncio.run(calls(settings_of(mesh, tmp_path / "log"), certificates / "ca.crt", urls))
 
     assert statuses == [200, 200]
     lines = (tmp_path / "log").read_text().splitlines()
@@ -76,12 +75,14 @@ def test_every_listener_writes_its_line(mesh: Path, tmp_path: Path) -> None:
     assert len(hops) == 4
 
 
-def test_a_patch_that_leads_to_no_listener_fails_as_a_connection(mesh: Path, tmp_path: Path) -> None:
+def test_a_patch_that_leads_to_no_listener_fails_as_a_connection(
+    mesh: Path, certificates: Path, tmp_path: Path
+) -> None:
     patch = mesh / "patch.yaml"
     patch.write_text(patch.read_text().replace("server_listener_name: by_server_name", "server_listener_name: another"))
 
     statuses = asyncio.run(
-        calls(settings_of(mesh, tmp_path / "log"), tmp_path / "certs" / "ca.crt", ("https://de.wikipedia.org/",))
+        calls(settings_of(mesh, tmp_path / "log"), certificates / "ca.crt", ("https://de.wikipedia.org/",))
     )
 
     assert statuses != [200]

@@ -46,14 +46,6 @@ def rows() -> Iterator[Row]:
             yield Row(readme.parent.name, found["call"], found["workload"], found["answer"].strip())
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    directory = tmp_path_factory.mktemp("certs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EGRESS_CERTS", str(directory))
-        yield directory
-
-
 def files_of(example: str, certificates: Path) -> tuple[str, ...]:
     """The example's folder, and the Secret that its README makes."""
     readme = (EXAMPLES / example / "README.md").read_text(encoding="utf-8")

@@ -30,11 +30,6 @@ CALLS = {
 }
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("certs")
-
-
 @pytest.mark.parametrize(("files", "url"), CALLS.values(), ids=list(CALLS))
 def test_explain_foretells_the_call(files: Sequence[Path], url: str, certificates: Path) -> None:
     outcome, stream = asyncio.run(_foretold_and_real(files, url, certificates))

@@ -94,12 +94,6 @@ status: {{podIP: {address}}}
     return "---\n".join(documents)
 
 
-@pytest.fixture(autouse=True)
-def own_certificates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Certificates of this test alone."""
-    monkeypatch.setenv("EGRESS_CERTS", str(tmp_path_factory.mktemp("certs")))
-
-
 class Mesh:
     """A running sandbox whose YAML can be written anew."""
 

@@ -345,12 +345,10 @@ NOTED: dict[str, tuple[str, list[tuple[Call, int, dict[str, str] | None]]]] = {
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PolicyBench]:
-    """One gateway for all of these policies, with certificates of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EGRESS_CERTS", str(tmp_path_factory.mktemp("certs")))
-        found = PolicyBench(tmp_path_factory.mktemp("gateway"), Ours(), has_own_log=False)
-        yield found
-        found.close()
+    """One gateway for all of these policies."""
+    found = PolicyBench(tmp_path_factory.mktemp("gateway"), Ours(), has_own_log=False)
+    yield found
+    found.close()
 
 
 @pytest.mark.parametrize(("policies", "calls", "expected"), ALLOWED_AND_NOT.values(), ids=list(ALLOWED_AND_NOT))

@@ -50,11 +50,9 @@ MODES = {
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PolicyBench]:
     """One gateway for all modes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EGRESS_CERTS", str(tmp_path_factory.mktemp("certs")))
-        found = PolicyBench(tmp_path_factory.mktemp("gateway"), Ours(), has_own_log=False)
-        yield found
-        found.close()
+    found = PolicyBench(tmp_path_factory.mktemp("gateway"), Ours(), has_own_log=False)
+    yield found
+    found.close()
 
 
 @pytest.mark.parametrize(("tls", "expected"), MODES.values(), ids=list(MODES))

@@ -6,7 +6,6 @@ import asyncio
 import json
 from pathlib import Path
 
-import pytest
 from aiohttp import ClientSession
 from click.testing import CliRunner
 
@@ -82,12 +81,6 @@ async def ask(tmp_path: Path, file: Path) -> tuple[int, list[dict[str, object]],
         told = [problem.message for problem in sandbox.loaded.configuration.problems] if sandbox.loaded else []
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     return status, lines, told
-
-
-@pytest.fixture(autouse=True)
-def own_certificates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Certificates of this test alone."""
-    monkeypatch.setenv("EGRESS_CERTS", str(tmp_path_factory.mktemp("certs")))
 
 
 def test_call_passes_both_hops_and_each_writes_its_line(tmp_path: Path) -> None:

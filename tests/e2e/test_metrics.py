@@ -98,13 +98,6 @@ def counted(samples: list[Sample], name: str, **wanted: str) -> float:
     return sum(value for each, labels, value in samples if each == name and wanted.items() <= labels.items())
 
 
-@pytest.fixture(autouse=True)
-def certificates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    directory = tmp_path_factory.mktemp("certs")
-    monkeypatch.setenv("EGRESS_CERTS", str(directory))
-    return directory
-
-
 @asynccontextmanager
 async def mesh(
     certificates: Path, *files: Path, target: str | None = None, workload: str | None = None

@@ -25,11 +25,6 @@ def get(url: str, mesh: RunningSandbox) -> int:
         return error.code
 
 
-@pytest.fixture(autouse=True)
-def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EGRESS_CERTS", str(tmp_path / "certs"))
-
-
 def test_an_allowed_and_a_blocked_call(egress_sandbox: Start) -> None:
     mesh = egress_sandbox(CONFIGS / "quickstart", lab=True)
 

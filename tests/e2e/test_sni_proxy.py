@@ -153,11 +153,7 @@ async def story(tmp_path: Path) -> list[str]:
             return [await greeting(sandbox.addresses["proxy"], host, authority) for host in HOSTS]
 
 
-def test_each_host_is_reached_by_the_name_in_the_inner_tls(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("EGRESS_CERTS", str(tmp_path / "certs"))
-
+def test_each_host_is_reached_by_the_name_in_the_inner_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert asyncio.run(story(tmp_path)) == list(HOSTS)
 
