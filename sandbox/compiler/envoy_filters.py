@@ -20,7 +20,7 @@ from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.envoy_filter import is_of_applied_kind
 from sandbox.plan.base import SocketAddress
 from sandbox.plan.cluster import Cluster
-from sandbox.plan.listener import Filter, FilterChain, Listener, TcpProxy
+from sandbox.plan.listener import Filter, FilterChain, FilterChainMatch, Listener, TcpProxy
 
 if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sandbox.istio.resource import Resource
     from sandbox.plan import NodePlan
     from sandbox.plan.because import Because
+    from sandbox.yaml_source.span import Origin
 
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _FIELD: Final = re.compile(r"[a-z][A-Za-z0-9_]*")
@@ -45,6 +46,7 @@ class _TcpProxyChange:
     name: str
     fields: Mapping[str, Any]
     because: Because
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +74,39 @@ def patched_gateway(push: PushContext, proxy: Proxy, plan: NodePlan) -> NodePlan
         except _Unreadable as error:
             push.problems.report("SBX0202", f"{resource.ref} is not applied: {error}", error.origin)
             continue
+        for change in patches.changes:
+            if not any(_changes(listener, change) for listener in plan.listeners):
+                _report_unfit(push, resource, plan, change)
         listeners = tuple(_changed(listener, patches.changes) for listener in plan.listeners)
         added = {cluster.name: cluster for cluster in patches.clusters}
         plan = replace(plan, listeners=(*listeners, *patches.listeners), clusters={**plan.clusters, **added})
     return plan
+
+
+def _report_unfit(push: PushContext, resource: Resource[EnvoyFilter], plan: NodePlan, change: _TcpProxyChange) -> None:
+    """A patch that istiod passes over in silence; one for all gateways may well be meant for another of them."""
+    is_for_this = resource.spec.workload_selector is not None
+    push.problems.report(
+        "SBX0546",
+        f"the patch fits no TCP proxy of the gateway {plan.workload}, and changes nothing: {_misfit(plan, change)}",
+        change.origin,
+        hint="match.listener.portNumber is the port that the gateway's pod listens on, not that of its Service",
+        severity="warning" if is_for_this else "info",
+    )
+
+
+def _misfit(plan: NodePlan, change: _TcpProxyChange) -> str:
+    """How far the patch gets."""
+    listeners = [listener for listener in plan.listeners if _fits_listener(listener, change.match)]
+    if not listeners:
+        known = ", ".join(listener.name for listener in plan.listeners)
+        return f"it has {f'only the listeners {known}' if known else 'no listener'}"
+    chains = [chain for listener in listeners for chain in listener.filter_chains if _fits_chain(chain, change.match)]
+    named = ", ".join(listener.name for listener in listeners)
+    if not chains:
+        return f"no filter chain of {named} has what filterChain asks for"
+    filters = dict.fromkeys(each.name for chain in chains for each in chain.filters)
+    return f"the filters of {named} are {', '.join(filters)}"
 
 
 def _selected(push: PushContext, proxy: Proxy) -> Iterator[Resource[EnvoyFilter]]:
@@ -120,7 +151,9 @@ def _read_patch(patch: EnvoyConfigObjectPatch) -> Cluster | Listener | _TcpProxy
     except (ValueError, TypeError, KeyError, AttributeError):  # how the codec stumbles over values of another type
         raise _Unreadable(patch, "a value of this patch is not of the type that its field takes") from None
     listener = patch.match.listener if patch.match is not None else None
-    return _TcpProxyChange(match=listener, name=str(value.get("name", "")), fields=fields, because=because)
+    return _TcpProxyChange(
+        match=listener, name=str(value.get("name", "")), fields=fields, because=because, origin=patch.origin
+    )
 
 
 def _snake_case(value: Any, holder: str = "") -> Any:
@@ -132,6 +165,14 @@ def _snake_case(value: Any, holder: str = "") -> Any:
             fields[name] = item if (holder, name) in _FREE or name == "filter_metadata" else _snake_case(item, name)
         return fields
     return [_snake_case(item, holder) for item in value] if isinstance(value, list) else value
+
+
+def _changes(listener: Listener, change: _TcpProxyChange) -> bool:
+    """Whether it fits one of the listener's TCP proxies."""
+    if not _fits_listener(listener, change.match):
+        return False
+    chains = (chain for chain in listener.filter_chains if _fits_chain(chain, change.match))
+    return any(_fits_filter(each, change.match) for chain in chains for each in chain.filters)
 
 
 def _changed(listener: Listener, changes: tuple[_TcpProxyChange, ...]) -> Listener:
@@ -150,10 +191,8 @@ def _changed_chain(chain: FilterChain, change: _TcpProxyChange) -> FilterChain:
 
 
 def _changed_filter(network_filter: Filter, change: _TcpProxyChange) -> Filter:
-    config, match = network_filter.typed_config, change.match.filter_chain if change.match is not None else None
-    if not isinstance(config, TcpProxy) or (
-        match is not None and match.filter is not None and match.filter.name != network_filter.name
-    ):
+    config = network_filter.typed_config
+    if not isinstance(config, TcpProxy) or not _fits_filter(network_filter, change.match):
         return network_filter
     merged = decode(TcpProxy, _merged(encode(config), change.fields))
     merged = replace(merged, because=(*config.because, change.because))
@@ -186,11 +225,18 @@ def _fits_chain(chain: FilterChain, match: ListenerMatch | None) -> bool:
     wanted = match.filter_chain if match is not None else None
     if wanted is None:
         return True
-    facts = chain.filter_chain_match
-    names = facts.server_names if facts is not None else ()
-    transport = facts.transport_protocol if facts is not None else ""
+    facts = chain.filter_chain_match or FilterChainMatch()
+    protocols = wanted.application_protocols.split(",") if wanted.application_protocols else []
     return (
         wanted.name in ("", chain.name)
-        and (not wanted.sni or wanted.sni in names)
-        and wanted.transport_protocol in ("", transport)
+        and (not wanted.sni or wanted.sni in facts.server_names)
+        and wanted.transport_protocol in ("", facts.transport_protocol)
+        and all(protocol in facts.application_protocols for protocol in protocols)
+        and wanted.destination_port in (0, facts.destination_port)
     )
+
+
+def _fits_filter(network_filter: Filter, match: ListenerMatch | None) -> bool:
+    wanted = match.filter_chain.filter if match is not None and match.filter_chain is not None else None
+    is_wanted = wanted is None or wanted.name == network_filter.name
+    return is_wanted and isinstance(network_filter.typed_config, TcpProxy)

@@ -179,6 +179,8 @@ def test_a_filter_of_other_pods_or_another_namespace_is_not_this_gateway_s() -> 
         pytest.param("{filterChain: {filter: {name: envoy.filters.network.tcp_proxy}}}", None, id="of a filter"),
         pytest.param("{filterChain: {filter: {name: mixer}}}", [], id="of a filter that is not there"),
         pytest.param("{filterChain: {sni: a.example.com}}", [], id="of a server name"),
+        pytest.param("{filterChain: {applicationProtocols: istio}}", [], id="of an application protocol"),
+        pytest.param("{filterChain: {destinationPort: 9000}}", [], id="of a chain for a port"),
     ],
 )
 def test_which_tcp_proxies_a_change_is_for(listener: str, changed: list[str] | None) -> None:
@@ -188,6 +190,47 @@ def test_which_tcp_proxies_a_change_is_for(listener: str, changed: list[str] | N
 
     names = [name for name, cluster in after.items() if cluster == "added"]
     assert names == (list(before) if changed is None else changed)
+
+
+OWN = "workloadSelector: {labels: {istio: egressgateway}}\n"
+
+
+@pytest.mark.parametrize(
+    ("listener", "more", "severity", "why"),
+    [
+        pytest.param(
+            "{portNumber: 443}", OWN, "warning", "it has only the listeners 0.0.0.0_9000, 0.0.0.0_9001", id="a port"
+        ),
+        pytest.param(
+            "{portNumber: 9001, filterChain: {sni: a.example.com}}",
+            OWN,
+            "warning",
+            "no filter chain of 0.0.0.0_9001 has what filterChain asks for",
+            id="a chain",
+        ),
+        pytest.param(
+            "{portNumber: 9001, filterChain: {filter: {name: mixer}}}",
+            OWN,
+            "warning",
+            "the filters of 0.0.0.0_9001 are envoy.filters.network.tcp_proxy",
+            id="a filter",
+        ),
+        pytest.param(
+            "{portNumber: 443}", "", "info", "it has only the listeners 0.0.0.0_9000, 0.0.0.0_9001", id="of any gateway"
+        ),
+    ],
+)
+def test_a_patch_that_fits_nothing_is_told_with_how_far_it_gets(
+    listener: str, more: str, severity: str, why: str
+) -> None:
+    _, problems = gateway(envoy_filter(CLUSTER, tcp_proxy("cluster: added", listener), more=more))
+
+    (problem,) = [problem for problem in problems if problem.code == "SBX0546"]
+    assert problem.severity == severity
+    assert problem.message == (
+        f"the patch fits no TCP proxy of the gateway istio-system/gateway, and changes nothing: {why}"
+    )
+    assert problem.path.endswith("configPatches[1]")
 
 
 def test_the_cluster_of_a_change_takes_the_place_of_weighted_ones_and_other_fields_stay() -> None:
