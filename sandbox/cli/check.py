@@ -161,7 +161,7 @@ def _report_loops(plans: GatewayPlans, proxy: Proxy, problems: Problems) -> None
     from sandbox.plan.because import origin_of
 
     hint = "give the rule that leads to the gateway match.gateways: [mesh], and the gateway a rule that leads on"
-    for loop in plans.loops(proxy):
+    for loop in plans.loops(proxy, by_name=True):
         problems.report("SBX0705", str(loop), origin_of(loop.because), hint=hint)
 
 

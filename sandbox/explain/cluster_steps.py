@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
+from urllib.parse import urlsplit
 
 from sandbox.explain.call import Call
 from sandbox.explain.failure_steps import failure_steps
@@ -13,12 +14,15 @@ from sandbox.match.reference import choose_virtual_host
 from sandbox.plan import NodePlan
 from sandbox.plan.base import EnvoyInternalAddress, SocketAddress
 from sandbox.plan.because import Because, IstioDefault
-from sandbox.plan.cluster import Cluster, LbEndpoint, used_endpoints
+from sandbox.plan.cluster import Cluster, DynamicForwardProxyClusterConfig, LbEndpoint, used_endpoints
 from sandbox.plan.listener import TcpProxy
 from sandbox.plan.route import RouteAction
 from sandbox.plan.tls import UpstreamTlsContext
 
 _SHOWN: Final = 3
+_HTTP_PORT: Final = 80
+_TLS_PORT: Final = 443
+"""Where a dynamic forward proxy calls a name that comes without a port."""
 _SOCKET_MATCH: Final = "envoy.transport_socket_match"
 BLACK_HOLE: Final = "BlackHoleCluster"
 _ENDPOINTS_OF_SERVICES: Final = (
@@ -142,9 +146,7 @@ def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_ht
     if cluster.type == "ORIGINAL_DST" or cluster.cluster_type is not None:
         tls = _find_tls(cluster, None, steps)
         steps += failure_steps(cluster, is_http=is_http)
-        is_known = cluster.type == "ORIGINAL_DST" and call.address is not None
-        hop = Hop(address=call.address or "", port=call.port, tls=tls) if is_known else None
-        return replace(_forwarded(cluster), hop=hop)
+        return replace(_forwarded(cluster), hop=_meant_hop(call, cluster, tls, is_http=is_http))
     endpoints = [endpoint for group in used_endpoints(cluster) for endpoint in group.lb_endpoints]
     usable = [endpoint for endpoint in endpoints if endpoint.health_status in ("UNKNOWN", "HEALTHY", "DEGRADED")]
     if not usable:
@@ -171,6 +173,25 @@ def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_ht
     tls = _find_tls(cluster, usable[0], steps)
     steps += failure_steps(cluster, is_http=is_http)
     return replace(_forwarded(cluster), hop=_hop(usable[0], tls))
+
+
+def looks_names_up(cluster: Cluster) -> bool:
+    """Whether it goes by the name in each call (a dynamic forward proxy)."""
+    kind = cluster.cluster_type.typed_config if cluster.cluster_type is not None else None
+    return isinstance(kind, DynamicForwardProxyClusterConfig)
+
+
+def _meant_hop(call: Call, cluster: Cluster, tls: UpstreamTlsContext | None, *, is_http: bool) -> Hop | None:
+    """To where the call itself says: its address, or the name that it asks for."""
+    if cluster.type == "ORIGINAL_DST":
+        return Hop(address=call.address, port=call.port, tls=tls) if call.address is not None else None
+    if not looks_names_up(cluster):
+        return None
+    if not is_http:
+        return Hop(address=call.server_name, port=_TLS_PORT, tls=tls) if call.server_name else None
+    parts = urlsplit(f"//{call.authority}")
+    port = parts.port or (_TLS_PORT if tls is not None else _HTTP_PORT)
+    return Hop(address=parts.hostname or "", port=port, tls=tls)
 
 
 def _hop(endpoint: LbEndpoint, tls: UpstreamTlsContext | None) -> Hop | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Final
 
 from sandbox.explain.call import Call
-from sandbox.explain.cluster_steps import endpoints_of
+from sandbox.explain.cluster_steps import endpoints_of, looks_names_up
 from sandbox.explain.http_steps import request_facts
 from sandbox.explain.regex_example import EXAMPLES, examples_of
 from sandbox.explain.steps import Walk
@@ -25,6 +26,7 @@ from sandbox.plan.tls import DownstreamTlsContext
 LOOP_DETECTED: Final = 508
 """RFC 5842, section 7.2."""
 BODY: Final = "egress: this route leads back to its own gateway, see egress check"
+ANY_DOMAIN: Final = "*"
 NO_CLUSTER: Final = "loop|"
 """Before the name of a cluster that a connection of a loop is kept from."""
 
@@ -54,11 +56,13 @@ class _Try:
     because: tuple[Because, ...]
 
 
-def find_loops(plan: NodePlan, address: str, gateways: GatewayLookup) -> tuple[Loop, ...]:
-    """The loops that the gateway at ``address`` is part of."""
-    search = _Search(plan, address, gateways)
+def find_loops(plan: NodePlan, address: str, gateways: GatewayLookup, names: Collection[str] = ()) -> tuple[Loop, ...]:
+    """The loops that the gateway at ``address`` is part of; ``names`` are those that lead to gateways."""
+    search = _Search(plan, address, gateways, names)
     found: list[Loop] = []
     for each in search.tries():
+        if any(loop.what is each.what for loop in found):
+            continue
         walk = explain(plan, each.call, gateways=gateways)
         *_, last = walk.nodes
         if last.outcome.loop_to == walk.station:
@@ -69,9 +73,10 @@ def find_loops(plan: NodePlan, address: str, gateways: GatewayLookup) -> tuple[L
 class _Search:
     """The calls of one gateway that are worth walking: those whose cluster leads to a gateway."""
 
-    def __init__(self, plan: NodePlan, address: str, gateways: GatewayLookup) -> None:
+    def __init__(self, plan: NodePlan, address: str, gateways: GatewayLookup, names: Collection[str]) -> None:
         self._plan = plan
         self._address = address
+        self._names = names
         self._gateways = gateways
         self._leads: dict[str, bool] = {}
 
@@ -115,11 +120,19 @@ class _Search:
                 clusters = [part.name for part in action.weighted_clusters.clusters]
             if not any(self._leads_to_gateway(name) for name in clusters):
                 continue
-            name = _name(host.domains[0]) if host.domains else ""
-            call = self._call(scheme=scheme, host=name, port=port, sni=sni or name)
-            fitted = next((each for each in _fitted(call, route) if _takes(configuration, host, route, each)), None)
-            if fitted is not None:
-                yield _Try(call=fitted, what=route, because=route.because)
+            for name in self._names_of(host, clusters):
+                call = self._call(scheme=scheme, host=name, port=port, sni=sni or name)
+                fitted = next((each for each in _fitted(call, route) if _takes(configuration, host, route, each)), None)
+                if fitted is not None:
+                    yield _Try(call=fitted, what=route, because=route.because)
+
+    def _names_of(self, host: VirtualHost, clusters: Sequence[str]) -> Iterator[str]:
+        """An example; and where names are looked up, the gateways' own that the domains are written for."""
+        yield _name(host.domains[0]) if host.domains else ""
+        known = [self._plan.clusters[name] for name in clusters if name in self._plan.clusters]
+        if any(looks_names_up(cluster) for cluster in known):
+            patterns = [domain for domain in host.domains if domain != ANY_DOMAIN]
+            yield from (name for name in self._names if any(fnmatchcase(name, each) for each in patterns))
 
     def _call(self, *, scheme: str, host: str, port: int, sni: str) -> Call:
         return Call(scheme=scheme, host=host, port=port, sni=sni, address=self._address, is_mutual=scheme == "https")
@@ -134,7 +147,7 @@ class _Search:
         cluster = self._plan.clusters.get(name)
         if cluster is None:
             return False
-        if cluster.type == "ORIGINAL_DST":
+        if cluster.type == "ORIGINAL_DST" or looks_names_up(cluster):
             return True
         return any(
             self._gateways(address.address, address.port_value or 0) is not None for address in endpoints_of(cluster)

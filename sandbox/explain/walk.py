@@ -109,7 +109,7 @@ def _loop(outcome: Outcome, back: Walk) -> Outcome:
         is_forwarded=False,
         details="",
         sentence=f"a loop: the call comes back to {again}, and goes round until something gives up",
-        notes=(*outcome.notes, "egress run refuses it"),
+        notes=("egress run refuses it",),
     )
 
 

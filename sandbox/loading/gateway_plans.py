@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.explain.loops import Loop, find_loops
 from sandbox.explain.walk import Arrival
+from sandbox.loading.service_network import external_names
 from sandbox.loading.stand_in_gateways import gateway_pods
 from sandbox.plan.acceptance import in_force
 
@@ -64,17 +65,30 @@ class GatewayPlans:
         target = listening_port(self._push, proxy, port)
         return Arrival(plan=self.plan(proxy), address=proxy.ip_addresses[0], port=target)
 
-    def loops(self, proxy: Proxy) -> tuple[Loop, ...]:
-        """The circles that a gateway is part of."""
-        return find_loops(self.plan(proxy), proxy.ip_addresses[0], self.at)
+    def loops(self, proxy: Proxy, *, by_name: bool = False) -> tuple[Loop, ...]:
+        """The circles that a gateway is part of.
+
+        ``by_name``: also where a route that looks names up takes those of gateways, among others that it may take.
+        """
+        names = self._by_service if by_name else ()
+        return find_loops(self.plan(proxy), proxy.ip_addresses[0], self.at, names)
 
     def _services(self) -> Iterator[tuple[str, Proxy]]:
-        """Names and addresses of Services, with a gateway behind each."""
+        """Names and addresses of Services, with a gateway behind each, and what ExternalName calls them."""
+        known = dict(self._selecting_services())
+        yield from known.items()
+        for name, target in external_names(self._configuration, "").items():
+            if target in known:
+                yield name, known[target]
+
+    def _selecting_services(self) -> Iterator[tuple[str, Proxy]]:
         for service in self._configuration.resources("Service") if self.proxies else ():
             selector = service.spec.selector
             for proxy in self.proxies:
                 if selector and service.namespace == proxy.namespace and selector.items() <= proxy.labels.items():
-                    yield f"{service.name}.{service.namespace}.svc.{self._configuration.domain_suffix}", proxy
+                    own = f"{service.name}.{service.namespace}"
+                    for name in (f"{own}.svc.{self._configuration.domain_suffix}", f"{own}.svc", own):
+                        yield name, proxy
                     if service.spec.cluster_ip not in ("", "None"):
                         yield service.spec.cluster_ip, proxy
                     break

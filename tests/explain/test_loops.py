@@ -179,6 +179,55 @@ def test_circles_are_found_and_nothing_else(documents: list[str], expected: set[
     assert all(origin_of(loop.because) is not None for loop in loops)
 
 
+LOOKED_UP = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: any}
+spec:
+  hosts: ["*.HOST"]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DYNAMIC_DNS
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: any}
+spec:
+  selector: {istio: a}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*.HOST"]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: any}
+spec: {hosts: ["*.HOST"], gateways: [any], http: [{route: [{destination: {host: "*.HOST"}}]}]}
+"""
+ALIAS = """\
+apiVersion: v1
+kind: Service
+metadata: {name: alias, namespace: out}
+spec: {type: ExternalName, externalName: a.edge.svc.cluster.local}
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "expected"),
+    [
+        pytest.param("edge.svc.cluster.local", "", ["a.edge.svc.cluster.local"], id="its own Service's name"),
+        pytest.param("out.svc", ALIAS, ["alias.out.svc"], id="another name for it"),
+        pytest.param("example.com", "", [], id="names that only DNS knows"),
+    ],
+)
+def test_names_that_lead_back_are_foreseen(host: str, more: str, expected: list[str]) -> None:
+    text = "---\n".join((gateway("a"), LOOKED_UP.replace("HOST", host), more))
+    added, _ = stand_ins(load_texts([("mesh.yaml", text)]))
+    configuration = load_texts([("mesh.yaml", f"{text}---\n{added}")])
+    plans = GatewayPlans(configuration, PushContext(configuration))
+    (proxy,) = plans.proxies
+
+    # the route takes other names, too: a run does not refuse it as a whole
+    assert plans.loops(proxy) == ()
+    assert [loop.walk.call.host for loop in plans.loops(proxy, by_name=True)] == expected
+
+
 @pytest.fixture
 def mesh(tmp_path: Path) -> Path:
     file = tmp_path / "mesh.yaml"
