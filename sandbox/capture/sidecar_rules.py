@@ -1,8 +1,8 @@
 """A workload's capture rules in the network namespace where it runs: one nf_tables table of ours for each IP version.
 
 The table's chain goes before those of iptables (priority -101), so that a container engine's own DNS rules, at -100,
-do not take questions away; and it has no conntrack zones, which would break their way back (section 8 of the
-interception design). Calls of the proxy to its own workload are inbound traffic, which nobody here serves: they pass.
+do not take questions away; and it has no conntrack zones, which would break their way back. Calls of
+the proxy to its own workload are inbound traffic, which nobody here serves: they pass.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Istio's default formats of access logs, and formats users write.
 
-Source: Istio pilot/pkg/model/telemetry_logging.go; semantics 8.2, 8.3.
+Source: Istio pilot/pkg/model/telemetry_logging.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The access logs of a proxy: of its connection managers, TCP proxies and listeners.
 
-Source: Istio pilot/pkg/networking/core/accesslog.go and pilot/pkg/model/telemetry_logging.go; semantics section 8.
+Source: Istio pilot/pkg/networking/core/accesslog.go and pilot/pkg/model/telemetry_logging.go.
 """
 
 from __future__ import annotations

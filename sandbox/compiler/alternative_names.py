@@ -1,4 +1,4 @@
-"""Other names a host is reached by: with a final dot, and shorter ones inside the cluster (semantics 4.3).
+"""Other names a host is reached by: with a final dot, and shorter ones inside the cluster.
 
 Source: Istio pilot/pkg/networking/core/httproute.go (``GenerateAltVirtualHosts``).
 """

@@ -1,4 +1,4 @@
-"""Addresses that istiod allocates to ServiceEntries without any (section 10.2 of the semantics).
+"""Addresses that istiod allocates to ServiceEntries without any.
 
 Source: Istio pilot/pkg/controllers/ipallocate, pilot/pkg/networking/serviceentry/ip_autoallocation.go.
 """

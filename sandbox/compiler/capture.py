@@ -1,6 +1,6 @@
 """Capture settings of a workload: pod annotations over SidecarProxySettings over Helm values over injection's defaults.
 
-Section 9.3 of the semantics.
+Source: Istio manifests/charts/istio-control/istio-discovery/files/injection-template.yaml, pkg/kube/inject/validate.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The outbound clusters of a proxy: one for each port of each visible service and each subset.
 
-Source: Istio pilot/pkg/networking/core/cluster.go, cluster_builder.go; section 5 of the semantics.
+Source: Istio pilot/pkg/networking/core/cluster.go, cluster_builder.go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Connection pools, circuit breakers, keep-alive and HTTP/2 upgrades of a cluster.
 
-Source: Istio pilot/pkg/networking/core/cluster_traffic_policy.go (``applyConnectionPool``, ``shouldH2Upgrade``);
-section 5.7 of the semantics.
+Source: Istio pilot/pkg/networking/core/cluster_traffic_policy.go (``applyConnectionPool``, ``shouldH2Upgrade``).
 """
 
 from __future__ import annotations

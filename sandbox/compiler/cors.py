@@ -1,4 +1,4 @@
-"""Cross-origin policies of a VirtualService's rule (Istio route.go ``TranslateCORSPolicy``; semantics 4.8)."""
+"""Cross-origin policies of a VirtualService's rule (Istio route.go ``TranslateCORSPolicy``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A root VirtualService's rule and its delegate's rules become one list of rules (semantics 4.11).
+"""A root VirtualService's rule and its delegate's rules become one list of rules.
 
 Source: Istio pilot/pkg/model/virtualservice.go (``MergeHTTPRoutes``).
 """

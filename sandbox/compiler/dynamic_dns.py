@@ -1,4 +1,4 @@
-"""DNS caches of hosts that are resolved as requests name them (Istio networkfilter.go, filters.go; semantics 5.2)."""
+"""DNS caches of hosts that are resolved as requests name them (Istio networkfilter.go, filters.go)."""
 
 from __future__ import annotations
 

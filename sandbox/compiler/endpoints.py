@@ -1,6 +1,6 @@
 """The endpoints of one cluster as one proxy is told them.
 
-Source: Istio pilot/pkg/xds/endpoints/endpoint_builder.go, mtls_checker.go; section 5.3 of the semantics.
+Source: Istio pilot/pkg/xds/endpoints/endpoint_builder.go, mtls_checker.go.
 """
 
 from __future__ import annotations

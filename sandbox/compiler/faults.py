@@ -1,4 +1,4 @@
-"""Injected faults of a VirtualService's rule (Istio route.go ``TranslateFault``; semantics 4.8)."""
+"""Injected faults of a VirtualService's rule (Istio route.go ``TranslateFault``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS and TCP routes of VirtualServices, and services without any, as filter chains (semantics 3.1, 3.3).
+"""TLS and TCP routes of VirtualServices, and services without any, as filter chains.
 
 Source: Istio pilot/pkg/networking/core/tls.go.
 """

@@ -1,6 +1,6 @@
 """TCP and TLS chains of a gateway: from ``tcp`` routes, from ``tls`` routes, or from every service's SNI name.
 
-Source: Istio pilot/pkg/networking/core/gateway.go (``createGatewayTCPFilterChainOpts``); semantics 7.2, 7.4.
+Source: Istio pilot/pkg/networking/core/gateway.go (``createGatewayTCPFilterChainOpts``).
 """
 
 from __future__ import annotations

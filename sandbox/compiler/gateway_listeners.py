@@ -1,6 +1,6 @@
 """Listeners of a gateway: one for each port and bind address, with a chain for each server or route.
 
-Source: Istio pilot/pkg/networking/core/gateway.go (``buildGatewayListeners``); semantics 7.2.
+Source: Istio pilot/pkg/networking/core/gateway.go (``buildGatewayListeners``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Gateways that apply to a gateway workload, and its ports behind Kubernetes Services (semantics 7.1).
+"""The Gateways that apply to a gateway workload, and its ports behind Kubernetes Services.
 
 Source: Istio pilot/pkg/model/push_context.go (``mergeGateways``) and serviceregistry/kube/controller.
 """

@@ -1,6 +1,6 @@
 """Route configurations of a gateway: one for each plain HTTP port, one for each terminated HTTPS server.
 
-Source: Istio pilot/pkg/networking/core/gateway.go (``buildGatewayHTTPRouteConfig``); semantics 7.3.
+Source: Istio pilot/pkg/networking/core/gateway.go (``buildGatewayHTTPRouteConfig``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Gateways of one gateway workload, merged into the ports it listens on.
 
-Source: Istio pilot/pkg/model/gateway.go and push_context.go (``mergeGateways``); semantics 7.1.
+Source: Istio pilot/pkg/model/gateway.go and push_context.go (``mergeGateways``).
 """
 
 from __future__ import annotations

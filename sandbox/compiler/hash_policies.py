@@ -1,4 +1,4 @@
-"""Which part of a request chooses the endpoint, from DestinationRules (Istio route.go; semantics 4.8, Hash policy)."""
+"""Which part of a request chooses the endpoint, from DestinationRules (Istio route.go)."""
 
 from __future__ import annotations
 

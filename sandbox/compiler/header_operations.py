@@ -1,4 +1,4 @@
-"""Header operations of VirtualServices as Envoy's (Istio route.go ``TranslateHeadersOperations``; semantics 4.8)."""
+"""Header operations of VirtualServices as Envoy's (Istio route.go ``TranslateHeadersOperations``)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Settings of HTTP connection managers: mesh, ProxyConfig, headers, path normalisation, tracing, filters.
 
-Source: Istio pilot/pkg/networking/core/listener_builder.go (``buildHTTPConnectionManager``); semantics 1.10.
+Source: Istio pilot/pkg/networking/core/listener_builder.go (``buildHTTPConnectionManager``).
 """
 
 from __future__ import annotations

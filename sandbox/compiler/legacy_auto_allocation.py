@@ -1,4 +1,4 @@
-"""Addresses by hash, as istiod allocates them with ``PILOT_ENABLE_IP_AUTOALLOCATE=false`` (semantics 10.2).
+"""Addresses by hash, as istiod allocates them with ``PILOT_ENABLE_IP_AUTOALLOCATE=false``.
 
 Source: Istio pilot/pkg/serviceregistry/serviceentry/auto_allocation.go.
 """

@@ -1,4 +1,4 @@
-"""Several services on one address and port: what is merged, who wins, who is dropped (semantics 1.8).
+"""Several services on one address and port: what is merged, who wins, who is dropped.
 
 Source: Istio pilot/pkg/networking/core/listener.go (conflict types, ``mergeTCPFilterChains``).
 """

@@ -1,4 +1,4 @@
-"""Listener entries as listeners: inspectors, time-outs, which chain is the default one (semantics 1.6).
+"""Listener entries as listeners: inspectors, time-outs, which chain is the default one.
 
 Source: Istio pilot/pkg/networking/core/listener.go (``buildListenerFromEntry``, ``toFilterChainMatch``).
 """

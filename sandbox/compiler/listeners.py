@@ -1,4 +1,4 @@
-"""A sidecar's outbound listeners: which addresses and ports, and the chains on each (semantics section 1).
+"""A sidecar's outbound listeners: which addresses and ports, and the chains on each.
 
 Source: Istio pilot/pkg/networking/core/listener.go (``buildSidecarOutboundListeners``).
 """
@@ -163,7 +163,7 @@ class _OutboundListeners:
                     yield from self._by_endpoint(request)
 
     def _by_endpoint(self, request: _Request) -> Iterator[_Request]:
-        """A headless service's TCP ports get a listener for each endpoint (semantics 1.5)."""
+        """A headless service's TCP ports get a listener for each endpoint."""
         service, port, proxy = request.service, request.port, self.builder.proxy
         headless = (
             not request.binds
@@ -189,7 +189,7 @@ class _OutboundListeners:
                 yield request._replace(binds=addresses)
 
     def _can_bind(self, request: _Request) -> bool:
-        """Whether the port is free for services; what is not so is told (semantics 1.4)."""
+        """Whether the port is free for services; what is not so is told."""
         metadata, mesh, number = self.builder.proxy.metadata, self.builder.push.mesh, request.port.number
         where = request.port.origin or request.service.origin
         if request.bind_to_port and metadata.unprivileged and number in _PRIVILEGED_PORTS:

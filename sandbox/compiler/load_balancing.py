@@ -1,7 +1,7 @@
 """The load balancer of a cluster.
 
 Source: Istio pilot/pkg/networking/core/cluster_traffic_policy.go (``applyLoadBalancer``,
-``ApplyRingHashLoadBalancer``), loadbalancer.go (``ApplyToCluster``); section 5.7 of the semantics.
+``ApplyRingHashLoadBalancer``), loadbalancer.go (``ApplyToCluster``).
 """
 
 from __future__ import annotations

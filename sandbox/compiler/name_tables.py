@@ -1,6 +1,6 @@
 """The names that the DNS proxy of a sidecar answers.
 
-Source: Istio pkg/dns/server/name_table.go; section 10.4 of the semantics.
+Source: Istio pkg/dns/server/name_table.go.
 """
 
 from __future__ import annotations

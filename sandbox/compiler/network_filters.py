@@ -1,6 +1,6 @@
 """Network filters of TCP and TLS chains: tcp_proxy to one or several clusters, tunnels, Mongo, dynamic DNS.
 
-Source: Istio pilot/pkg/networking/core/networkfilter.go and tunnelingconfig/apply.go; semantics 3.4.
+Source: Istio pilot/pkg/networking/core/networkfilter.go and tunnelingconfig/apply.go.
 """
 
 from __future__ import annotations

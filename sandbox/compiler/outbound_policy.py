@@ -1,4 +1,7 @@
-"""What happens to unknown destinations: outboundTrafficPolicy of Sidecar or mesh (semantics 6.1)."""
+"""What happens to unknown destinations: outboundTrafficPolicy of Sidecar or mesh.
+
+Source: Istio pilot/pkg/model/sidecar.go, pilot/pkg/networking/core/httproute.go (``buildCatchAllVirtualHost``).
+"""
 
 from __future__ import annotations
 

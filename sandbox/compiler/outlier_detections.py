@@ -1,7 +1,7 @@
 """Outlier detection and the panic threshold of a cluster.
 
 Source: Istio pilot/pkg/networking/core/cluster_traffic_policy.go (``applyOutlierDetection``,
-``applyOutlierDetectionErrorCodes``); section 5.7 of the semantics.
+``applyOutlierDetectionErrorCodes``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which headers a proxy adds, from ``proxyHeaders`` of its ProxyConfig.
 
-Source: Istio pilot/pkg/networking/util/proxy_headers.go; semantics 1.10.
+Source: Istio pilot/pkg/networking/util/proxy_headers.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Retry policies: of the VirtualService, else of the mesh, else Istio's own.
 
-Source: Istio pilot/pkg/networking/core/route/retry/retry.go; semantics 4.8.
+Source: Istio pilot/pkg/networking/core/route/retry/retry.go.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a VirtualService's rule does with a request: forward, redirect, answer (Istio route.go; semantics 4.8)."""
+"""What a VirtualService's rule does with a request: forward, redirect, answer (Istio route.go)."""
 
 from __future__ import annotations
 

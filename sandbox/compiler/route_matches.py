@@ -1,4 +1,4 @@
-"""Conditions of a VirtualService's HTTP match as Envoy's (Istio route.go ``TranslateRouteMatch``; semantics 4.7)."""
+"""Conditions of a VirtualService's HTTP match as Envoy's (Istio route.go ``TranslateRouteMatch``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ordered routes of one VirtualService, and the default route of a service (Istio route.go; semantics 4.5 to 4.9).
+"""The ordered routes of one VirtualService, and the default route of a service (Istio route.go).
 
 Used for sidecars and gateways alike.
 """

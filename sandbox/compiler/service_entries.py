@@ -1,6 +1,6 @@
 """ServiceEntries as services: one for each host and address, with the endpoints they name or select.
 
-Source: Istio pilot/pkg/serviceregistry/serviceentry/conversion.go; section 5.3 of the semantics.
+Source: Istio pilot/pkg/serviceregistry/serviceentry/conversion.go.
 """
 
 from __future__ import annotations

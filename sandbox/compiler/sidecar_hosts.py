@@ -1,6 +1,6 @@
 """The ``hosts`` of a Sidecar's egress listener: what they import from which namespace.
 
-Source: Istio pilot/pkg/model/sidecar.go (``hostClassification``); section 6.3 of the semantics.
+Source: Istio pilot/pkg/model/sidecar.go (``hostClassification``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Computes sidecar scopes: which services, VirtualServices and DestinationRules a workload sees.
 
-Source: Istio pilot/pkg/model/sidecar.go; section 6 of the semantics.
+Source: Istio pilot/pkg/model/sidecar.go.
 """
 
 from __future__ import annotations

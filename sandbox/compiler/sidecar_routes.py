@@ -1,4 +1,4 @@
-"""The route configurations of a sidecar: for each port, Unix socket or detected service (semantics section 4).
+"""The route configurations of a sidecar: for each port, Unix socket or detected service.
 
 Source: Istio pilot/pkg/networking/core/httproute.go and route/route.go (``BuildSidecarVirtualHostWrapper``).
 """

@@ -1,6 +1,6 @@
 """What one workload may see: its Sidecar resource applied to the services and rules of the mesh.
 
-Source: Istio pilot/pkg/model/sidecar.go; rules in words: section 6 of the semantics.
+Source: Istio pilot/pkg/model/sidecar.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Clusters that stand for no service: nowhere, the original destination, any name.
 
-Source: Istio pilot/pkg/networking/core/cluster_builder.go; sections 1.3, 4.10 of the semantics.
+Source: Istio pilot/pkg/networking/core/cluster_builder.go.
 """
 
 from __future__ import annotations

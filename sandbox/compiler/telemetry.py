@@ -1,7 +1,7 @@
 """Which Telemetry resources apply to a proxy, and what they say together about logs and tracing.
 
-Source: Istio pilot/pkg/model/telemetry.go; semantics 8.1. Both sides that are emulated (a sidecar's outbound side, a
-gateway) are clients.
+Source: Istio pilot/pkg/model/telemetry.go. Both sides that are emulated (a sidecar's outbound side, a gateway)
+are clients.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which traffic policy holds for a port and a subset: port levels, subsets, the mesh's baseline.
 
 Source: Istio pilot/pkg/networking/util/util.go (``GetPortLevelTrafficPolicy``, ``MergeSubsetTrafficPolicy``),
-pilot/pkg/model/destination_rule.go (``MergeTrafficPolicy``); section 5.6 of the semantics.
+pilot/pkg/model/destination_rule.go (``MergeTrafficPolicy``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Virtual hosts: their domains, the catch-all, and the route configuration around them (semantics 4.1, 4.3, 4.10).
+"""Virtual hosts: their domains, the catch-all, and the route configuration around them.
 
 Source: Istio pilot/pkg/networking/core/httproute.go.
 """

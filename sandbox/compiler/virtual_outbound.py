@@ -1,6 +1,6 @@
 """The listener that captured connections arrive at, and the one for clients that use the sidecar as an HTTP proxy.
 
-Source: Istio pilot/pkg/networking/core/listener_builder.go; semantics 1.2, 1.11.
+Source: Istio pilot/pkg/networking/core/listener_builder.go.
 """
 
 from __future__ import annotations

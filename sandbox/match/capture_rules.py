@@ -86,7 +86,7 @@ def build_rules(settings: CaptureSettings, version: int) -> tuple[CaptureRule, .
 
     1. interfaces, 2. ports that are left out, 3. the inbound pass-through's source, 4. the proxy's own users and
     groups, 5. groups of the application, 6. DNS, 7. loopback, 8. ranges that are left out, 9. ports and then ranges
-    that are captured (``tools/istio-iptables/pkg/capture/run.go``; section 9.1 of the semantics).
+    that are captured (Istio ``tools/istio-iptables/pkg/capture/run.go``).
     """
     return () if settings.interception_mode == "NONE" else tuple(_rules(settings, version))
 
