@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING
 from sandbox.cli.loading import Compiled
 from sandbox.loading.mounted_files import mounted_files
 from sandbox.loading.secrets import secrets_of
+from sandbox.plan.secret_names import (
+    CA_SUFFIX,
+    FILE_CERTIFICATE,
+    FILE_ROOT,
+    KUBERNETES,
+    MESH_ROOT,
+    SYSTEM_ROOT,
+    WORKLOAD_CERTIFICATE,
+)
 from sandbox.workloads.identities import WorkloadIdentities
 
 if TYPE_CHECKING:
@@ -16,7 +25,6 @@ if TYPE_CHECKING:
     from sandbox.envoy_config.codec import Json
 
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
-FILE_CERTIFICATE, FILE_ROOT, KUBERNETES, CA_SUFFIX = "file-cert:", "file-root:", "kubernetes://", "-cacert"
 
 
 def secrets_for(compiled: Compiled) -> SecretOf:
@@ -29,11 +37,11 @@ def secrets_for(compiled: Compiled) -> SecretOf:
         return _inline(mounted[path]) if path in mounted else {"filename": path}
 
     def secret_of(name: str) -> dict[str, Json] | None:
-        if name in ("default", "ROOTCA"):
+        if name in (WORKLOAD_CERTIFICATE, MESH_ROOT):
             return _workload_secret(name, compiled)
         if name.startswith(FILE_ROOT):
-            path = name.removeprefix(FILE_ROOT)
-            return {"validation_context": {"trusted_ca": file(SYSTEM_ROOTS if path == "system" else path)}}
+            path = SYSTEM_ROOTS if name == SYSTEM_ROOT else name.removeprefix(FILE_ROOT)
+            return {"validation_context": {"trusted_ca": file(path)}}
         if name.startswith(FILE_CERTIFICATE):
             chain, _, key = name.removeprefix(FILE_CERTIFICATE).partition("~")
             return {"tls_certificate": {"certificate_chain": file(chain), "private_key": file(key)}}
@@ -48,7 +56,7 @@ def _workload_secret(name: str, compiled: Compiled) -> dict[str, Json]:
     """Of the workload's own identity, so that the real Envoy and our nodes know each other."""
     own = f"{compiled.proxy.namespace}/{compiled.proxy.name}"
     identity = WorkloadIdentities(os.environ, own).of(compiled.configuration, compiled.proxy)
-    if name == "ROOTCA":
+    if name == MESH_ROOT:
         return {"validation_context": {"trusted_ca": {"filename": identity.roots[0]}}}
     chain, key = {"filename": identity.certificate}, {"filename": identity.key}
     return {"tls_certificate": {"certificate_chain": chain, "private_key": key}}

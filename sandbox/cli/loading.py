@@ -10,7 +10,7 @@ import click
 from sandbox.cli import exit_codes
 from sandbox.loading import read_configuration
 from sandbox.loading.admission import without_refused
-from sandbox.loading.own_workload import own_proxy
+from sandbox.loading.own_workload import UNKNOWN_WORKLOAD, own_proxy
 from sandbox.loading.plan_refusals import report_refusals
 from sandbox.settings import Settings
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from sandbox.istio.load import Configuration
     from sandbox.plan import NodePlan
     from sandbox.yaml_source.problems import Problems
-
-UNKNOWN_WORKLOAD = "SBX0702"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """DestinationRules by host: merged within a namespace, indexed by who may see them.
 
-Source: Istio pilot/pkg/model/destination_rule.go, push_context.go ``setDestinationRules``, ``destinationRule``;
-rules in words: section 5.6 of the semantics.
+Source: Istio pilot/pkg/model/destination_rule.go, push_context.go ``setDestinationRules``, ``destinationRule``.
 """
 
 from __future__ import annotations
@@ -10,18 +9,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
 from datetime import datetime
 from enum import Enum
-from typing import Final
 
 from sandbox.compiler.ages import creation_order
 from sandbox.compiler.host_names import CLUSTER_DOMAIN, HostIndex, resolve_host
+from sandbox.compiler.visibility import PRIVATE, PUBLIC
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination_rule import DestinationRule
 from sandbox.istio.resource import Resource
 from sandbox.yaml_source.problems import Problems
 
 Rule = Resource[DestinationRule]
-_PRIVATE: Final = "."
-_PUBLIC: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +145,11 @@ class DestinationRuleIndex:
     def _add(self, read: Rule, default_export_to: frozenset[str], setting: RuleSettings) -> None:
         rule = _resolved(read, setting.domain)
         namespace = rule.namespace
-        export_to = frozenset({_PRIVATE} if rule.spec.workload_selector is not None else rule.spec.export_to)
-        if not export_to or export_to & {_PUBLIC, _PRIVATE, namespace}:
+        export_to = frozenset({PRIVATE} if rule.spec.workload_selector is not None else rule.spec.export_to)
+        if not export_to or export_to & {PUBLIC, PRIVATE, namespace}:
             self._local.setdefault(namespace, _RulesByHost()).add(rule, read, export_to, setting)
         silent = replace(setting, problems=None)
-        private = _PRIVATE in default_export_to if not export_to else export_to <= {_PRIVATE, namespace}
+        private = PRIVATE in default_export_to if not export_to else export_to <= {PRIVATE, namespace}
         if not private or len(export_to) > 1:
             self._exported.setdefault(namespace, _RulesByHost()).add(rule, read, export_to, silent)
         elif namespace == self._root_namespace:
@@ -179,7 +176,7 @@ class DestinationRuleIndex:
         return [
             rule
             for rule in found or ()
-            if not rule.export_to or _PUBLIC in rule.export_to or client_namespace in rule.export_to
+            if not rule.export_to or PUBLIC in rule.export_to or client_namespace in rule.export_to
         ]
 
 

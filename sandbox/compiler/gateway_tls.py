@@ -1,7 +1,7 @@
 """The TLS context with which a gateway's server terminates TLS.
 
 Source: Istio pilot/pkg/networking/core/listener.go (``BuildListenerTLSContext``) and
-pilot/pkg/security/model/authentication.go; semantics 7.2.
+pilot/pkg/security/model/authentication.go.
 """
 
 from __future__ import annotations
@@ -10,11 +10,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.gateways import GatewayServer
+from sandbox.compiler.names import CONFIG_MAP, EXTERNAL_SDS
 from sandbox.istio.cipher_suites import valid_cipher_suites
 from sandbox.istio.gateway import ServerTLSSettings
 from sandbox.istio.mesh_config import TLSConfig
 from sandbox.plan.base import DataSource, StringMatcher
 from sandbox.plan.because import Because
+from sandbox.plan.secret_names import (
+    CA_SUFFIX,
+    FILE_ROOT,
+    KUBERNETES,
+    MESH_ROOT,
+    WORKLOAD_CERTIFICATE,
+    file_certificate,
+)
 from sandbox.plan.tls import (
     CertificateValidationContext,
     CombinedCertificateValidationContext,
@@ -28,15 +37,11 @@ from sandbox.plan.tls import (
 if TYPE_CHECKING:
     from sandbox.compiler.push_context import PushContext
 
-WORKLOAD_CERTIFICATE: Final = "default"
-MESH_ROOT: Final = "ROOTCA"
-CA_SUFFIX: Final = "-cacert"
 TLS_TRANSPORT_SOCKET: Final = "envoy.transport_sockets.tls"
 
 _BUILTIN: Final = "builtin://"
 _INVALID: Final = "invalid://"
-_EXTERNAL_SDS: Final = "sds://"
-_TYPED_CREDENTIALS: Final = ("configmap://", "kubernetes://", "kubernetes-gateway://")
+_TYPED_CREDENTIALS: Final = (CONFIG_MAP, KUBERNETES, "kubernetes-gateway://")
 
 _ALPN_HTTP: Final = ("h2", "http/1.1")
 _ALPN_MESH_TCP: Final = ("istio-peer-exchange", "h2", "http/1.1")
@@ -87,7 +92,7 @@ def _from_files(common: CommonTlsContext, files: ServerTLSSettings, settings: Se
     """Certificates that the agent serves from files; without files those of the workload itself."""
     pairs = [(pair.server_certificate, pair.private_key) for pair in files.tls_certificates]
     pairs = pairs or [(files.server_certificate, files.private_key)]
-    names = tuple(f"file-cert:{chain}~{key}" if chain and key else WORKLOAD_CERTIFICATE for chain, key in pairs)
+    names = tuple(file_certificate(chain, key) if chain and key else WORKLOAD_CERTIFICATE for chain, key in pairs)
     common = replace(common, tls_certificate_sds_secret_configs=tuple(SdsSecretConfig(name=name) for name in names))
     if settings.mode not in _REQUIRES_CERTIFICATE and settings.mode != "OPTIONAL_MUTUAL":
         return common
@@ -96,7 +101,7 @@ def _from_files(common: CommonTlsContext, files: ServerTLSSettings, settings: Se
         crl=DataSource(filename=settings.ca_crl) if settings.ca_crl else None,
         trust_chain_verification=_trust(settings),
     )
-    root = f"file-root:{files.ca_certificates}" if files.ca_certificates else MESH_ROOT
+    root = f"{FILE_ROOT}{files.ca_certificates}" if files.ca_certificates else MESH_ROOT
     return _validating(common, checks, root)
 
 
@@ -128,8 +133,8 @@ def credential_resource(name: str) -> str:
         return WORKLOAD_CERTIFICATE
     if name.startswith(_INVALID):
         return _INVALID
-    name = name.removeprefix(_EXTERNAL_SDS)
-    return name if name.startswith(_TYPED_CREDENTIALS) else f"kubernetes://{name}"
+    name = name.removeprefix(EXTERNAL_SDS)
+    return name if name.startswith(_TYPED_CREDENTIALS) else f"{KUBERNETES}{name}"
 
 
 def _validating(common: CommonTlsContext, checks: CertificateValidationContext, root: str) -> CommonTlsContext:

@@ -1,7 +1,6 @@
 """TLS and PROXY protocol towards the upstream.
 
-Source: Istio pilot/pkg/networking/core/cluster_tls.go, cluster_traffic_policy.go (``applyUpstreamProxyProtocol``);
-section 5.8 of the semantics.
+Source: Istio pilot/pkg/networking/core/cluster_tls.go, cluster_traffic_policy.go (``applyUpstreamProxyProtocol``).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.cluster_draft import ClusterDraft
 from sandbox.compiler.gateway_tls import credential_resource
-from sandbox.compiler.names import outbound_sni
+from sandbox.compiler.names import CONFIG_MAP, EXTERNAL_SDS, outbound_sni
 from sandbox.compiler.provenance import by_default, written
 from sandbox.compiler.services import Resolution, Service
 from sandbox.frozen_dataclass import dataclass
@@ -20,6 +19,7 @@ from sandbox.istio.traffic_policy import ProxyProtocol, TrafficPolicy
 from sandbox.plan.base import DataSource, StringMatcher
 from sandbox.plan.because import Because
 from sandbox.plan.cluster import DynamicForwardProxyClusterConfig, TransportSocketMatch, UpstreamHttpProtocolOptions
+from sandbox.plan.secret_names import CA_SUFFIX, FILE_ROOT, SYSTEM_ROOT, file_certificate
 from sandbox.plan.tls import (
     CertificateValidationContext,
     CombinedCertificateValidationContext,
@@ -46,10 +46,6 @@ _VERSIONS: Final = TlsParameters(tls_minimum_protocol_version="TLSv1_2", tls_max
 _ALPN_HTTP2: Final = ("h2",)
 _ALPN_IN_MESH: Final = ("istio",)
 _PEER_EXCHANGE: Final = "istio-peer-exchange"
-_CONFIG_MAP: Final = "configmap://"
-_CA_SUFFIX: Final = "-cacert"
-_SYSTEM_ROOTS: Final = "system"
-_EXTERNAL_SDS: Final = "sds://"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +177,7 @@ def tls_context(draft: ClusterDraft, settings: ClientTLSSettings, situation: Tls
 def _credential_out_of_reach(settings: ClientTLSSettings, situation: TlsSituation) -> bool:
     """Sidecars get credentials only through rules that select them; else they begin no TLS, silently."""
     name = settings.credential_name
-    if not name or name.startswith(_CONFIG_MAP) or settings.mode == "ISTIO_MUTUAL":
+    if not name or name.startswith(CONFIG_MAP) or settings.mode == "ISTIO_MUTUAL":
         return False
     if not situation.proxy.is_sidecar or situation.with_selector:
         return False
@@ -252,23 +248,23 @@ def _report_no_certificate(settings: ClientTLSSettings, situation: TlsSituation)
 
 def _with_credential(common: CommonTlsContext, settings: ClientTLSSettings, names: tuple[str, ...]) -> CommonTlsContext:
     """Certificates from a Secret (``ApplyCustomSDSToClientCommonTLSContext``)."""
-    name = settings.credential_name.removeprefix(_EXTERNAL_SDS)
+    name = settings.credential_name.removeprefix(EXTERNAL_SDS)
     if settings.mode == "MUTUAL":
         own = SdsSecretConfig(name=credential_resource(name))
         common = replace(common, tls_certificate_sds_secret_configs=(own,))
     if settings.insecure_skip_verify:
         return common
-    root = credential_resource(name + _CA_SUFFIX)
+    root = credential_resource(name + CA_SUFFIX)
     return replace(common, combined_validation_context=_validation(names, root))
 
 
 def _with_files(common: CommonTlsContext, settings: ClientTLSSettings, names: tuple[str, ...]) -> CommonTlsContext:
     if settings.mode == "MUTUAL":
-        own = SdsSecretConfig(name=f"file-cert:{settings.client_certificate}~{settings.private_key}")
+        own = SdsSecretConfig(name=file_certificate(settings.client_certificate, settings.private_key))
         common = replace(common, tls_certificate_sds_secret_configs=(own,))
     if settings.insecure_skip_verify:
         return replace(common, validation_context=CertificateValidationContext())
-    root = f"file-root:{settings.ca_certificates or _SYSTEM_ROOTS}"
+    root = f"{FILE_ROOT}{settings.ca_certificates}" if settings.ca_certificates else SYSTEM_ROOT
     crl = DataSource(filename=settings.ca_crl) if settings.ca_crl else None
     return replace(common, combined_validation_context=_validation(names, root, crl))
 

@@ -1,19 +1,19 @@
 """VirtualServices as proxies use them: names resolved, delegates merged in, indexed by gateway and visibility.
 
-Source: Istio pilot/pkg/model/virtualservice_controller.go and push_context.go (``initVirtualServices``);
-semantics 4.11, 4.12, 6.4.
+Source: Istio pilot/pkg/model/virtualservice_controller.go and push_context.go (``initVirtualServices``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox.compiler.ages import by_creation_time
 from sandbox.compiler.delegates import merge_delegate
 from sandbox.compiler.host_names import HostIndex, resolve_gateway, resolve_host
 from sandbox.compiler.names import MESH_GATEWAY
+from sandbox.compiler.visibility import NOBODY, PRIVATE, PUBLIC
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.destination import Destination
 from sandbox.istio.http_route import HTTPRoute
@@ -24,10 +24,6 @@ from sandbox.yaml_source.problems import Problems
 if TYPE_CHECKING:
     from sandbox.compiler.services import Service
     from sandbox.istio.load import Configuration
-
-PUBLIC: Final = "*"
-PRIVATE: Final = "."
-NOBODY: Final = "~"
 
 VirtualServiceResource = Resource[VirtualService]
 """With hosts; in its ``spec`` names are long, and delegates have become rules of it."""
@@ -84,7 +80,7 @@ class VirtualServiceIndex:
         return self._bound.get(gateway, ())
 
     def select(self, namespace: str, imports: Mapping[str, ImportedHosts]) -> tuple[VirtualServiceResource, ...]:
-        """What one egress listener of a Sidecar imports; ``imports`` by namespace, ``*`` for any (semantics 6.3)."""
+        """What one egress listener of a Sidecar imports; ``imports`` by namespace, ``*`` for any."""
         found: dict[tuple[str, str], VirtualServiceResource] = {}
         for virtual_service in self.for_gateway(namespace, MESH_GATEWAY):
             if _imported(virtual_service, imports):

@@ -16,7 +16,9 @@ from sandbox.istio.message import EMPTY
 from sandbox.istio.resource import Resource
 
 PUBLIC: Final = "*"
+"""In ``exportTo``: every namespace."""
 PRIVATE: Final = "."
+"""The object's own namespace."""
 NOBODY: Final = "~"
 _TO_NOBODY: Final = frozenset({NOBODY})
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sandbox.istio.load import Configuration
     from sandbox.settings import Settings
 
+UNKNOWN_WORKLOAD = "SBX0702"
 MADE_UP_ADDRESS = "10.244.0.10"
 DEFAULT_WORKLOAD = "egress-sandbox"
 
@@ -55,7 +56,7 @@ def _report_unknown_workload(configuration: Configuration, workload: str) -> Non
         near = did_you_mean(workload, known)
         hint = f"; did you mean {near}?" if near else ""
         sentence = f"no object describes the workload {workload}: it is taken as a pod without labels{hint}"
-        configuration.problems.report("SBX0702", sentence, None)
+        configuration.problems.report(UNKNOWN_WORKLOAD, sentence, None)
 
 
 def described_workloads(configuration: Configuration) -> list[str]:

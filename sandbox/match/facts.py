@@ -7,8 +7,7 @@ from typing import Final
 
 import msgspec
 
-Header = tuple[bytes, bytes]
-"""Name in lower case, and value."""
+from sandbox.wire.http_message import Header
 
 _NO_METADATA: Final[Mapping[str, Mapping[str, object]]] = {}
 
@@ -90,7 +89,6 @@ PSEUDO_HEADERS: Final = {
     b"host": "authority",
     b":scheme": "scheme",
 }
-
 """Pseudo headers, and ``host``, which is one of them under another name: the attribute that has the value."""
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sandbox.match.facts import PSEUDO_HEADERS, Header, RequestFacts
+from sandbox.match.facts import PSEUDO_HEADERS, RequestFacts
 from sandbox.match.route_match import compile_others, compile_path
 from sandbox.match.string_match import RequestPredicate
 from sandbox.plan.route import Route, RouteMatch
+from sandbox.wire.http_message import Header
 
 Places = tuple[int, ...]
 

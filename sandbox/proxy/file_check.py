@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sandbox.plan.secret_names import FILE_CERTIFICATE, FILE_ROOT, SYSTEM_ROOT
 from sandbox.plan.tls import DownstreamTlsContext, ProxyProtocolUpstreamTransport, TransportSocket, UpstreamTlsContext
-from sandbox.proxy.secrets import FILE_CERTIFICATE, FILE_ROOT, SYSTEM_ROOT
 from sandbox.proxy.tls_context import secret_names
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from sandbox.frozen_dataclass import dataclass
+from sandbox.plan.secret_names import CA_SUFFIX, KUBERNETES
 from sandbox.plan.tls import DownstreamTlsContext, ProxyProtocolUpstreamTransport, TransportSocket, UpstreamTlsContext
-from sandbox.proxy.secrets import CA_SUFFIX, KUBERNETES, SecretData, SecretStore
+from sandbox.proxy.secrets import SecretData, SecretStore
 from sandbox.proxy.tls_context import secret_names
 
 if TYPE_CHECKING:

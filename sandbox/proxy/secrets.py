@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.frozen_dataclass import dataclass
-
-FILE_CERTIFICATE: Final = "file-cert:"
-FILE_ROOT: Final = "file-root:"
-KUBERNETES: Final = "kubernetes://"
-CA_SUFFIX: Final = "-cacert"
-WORKLOAD_CERTIFICATE: Final = "default"
-MESH_ROOT: Final = "ROOTCA"
-SYSTEM_ROOT: Final = "file-root:system"
+from sandbox.plan.secret_names import (
+    CA_SUFFIX,
+    FILE_CERTIFICATE,
+    FILE_ROOT,
+    KUBERNETES,
+    MESH_ROOT,
+    SYSTEM_ROOT,
+    WORKLOAD_CERTIFICATE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sandbox.errors import ConfigError
 from sandbox.istio.kubernetes import PodStatus
 from sandbox.loading import load_workload
+from sandbox.loading.own_workload import UNKNOWN_WORKLOAD
 from sandbox.proxy.door import Caller, Origin, WorkloadNames
 from sandbox.workloads.snapshots import SnapshotBuilder, table_lookup_of
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 WARM_SECONDS = 2.0
 MOST_WORKLOADS = 200
 """Besides the run's own: whoever reaches a door may name any, and each has a plan. Who called last goes on."""
-UNKNOWN_WORKLOAD = "SBX0702"
 CAPTURE = "capture"
 LOCAL = "127.0.0.1"
 """Everybody on this machine has it, so that it tells nobody apart."""

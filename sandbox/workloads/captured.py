@@ -17,6 +17,7 @@ from sandbox.dns.upstream import UpstreamResolvers, UpstreamServer
 from sandbox.errors import ConfigError
 from sandbox.explain.capture import step_of
 from sandbox.loading import Loaded, load_workload
+from sandbox.loading.own_workload import UNKNOWN_WORKLOAD
 from sandbox.loading.service_network import cluster_names
 from sandbox.match.capture_rules import Packet, build_rules, decide
 from sandbox.match.name_lookup import NameLookup
@@ -24,7 +25,7 @@ from sandbox.plan.name_table import NameEntry, NameTable
 from sandbox.proxy.system_names import read_system_names
 from sandbox.proxy.tasks import spawn
 from sandbox.settings import HostPort
-from sandbox.workloads.callers import UNKNOWN_WORKLOAD, WARM_SECONDS
+from sandbox.workloads.callers import WARM_SECONDS
 from sandbox.workloads.loopback_stand_ins import LoopbackStandIns
 from sandbox.yaml_source.problems import Problems
 
