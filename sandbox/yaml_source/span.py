@@ -26,7 +26,7 @@ class ResourceRef(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        return f"{self.kind} {'/'.join(filter(None, (self.namespace, self.name)))}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,18 @@ def test_a_misspelt_word_finds_its_neighbour(word: str, known: list[str], meant:
     assert did_you_mean(word, known) == meant
 
 
+@pytest.mark.parametrize(
+    ("namespace", "name", "shown"),
+    [
+        pytest.param("shop", "web", "Pod shop/web", id="namespaced"),
+        pytest.param("", "web", "Pod web", id="of the whole cluster"),
+        pytest.param("", "", "Pod", id="without a name"),
+    ],
+)
+def test_an_object_is_told_as_kubectl_names_it(namespace: str, name: str, shown: str) -> None:
+    assert str(ResourceRef("Pod", namespace, name)) == shown
+
+
 def test_a_problem_shows_its_line_its_object_and_what_would_be_right() -> None:
     problems = Problems()
     origin = Origin(
