@@ -30,13 +30,12 @@ def refused_access_logs(listeners: Iterable[Listener]) -> Iterator[tuple[AccessL
 def refused_header_values(configurations: Iterable[RouteConfiguration]) -> Iterator[tuple[Route, str, str]]:
     """The route, the header whose value is no format that Envoy takes, and Envoy's words."""
     for configuration in configurations:
-        for virtual_host in configuration.virtual_hosts:
-            for route in virtual_host.routes:
-                for option in _added_headers(route):
-                    header = option.header
-                    words = _refusal(header.value) if header is not None and "%" in header.value else None
-                    if header is not None and words is not None:
-                        yield route, header.key, words
+        for _, route in configuration.routes():
+            for option in _added_headers(route):
+                header = option.header
+                words = _refusal(header.value) if header is not None and "%" in header.value else None
+                if header is not None and words is not None:
+                    yield route, header.key, words
 
 
 def _added_headers(route: Route) -> Iterator[HeaderValueOption]:
@@ -61,10 +60,8 @@ def _refusal(text: str) -> str | None:
 def _access_logs(listeners: Iterable[Listener]) -> Iterator[AccessLog]:
     for listener in listeners:
         yield from listener.access_log
-        for chain in listener.filter_chains:
+        for chain in listener.all_chains:
             yield from _logs_of_chain(chain)
-        if listener.default_filter_chain is not None:
-            yield from _logs_of_chain(listener.default_filter_chain)
 
 
 def _logs_of_chain(chain: FilterChain) -> Iterator[AccessLog]:

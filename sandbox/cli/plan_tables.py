@@ -10,7 +10,7 @@ from sandbox.plan.base import Address, SocketAddress
 from sandbox.plan.because import Because
 from sandbox.plan.cluster import Cluster
 from sandbox.plan.http_connection_manager import HttpConnectionManager
-from sandbox.plan.listener import Filter, FilterChain, FilterChainMatch, Listener, TcpProxy
+from sandbox.plan.listener import Filter, FilterChain, FilterChainMatch, TcpProxy
 from sandbox.plan.route import Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost
 from sandbox.yaml_source.span import Origin
 
@@ -31,7 +31,7 @@ def listeners(plan: NodePlan) -> str:
         addresses = ",".join(
             [_address(listener.address), *(_address(a.address) for a in listener.additional_addresses)]
         )
-        found = [(match_of(chain.filter_chain_match), destination_of(chain)) for chain in chains(listener)]
+        found = [(match_of(chain.filter_chain_match), destination_of(chain)) for chain in listener.all_chains]
         rows += [
             (addresses, str(_port(listener.address)), match, destination)
             for match, destination in sorted(found, key=lambda row: row[1], reverse=True)
@@ -73,13 +73,6 @@ def names(plan: NodePlan) -> Mapping[str, list[str]]:
 def names_table(plan: NodePlan) -> str:
     """The same as a table."""
     return table(("NAME", "ADDRESSES"), [(host, ",".join(found)) for host, found in sorted(names(plan).items())])
-
-
-def chains(listener: Listener) -> Iterator[FilterChain]:
-    """All filter chains, the default one last."""
-    yield from listener.filter_chains
-    if listener.default_filter_chain is not None:
-        yield listener.default_filter_chain
 
 
 def match_of(match: FilterChainMatch | None) -> str:

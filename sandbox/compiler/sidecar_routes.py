@@ -74,11 +74,9 @@ def build_sidecar_routes(
 def route_names(listeners: Iterable[Listener]) -> Iterator[str]:
     """The route configurations that listeners refer to."""
     for listener in listeners:
-        default = (listener.default_filter_chain,) if listener.default_filter_chain is not None else ()
-        for chain in (*listener.filter_chains, *default):
-            for item in chain.filters:
-                if isinstance(item.typed_config, HttpConnectionManager) and item.typed_config.rds is not None:
-                    yield item.typed_config.rds.route_config_name
+        for manager in (item.typed_config for chain in listener.all_chains for item in chain.filters):
+            if isinstance(manager, HttpConnectionManager) and manager.rds is not None:
+                yield manager.rds.route_config_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,15 +37,10 @@ def find_dead_ends(plan: NodePlan, unresolved: Collection[str]) -> Iterator[Dead
 
 def _ways(plan: NodePlan) -> Iterator[tuple[str, tuple[Because, ...]]]:
     for configuration in plan.route_configurations.values():
-        for host in configuration.virtual_hosts:
-            for route in host.routes:
-                if isinstance(route.action, RouteAction):
-                    weighted = route.action.weighted_clusters
-                    parts = [part.name for part in weighted.clusters] if weighted is not None else []
-                    for name in (route.action.cluster or "", *parts):
-                        yield name, route.because
-    for listener in plan.listeners:
-        for chain in listener.filter_chains:
-            for each in chain.filters:
-                if isinstance(each.typed_config, TcpProxy):
-                    yield each.typed_config.cluster or "", (*chain.because, *each.typed_config.because)
+        for _, route in configuration.routes():
+            if isinstance(route.action, RouteAction):
+                yield from ((name, route.because) for name in route.action.cluster_names)
+    for chain in (chain for listener in plan.listeners for chain in listener.all_chains):
+        for proxy in (each.typed_config for each in chain.filters):
+            if isinstance(proxy, TcpProxy):
+                yield from ((name, (*chain.because, *proxy.because)) for name in proxy.cluster_names)

@@ -83,22 +83,18 @@ class _Search:
     def tries(self) -> Iterator[_Try]:
         for listener in self._plan.listeners:
             if isinstance(listener.address, SocketAddress):
-                for chain in (*listener.filter_chains, listener.default_filter_chain):
-                    if chain is not None:
-                        yield from self._of_chain(listener, listener.address.port_value or 0, chain)
+                for chain in listener.all_chains:
+                    yield from self._of_chain(listener.address.port_value or 0, chain)
 
-    def _of_chain(self, listener: Listener, port: int, chain: FilterChain) -> Iterator[_Try]:
+    def _of_chain(self, port: int, chain: FilterChain) -> Iterator[_Try]:
         match = chain.filter_chain_match
         names = match.server_names if match is not None else ()
         sni = _name(names[0]) if names else ""
         for each in chain.filters:
             config = each.typed_config
             if isinstance(config, TcpProxy):
-                clusters = [config.cluster or ""]
-                if config.weighted_clusters is not None:
-                    clusters = [part.name for part in config.weighted_clusters.clusters]
                 call = self._call(scheme="tls" if sni else "tcp", host=sni or self._address, port=port, sni=sni)
-                if any(self._leads_to_gateway(name) for name in clusters):
+                if any(self._leads_to_gateway(name) for name in config.cluster_names):
                     yield _Try(call=call, what=config, because=(*chain.because, *config.because))
             elif isinstance(config, HttpConnectionManager):
                 socket = chain.transport_socket
@@ -111,16 +107,13 @@ class _Search:
             configuration = self._plan.route_configurations.get(manager.rds.route_config_name)
         if configuration is None:
             return
-        for host, route in _routes(configuration):
+        for host, route in configuration.routes():
             action = route.action
             if not isinstance(action, RouteAction):
                 continue
-            clusters = [action.cluster or ""]
-            if action.weighted_clusters is not None:
-                clusters = [part.name for part in action.weighted_clusters.clusters]
-            if not any(self._leads_to_gateway(name) for name in clusters):
+            if not any(self._leads_to_gateway(name) for name in action.cluster_names):
                 continue
-            for name in self._names_of(host, clusters):
+            for name in self._names_of(host, action.cluster_names):
                 call = self._call(scheme=scheme, host=name, port=port, sni=sni or name)
                 fitted = next((each for each in _fitted(call, route) if _takes(configuration, host, route, each)), None)
                 if fitted is not None:
@@ -152,12 +145,6 @@ class _Search:
         return any(
             self._gateways(address.address, address.port_value or 0) is not None for address in endpoints_of(cluster)
         )
-
-
-def _routes(configuration: RouteConfiguration) -> Iterator[tuple[VirtualHost, Route]]:
-    for host in configuration.virtual_hosts:
-        for route in host.routes:
-            yield host, route
 
 
 def _name(pattern: str) -> str:

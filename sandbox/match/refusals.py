@@ -11,12 +11,11 @@ from sandbox.plan.route import Route, RouteAction, RouteConfiguration, RouteMatc
 def refused_patterns(configurations: Iterable[RouteConfiguration]) -> Iterator[tuple[Route, str, str]]:
     """The route, its pattern, and RE2's words against it; RE2 is only loaded where there are patterns."""
     for configuration in configurations:
-        for virtual_host in configuration.virtual_hosts:
-            for route in virtual_host.routes:
-                for pattern in _patterns(route):
-                    reason = _refusal(pattern)
-                    if reason is not None:
-                        yield route, pattern, reason
+        for _, route in configuration.routes():
+            for pattern in _patterns(route):
+                reason = _refusal(pattern)
+                if reason is not None:
+                    yield route, pattern, reason
 
 
 def _refusal(pattern: str) -> str | None:

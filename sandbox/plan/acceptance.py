@@ -165,11 +165,7 @@ def _described(criteria: tuple[int | str | None, ...]) -> str:
 
 
 def _zipkin_collectors(listener: Listener) -> Iterator[str]:
-    chains: list[FilterChain] = [*listener.filter_chains]
-    if listener.default_filter_chain is not None:
-        chains.append(listener.default_filter_chain)
-    for filter_ in (filter_ for chain in chains for filter_ in chain.filters):
-        manager = filter_.typed_config
+    for manager in (each.typed_config for chain in listener.all_chains for each in chain.filters):
         provider = manager.tracing.provider if isinstance(manager, HttpConnectionManager) and manager.tracing else None
         config = provider.typed_config if provider else None
         if isinstance(config, ZipkinConfig) and config.collector_service and config.collector_service.http_uri:

@@ -115,6 +115,12 @@ class Listener:
     metadata: Metadata | None = None
     because: tuple[Because, ...] = because_field()
 
+    @property
+    def all_chains(self) -> tuple[FilterChain, ...]:
+        """The filter chains, the default one last."""
+        default = self.default_filter_chain
+        return self.filter_chains if default is None else (*self.filter_chains, default)
+
 
 # --- network filters other than the HTTP connection manager and RBAC ---
 
@@ -170,6 +176,13 @@ class TcpProxy(Extension):
     max_downstream_connection_duration: timedelta | None = None
     max_connect_attempts: int | None = None
     because: tuple[Because, ...] = because_field()
+
+    @property
+    def cluster_names(self) -> tuple[str, ...]:
+        """The clusters that may be chosen."""
+        if self.weighted_clusters is not None:
+            return tuple(part.name for part in self.weighted_clusters.clusters)
+        return (self.cluster,) if self.cluster else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

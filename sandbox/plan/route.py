@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import ClassVar
 
@@ -210,6 +210,13 @@ class RouteAction:
     max_grpc_timeout: timedelta | None = None
     max_stream_duration: MaxStreamDuration | None = None
 
+    @property
+    def cluster_names(self) -> tuple[str, ...]:
+        """The clusters that may be chosen; none where a header says which."""
+        if self.weighted_clusters is not None:
+            return tuple(part.name for part in self.weighted_clusters.clusters)
+        return (self.cluster,) if self.cluster else ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedirectAction:
@@ -313,3 +320,9 @@ class RouteConfiguration:
     ignore_port_in_host_matching: bool = False
     request_headers_to_add: tuple[HeaderValueOption, ...] = ()
     because: tuple[Because, ...] = because_field()
+
+    def routes(self) -> Iterator[tuple[VirtualHost, Route]]:
+        """Every route, with its virtual host."""
+        for host in self.virtual_hosts:
+            for route in host.routes:
+                yield host, route
