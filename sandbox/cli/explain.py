@@ -87,8 +87,10 @@ def explain(
 def _walk(compiled: Compiled, call: Call) -> Walk:
     from sandbox.compiler.spiffe import spiffe_uri
     from sandbox.explain.address_steps import DnsView
+    from sandbox.explain.unheeded import with_unheeded
     from sandbox.explain.walk import explain as walk
     from sandbox.loading.gateway_plans import GatewayPlans
+    from sandbox.loading.passed_over import passed_over
     from sandbox.loading.plan_refusals import tls_fault
     from sandbox.plan.acceptance import in_force
 
@@ -106,7 +108,7 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
         namespace=proxy.namespace,
         domain=proxy.dns_domain.removeprefix(f"{proxy.namespace}."),
     )
-    return walk(
+    found = walk(
         in_force(compiled.plan),
         call,
         capture_rules=_capture_rules(compiled, call),
@@ -114,6 +116,10 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
         problems=compiled.problems,
         gateways=GatewayPlans(compiled.configuration, compiled.push).at,
         tls_fault=lambda plan, cluster: tls_fault(plan, compiled.configuration, cluster),
+    )
+    written = compiled.written
+    return with_unheeded(
+        found, passed_over(written.configuration, written.refused, compiled.push, compiled.proxy, found)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from sandbox.compiler.push_context import PushContext
     from sandbox.istio.load import Configuration
     from sandbox.plan import NodePlan
-    from sandbox.yaml_source.problems import Problems
+    from sandbox.yaml_source.problems import Problem, Problems
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """All that the files say, and why istiod or the API server would not have some of it."""
+
+    configuration: Configuration
+    refused: Sequence[Problem] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,7 @@ class Compiled:
     plan: NodePlan
     problems: Problems
     push: PushContext
+    written: Written
     errors: int = 0
     """In the whole configuration: ``egress run`` would not start."""
 
@@ -50,7 +60,8 @@ def compile_for(settings: Settings) -> Compiled:
     from sandbox.compiler import compile_node
     from sandbox.compiler.push_context import PushContext
 
-    configuration, refused = without_refused(read_configuration(settings))
+    written = read_configuration(settings)
+    configuration, refused = without_refused(written)
     push = PushContext(configuration)
     proxy = own_proxy(configuration, settings)
     plan = compile_node(push, proxy)
@@ -62,7 +73,7 @@ def compile_for(settings: Settings) -> Compiled:
     for problem in configuration.problems:
         if problem.code == UNKNOWN_WORKLOAD:
             click.echo(f"egress: {problem.message}", err=True)
-    return Compiled(configuration, proxy, plan, push.problems, push, errors)
+    return Compiled(configuration, proxy, plan, push.problems, push, Written(written, refused), errors)
 
 
 def compile_nodes(settings: Settings) -> list[Compiled]:

@@ -101,11 +101,22 @@ def _print_records(records: Sequence[Mapping[str, object]], output: str) -> None
 
 
 def _counted(verdicts: Sequence[ObjectVerdict]) -> str:
-    counts: Counter[str] = Counter(verdict.verdict for verdict in verdicts)
+    counts: Counter[str] = Counter(map(_outcome, verdicts))
     objects = f"{len(verdicts)} object{'s' * (len(verdicts) != 1)}"
-    words = {"valid": "valid", "warning": "with warnings", "error": "refused"}
+    words = {
+        "valid": "valid",
+        "warning": "with warnings",
+        "error": "refused",
+        "schema": "refused by the API server's schema",
+    }
     told = ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
     return f"{objects}: {told}" if told else objects
+
+
+def _outcome(verdict: ObjectVerdict) -> str:
+    """istiod's verdict, unless it never comes to see the object."""
+    is_refused_before = verdict.verdict != "error" and any(one.severity == "error" for one in verdict.problems)
+    return "schema" if is_refused_before else verdict.verdict
 
 
 def _exit_code(problems: Sequence[Problem]) -> int:

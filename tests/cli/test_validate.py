@@ -44,6 +44,12 @@ def test_a_good_object_is_counted_and_nothing_is_printed() -> None:
     assert ended.stderr == "egress: 1 object: 1 valid\n"
 
 
+def test_what_the_api_server_refuses_is_not_counted_as_valid() -> None:
+    ended = validate("-f", "-", text=GOOD.replace("hosts:", "hots: []\n  hosts:"))
+
+    assert ended.stderr == "egress: 1 object: 1 refused by the API server's schema; 1 error\n"
+
+
 def test_an_empty_standard_input_is_no_success() -> None:
     ended = validate("-f", "-", text="\n")
 

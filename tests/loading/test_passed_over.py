@@ -1,0 +1,132 @@
+"""Explain tells why objects that name a call's host do not count for its caller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sandbox.cli.main import egress
+
+HEAD = "apiVersion: networking.istio.io/v1\nkind: {}\nmetadata: {{name: {}, namespace: {}}}\nspec:\n"
+
+
+def one(kind: str, name: str, namespace: str, spec: str) -> str:
+    return f"{HEAD.format(kind, name, namespace)}  {spec}\n---\n"
+
+
+PORT = "ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS"
+ENTRY = one("ServiceEntry", "api", "infra", f"{{hosts: [api.example.com], {PORT}}}")
+PRIVATE = one("ServiceEntry", "api", "infra", f"{{hosts: [api.example.com], exportTo: ['.'], {PORT}}}")
+MISSPELT = one("ServiceEntry", "api", "shop", f"{{hosts: [api.example.com], {PORT}, locatoin: MESH_EXTERNAL}}")
+NARROW = one("Sidecar", "default", "shop", "{egress: [{hosts: [./*]}]}")
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: api, namespace: shop, annotations: {networking.istio.io/exportTo: "~"}}
+spec: {ports: [{name: http, port: 80}]}
+---
+"""
+MESH = "defaultServiceExportTo: ['.']\n"
+
+
+def routes(name: str, namespace: str, more: str = "") -> str:
+    rule = "http: [{route: [{destination: {host: api.example.com}}]}]"
+    return one("VirtualService", name, namespace, f"{{hosts: [api.example.com], {more}{rule}}}")
+
+
+def policy(name: str, namespace: str, more: str = "") -> str:
+    tls = "trafficPolicy: {tls: {mode: SIMPLE}}"
+    return one("DestinationRule", name, namespace, f"{{host: api.example.com, {more}{tls}}}")
+
+
+ROWS = {
+    "a host that is exported to others": (
+        PRIVATE,
+        "not ServiceEntry infra/api: it is not exported to the namespace shop",
+        "infra/api spec.exportTo",
+    ),
+    "a Service that is exported to nobody": (
+        SERVICE,
+        "not Service shop/api: it is not exported to the namespace shop",
+        "Service shop/api metadata.annotations",
+    ),
+    "a mesh that exports nothing": (
+        ENTRY + MESH,
+        "not ServiceEntry infra/api: it is not exported to the namespace shop",
+        "defaultServiceExportTo",
+    ),
+    "a Sidecar that does not import it": (
+        ENTRY + NARROW,
+        "not ServiceEntry infra/api: Sidecar shop/default does not import it",
+        "Sidecar shop/default spec.egress",
+    ),
+    "a host with a misspelt field": (
+        MISSPELT,
+        "not ServiceEntry shop/api: it is refused: unknown field locatoin in ServiceEntry (SBX0101)",
+        "ServiceEntry shop/api spec.locatoin",
+    ),
+    "routes to nowhere": (
+        routes("api", "shop"),
+        "not VirtualService shop/api: no ServiceEntry or Service gives its host to the caller",
+        "VirtualService shop/api spec.hosts[0]",
+    ),
+    "routes of a gateway": (
+        ENTRY + routes("api", "shop", "gateways: [out], "),
+        "not VirtualService shop/api: it is for shop/out alone, not for sidecars (mesh)",
+        "VirtualService shop/api spec.gateways",
+    ),
+    "routes that are exported to others": (
+        ENTRY + routes("api", "infra", "exportTo: ['.'], "),
+        "not VirtualService infra/api: it is not exported to the namespace shop",
+        "VirtualService infra/api spec.exportTo",
+    ),
+    "routes beside others": (
+        ENTRY + routes("a", "shop") + routes("b", "shop"),
+        "not VirtualService shop/b: VirtualService shop/a has the host already",
+        "VirtualService shop/b spec.hosts[0]",
+    ),
+    "a policy in a third namespace": (
+        ENTRY + policy("tls", "other"),
+        "not DestinationRule other/tls: it counts only in the caller's namespace (shop), the host's (infra) or the root"
+        " namespace (istio-system)",
+        "DestinationRule other/tls metadata.namespace",
+    ),
+    "a policy that is exported to others": (
+        ENTRY + policy("tls", "infra", "exportTo: ['.'], "),
+        "not DestinationRule infra/tls: it is not exported to the namespace shop",
+        "DestinationRule infra/tls spec.exportTo",
+    ),
+    "a policy for other workloads": (
+        ENTRY + policy("tls", "shop", "workloadSelector: {matchLabels: {app: other}}, "),
+        "not DestinationRule shop/tls: its workloadSelector does not select the caller",
+        "DestinationRule shop/tls spec.workloadSelector",
+    ),
+    "a policy beside a nearer one": (
+        ENTRY + policy("near", "shop") + policy("far", "infra"),
+        "not DestinationRule infra/far: DestinationRule shop/near comes first",
+        "DestinationRule infra/far metadata.namespace",
+    ),
+}
+
+
+def explained(text: str, tmp_path: Path, host: str = "api.example.com") -> str:
+    file = tmp_path / "mesh.yaml"
+    file.write_text(text.rstrip("-\n") + "\n")
+    result = CliRunner().invoke(egress, ["explain", f"http://{host}/", "-f", str(file), "--workload", "shop/web"])
+    return " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(("text", "told", "place"), ROWS.values(), ids=list(ROWS))
+def test_what_does_not_count_is_told_with_its_line(text: str, told: str, place: str, tmp_path: Path) -> None:
+    output = explained(text, tmp_path, "api" if "kind: Service\n" in text else "api.example.com")
+
+    assert told in output
+    assert place in output.partition(told)[2]
+
+
+def test_what_counts_is_not_told(tmp_path: Path) -> None:
+    output = explained(ENTRY + routes("api", "shop") + policy("tls", "shop"), tmp_path)
+
+    assert " not " not in output.partition("outcome")[0].replace("is not in the proxy's name table", "")
