@@ -77,7 +77,7 @@ def parse_json_format(text: str) -> Mapping[str, object] | None:
     """The object in ``accessLogFormat``; None where the text is no JSON object."""
     try:
         parsed = json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_refuse)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
 

@@ -59,7 +59,8 @@ class Token:
     def audiences(self) -> Sequence[str]:
         """``aud``: one, several, or none."""
         audiences = self.payload.get("aud", [])
-        return [audiences] if isinstance(audiences, str) else list(audiences)  # type: ignore[call-overload]
+        assert isinstance(audiences, str | list)
+        return [audiences] if isinstance(audiences, str) else audiences
 
     def check_times(self, now: float) -> None:
         """Raises ``TokenRefused`` before ``nbf`` and after ``exp``; clocks may differ by a minute."""
@@ -101,7 +102,7 @@ def read_token(text: str) -> Token:
 def _section(name: str, text: str) -> Mapping[str, object]:
     try:
         found = json.loads(_decoded(name, text))
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: nested deeper than anybody reads
         found = None
     if not isinstance(found, dict):
         raise TokenRefused(f"Jwt {name} is an invalid JSON")

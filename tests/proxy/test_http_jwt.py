@@ -123,6 +123,9 @@ def words(sent: Sent) -> str | None:
     return sent.denial.body.decode() if sent.denial is not None else None
 
 
+DEEP = base64.urlsafe_b64encode(b'{"a":' + b"[" * 10_000 + b"]" * 10_000 + b"}").decode().rstrip("=")
+
+
 @pytest.mark.parametrize(
     ("headers", "refused"),
     [
@@ -144,6 +147,7 @@ def words(sent: Sent) -> str | None:
             bearer("a.b"), "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections", id="parts"
         ),
         pytest.param(bearer("eHg.e30.eA"), "Jwt header is an invalid JSON", id="header"),
+        pytest.param(bearer(f"{DEEP}.e30.eA"), "Jwt header is an invalid JSON", id="a header nested without end"),
         pytest.param(bearer("e30.e30.eA"), "Jwt header [alg] field is required and must be a string", id="alg"),
         pytest.param(bearer(token(alg="none")), "Jwt header [alg] is not supported", id="algorithm none"),
         pytest.param(bearer(token({"sub": 7})), "Jwt payload [sub] field is not a string", id="subject"),

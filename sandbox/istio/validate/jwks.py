@@ -23,7 +23,7 @@ def jwks_fault(text: str) -> str | None:
     """A key, or a set of keys, each with the members its type needs."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"jwks parse error: {error}"
     if not isinstance(document, dict):
         return "jwks parse error: a key set is a JSON object"
