@@ -33,7 +33,7 @@ _Condition = tuple[str, str]
 
 def shared(scope: SidecarScope, what: str, facts: tuple[Any, ...], build: Callable[[], ResultT]) -> ResultT:
     """What ``build`` made for a proxy of the same facts, or makes now."""
-    made: list[tuple[Any, ResultT]] = scope.cache.setdefault((shared, what), [])  # type: ignore[assignment]
+    made: list[tuple[Any, ResultT]] = scope.cache.setdefault((shared, what), [])  # type: ignore[assignment]  # one key, one type
     for known, result in made:
         if known == facts:
             return result

@@ -92,7 +92,7 @@ def decode_message(message_type: type[MessageT], node: YamlMapping, reader: Obje
         values[known.name] = value
     if message_type.ONEOFS:
         _keep_one_of_each(message_type, values, reader, path)
-    return message_type(**values)  # type: ignore[arg-type]
+    return message_type(**values)  # type: ignore[arg-type]  # the shape has made them fit
 
 
 @cache

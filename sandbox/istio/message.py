@@ -21,7 +21,7 @@ class _NoEntries(dict[Any, Any]):
 
     __slots__ = ()
 
-    def __hash__(self) -> int:  # type: ignore[override]
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none, but this one never changes
         return 0
 
     def __setitem__(self, key: object, value: object) -> NoReturn:

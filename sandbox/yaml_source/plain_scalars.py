@@ -61,12 +61,12 @@ def resolve_tagged(tag: str, text: str) -> object:
     if tag in ("!", _PREFIX + "str"):
         return text
     value = resolve_plain(text)
-    wanted = {
-        _PREFIX + "int": int,
+    types: dict[str, tuple[type, ...]] = {
+        _PREFIX + "int": (int,),
         _PREFIX + "float": (float, int),
-        _PREFIX + "bool": bool,
-        _PREFIX + "null": type(None),
-    }.get(tag)
-    if wanted is None or not isinstance(value, wanted):  # type: ignore[arg-type]
+        _PREFIX + "bool": (bool,),
+        _PREFIX + "null": (type(None),),
+    }
+    if not isinstance(value, types.get(tag, ())):
         raise ValueError(f"the text {text!r} is no {tag.removeprefix(_PREFIX)}")
     return value
