@@ -11,11 +11,11 @@ import click
 
 from sandbox.cli import exit_codes
 
-HANDSHAKE_SECONDS = 1.0
-"""Handshakes that have begun with the old authority, and then those with its certificates, are over by then."""
-
 if TYPE_CHECKING:
     from sandbox.pki import Authority, Leaf
+
+HANDSHAKE_SECONDS = 1.0
+"""Handshakes that have begun with the old authority, and then those with its certificates, are over by then."""
 
 
 @click.command(
@@ -67,10 +67,7 @@ def certs(
         click.echo(authority.certificate_file)
         return 0
     if renew_authority:
-        authority.announce_successor()
-        time.sleep(HANDSHAKE_SECONDS)
-        authority.give_way()
-        time.sleep(HANDSHAKE_SECONDS)
+        _renew_authority(authority)
     elif renew:
         unknown = _renew(authority, hosts)
         if unknown:
@@ -91,6 +88,14 @@ def _make(authority: Authority, hosts: tuple[str, ...]) -> None:
     stems = [_stem(hosts[0])] if hosts else [host.names[0] for host in HOSTS if host.https]
     for stem, names in zip(stems, wanted, strict=True):
         authority.leaf(stem, names)
+
+
+def _renew_authority(authority: Authority) -> None:
+    """First the new one is made known, then it issues; handshakes of other processes send no word when they end."""
+    authority.announce_successor()
+    time.sleep(HANDSHAKE_SECONDS)
+    authority.give_way()
+    time.sleep(HANDSHAKE_SECONDS)
 
 
 def _renew(authority: Authority, hosts: tuple[str, ...]) -> list[str]:
