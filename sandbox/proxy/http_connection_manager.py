@@ -25,7 +25,7 @@ from sandbox.proxy.http_sniffing import SniffingConnection
 from sandbox.proxy.http_timeouts import head_limit
 from sandbox.wire.headers import set_header
 from sandbox.wire.http1_lines import HeadLimits
-from sandbox.wire.http1_request import RequestHeadReader
+from sandbox.wire.http1_request_reader import RequestHeadReader
 from sandbox.wire.http_path import PathRules
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class HttpConnectionManagerRuntime:
             refuses_https=bool(plan.use_remote_address) and plan.xff_num_trusted_hops == 0 and not self.has_tls,
         )
         self.head_limits = limits
-        self.head_reader = RequestHeadReader(limits)
+        self.head_reader = RequestHeadReader(limits, self.paths)
         self.default_host = options.default_host_for_http_10.encode()
         case = options.header_key_format
         self.keeps_case = case is not None and case.stateful_formatter is not None

@@ -100,7 +100,7 @@ class HttpStream:
                 self.local_reply(400, b"", "missing_host_header")
                 return
             head.host = info.authority = manager.default_host
-        if path is not None and not manager.paths.is_normal(path):
+        if path is not None and not head.has_normal_path and not manager.paths.is_normal(path):
             path = normalize_path(self, path)
             if path is None:
                 return

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Iterable
+from typing import TypeVar
 
 import msgspec
 
@@ -27,6 +27,8 @@ _LONGEST_HEAD = 1024
 _MOST_HEADS = 1024
 _LONGEST_REMEMBERED = 256
 _MOST_REMEMBERED = 4096
+_NEWEST = 256
+"""So few that they stay in the processor's cache, even where nothing ever comes again."""
 
 
 class HeadLimits(msgspec.Struct, frozen=True):
@@ -58,62 +60,62 @@ class RefusedHead(Exception):
 T = TypeVar("T")
 
 
-class Memory(Generic[T]):
+class Memory(dict[bytes, T]):
     """What bytes mean, for bytes that come again and again; those that come once are forgotten at once."""
 
-    __slots__ = ("_longest", "_most", "_once", "known")
+    __slots__ = ("_longest", "_most", "_once")
 
     def __init__(self, longest: int = _LONGEST_HEAD, most: int = _MOST_HEADS) -> None:
+        super().__init__()
         self._longest = longest
         self._most = most
-        self._once: set[int] = set()
-        """Hashes of what has come before."""
-        self.known: dict[bytes, T] = {}
+        self._once: list[int | None] = [None] * _NEWEST
+        """Hashes of what has come of late, by their remainders: a new one takes the place of an old one."""
 
+    # hot: per head and per line that is new
     def wants(self, data: bytes) -> bool:
-        """Whether ``data``, which is not known, has come before; there is room for it then."""
+        """Whether ``data``, which is not known, has come of late; there is room for it then."""
         number = hash(data)
-        if number not in self._once:
-            if len(self._once) >= self._most:
-                self._once.clear()
-            self._once.add(number)
+        place = number % _NEWEST
+        if self._once[place] != number:
+            self._once[place] = number
             return False
-        if len(self.known) >= self._most:
-            self.known.clear()
+        if len(self) >= self._most:
+            self.clear()
         return len(data) <= self._longest
 
 
-class LineMemory:
-    """Header lines already found good, so that a line seen before costs one look-up."""
+class LineMemory(Memory[Header]):
+    """Header lines already found good, so that a line seen before costs one look-up.
 
-    __slots__ = ("_memory",)
+    ``memory[line]`` is the field of any line (no line end); raises OddLine or RefusedHead where it is odd or refused.
+    """
+
+    __slots__ = ()
 
     def __init__(self) -> None:
-        self._memory: Memory[Header] = Memory(_LONGEST_REMEMBERED, _MOST_REMEMBERED)
+        super().__init__(_LONGEST_REMEMBERED, _MOST_REMEMBERED)
 
-    # hot: per head; with a call of ``read`` for every line 3.65 µs, so 3.45 µs
-    def read_all(self, lines: Iterable[bytes], marks: Container[bytes]) -> tuple[list[Header], dict[bytes, bytes]]:
-        """The fields of a head, and the last value of each of those that ``marks`` names; raises as ``read`` does."""
-        known = self._memory.known
-        headers: list[Header] = []
-        marked: dict[bytes, bytes] = {}
-        for line in lines:
-            header = known.get(line) or self._learn(line)
-            headers.append(header)
-            if header[0] in marks:
-                marked[header[0]] = header[1]
-        return headers, marked
+    # hot: per head; ten known lines in 0.46 µs, by a loop 0.59 µs
+    def read_all(self, lines: Iterable[bytes]) -> list[Header]:
+        """The fields of a head."""
+        return list(map(self.__getitem__, lines))
 
-    def read(self, line: bytes) -> Header:
-        """The field of one line (no line end); raises where it is odd or refused."""
-        return self._memory.known.get(line) or self._learn(line)
-
-    def _learn(self, line: bytes) -> Header:
+    def __missing__(self, line: bytes) -> Header:
         plain = _PLAIN_LINE(line)
-        header = _parse_line(line) if plain is None else (plain[1].lower(), plain[2].strip(b" \t"))
-        if self._memory.wants(line):
-            self._memory.known[line] = header
+        if plain is None:
+            header = _parse_line(line)
+        else:
+            name, value = plain.groups()
+            header = name.lower(), value.strip(b" \t")
+        if self.wants(line):
+            self[line] = header
         return header
+
+
+def marked_of(headers: Iterable[Header], marks: frozenset[bytes]) -> dict[bytes, bytes]:
+    """Those fields that ``marks`` names: of each name the last value."""
+    return {name: value for name, value in headers if name in marks}
 
 
 def _parse_line(line: bytes) -> Header:

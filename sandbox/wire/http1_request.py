@@ -1,14 +1,13 @@
 """Reads the heads of HTTP/1 requests exactly as Envoy's codec does: what it takes, and what it says of the rest.
 
-The fast way splits a head at its line ends and remembers header lines it has seen; anything unusual (bare LF, folded
-lines, leading empty lines) is first brought into that form. ``None`` means that the head is not complete yet.
+A head is split at its line ends, and header lines seen before are remembered; anything unusual (bare LF, folded lines,
+leading empty lines) is first brought into that form. ``None`` means that the head is not complete yet. (Most heads are
+read by ``http1_request_reader``, which asks here when it finds anything that is not plain.)
 """
 
 from __future__ import annotations
 
 import re
-
-import msgspec
 
 from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.headers import INLINE_REQUEST, MARKED_REQUEST, joined, tokens
@@ -23,12 +22,12 @@ from sandbox.wire.http1_lines import (
     TOO_MANY_HEADERS,
     HeadLimits,
     LineMemory,
-    Memory,
     OddLine,
     RefusedHead,
     field_bytes,
     is_version,
     lines_of,
+    marked_of,
     regular_lines,
 )
 from sandbox.wire.http1_target import resolve_target
@@ -43,13 +42,15 @@ _SPACE = 0x20
 """What begins with it, or with a control character, is refused at once; line ends alone are passed over."""
 _FIRST_LETTERS = frozenset(method[0] for method in METHODS)
 _URL = bytes(range(0x21, 0x7F))
-_HOST = bytes(range(0x30, 0x3A)) + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B)) + b"!$%&'()*+,-.:;=@[]_~"
+HOST_CHARACTERS = (
+    bytes(range(0x30, 0x3A)) + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B)) + b"!$%&'()*+,-.:;=@[]_~"
+)
 
-_IS_HOST = re.compile(b"[%b]*" % re.escape(_HOST)).fullmatch
+_IS_HOST = re.compile(b"[%b]*" % re.escape(HOST_CHARACTERS)).fullmatch
 _PLAIN_REQUEST_LINE = re.compile(rb"([A-Z]+) (/[!-~]*) HTTP/1\.1").fullmatch
 """Most lines; they have nothing to complain of but their method."""
 
-_REQUEST_LINES = LineMemory()
+REQUEST_LINES = LineMemory()
 
 
 def read_request_head(data: bytes, limits: HeadLimits = DEFAULT_LIMITS) -> RequestHead | Refusal | None:
@@ -84,7 +85,7 @@ def _incomplete_request(data: bytes, limits: HeadLimits) -> Refusal | None:
         try:
             _request_line(line.rstrip(b"\r"))
             for header in rest.split(b"\r\n")[:-1]:
-                _REQUEST_LINES.read(header)
+                REQUEST_LINES[header]
         except RefusedHead as refused:
             return refused.refusal
         except OddLine:
@@ -130,14 +131,14 @@ def _is_url_valid(url: bytes, is_connect: bool) -> bool:
             return False
     split = min((place for mark in (b"/", b"?") if (place := url.find(mark)) >= 0), default=len(url))
     host, path = url[:split], url[split:]
-    return not host.translate(None, _HOST) and b"@@" not in host and not path.translate(None, _URL)
+    return not host.translate(None, HOST_CHARACTERS) and b"@@" not in host and not path.translate(None, _URL)
 
 
 def _request_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) -> RequestHead | Refusal:
     if not lines:
         return BAD_REQUEST
     method, target, is_http11 = _request_line(lines[0])
-    headers, marked = _REQUEST_LINES.read_all(lines[1:], MARKED_REQUEST)
+    headers = REQUEST_LINES.read_all(lines[1:])
     if len(headers) > limits.max_count:
         return TOO_MANY_HEADERS
     if limits.underscores != "ALLOW" and any(b"_" in name for name, _ in headers):
@@ -150,17 +151,18 @@ def _request_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) 
             return BAD_REQUEST
         headers = joined(headers, INLINE_REQUEST)
         index = dict(headers)
-        marked = {name: value for name, value in headers if name in MARKED_REQUEST}
+    marked = marked_of(headers, MARKED_REQUEST)
     host = marked.get(b"host")
     head = RequestHead(method, target, host, headers, marked, size, None, is_http11, index=index, raw=data[:size])
     if is_http11 and target[:1] == b"/" and host is not None and len(marked) == 1 and method != b"CONNECT":
         return _without_host(head)  # as most are: no field says anything of the body or of the connection
     if not is_http11 and not limits.accept_http10:
-        return _framing_refusal(head) or LOW_VERSION
-    return _framing_refusal(head) or resolve_target(head, limits) or _without_host(head)
+        return framing_refusal(head) or LOW_VERSION
+    return framing_refusal(head) or resolve_target(head, limits) or _without_host(head)
 
 
-def _framing_refusal(head: RequestHead) -> Refusal | None:
+def framing_refusal(head: RequestHead) -> Refusal | None:
+    """Why the fields that tell of body and connection are refused; takes away those that Connection names."""
     marked = head.marked
     length = marked.get(b"content-length")
     if length is not None:
@@ -194,6 +196,7 @@ def _sanitize_connection(head: RequestHead) -> Refusal | None:
     gone = {name for name in members if name not in _KEPT_TOKENS and name != b"te"}
     if gone:
         head.headers = [header for header in head.headers if header[0] not in gone]
+        head.index = dict(head.headers)
         for name in gone & head.marked.keys():
             del head.marked[name]
         if b"host" in gone:
@@ -209,31 +212,10 @@ def _without_host(head: RequestHead) -> RequestHead | Refusal:
     host = head.host
     if b"host" in head.marked:
         head.headers.remove((b"host", head.marked.pop(b"host")))
+        head.index.pop(b"host")
     if host is not None and not _IS_HOST(host):
         return Refusal(400, "http.invalid_authority")
     return head
-
-
-class RequestHeadReader:
-    """``read_request_head`` that remembers whole heads: clients repeat themselves, byte for byte."""
-
-    __slots__ = ("_memory", "limits")
-
-    def __init__(self, limits: HeadLimits = DEFAULT_LIMITS) -> None:
-        self.limits = limits
-        self._memory: Memory[RequestHead] = Memory()
-
-    def read(self, data: bytes) -> RequestHead | Refusal | None:
-        """See ``read_request_head``; the head is the caller's own, ``marked`` and ``index`` are not to be changed."""
-        end = data.find(b"\r\n\r\n") + 4
-        raw = data if len(data) == end else data[:end]
-        known = self._memory.known.get(raw)
-        if known is not None:
-            return msgspec.structs.replace(known, headers=known.headers.copy())
-        found = read_request_head(data, self.limits)
-        if isinstance(found, RequestHead) and found.size == end and self._memory.wants(raw):
-            self._memory.known[raw] = msgspec.structs.replace(found, headers=found.headers.copy())
-        return found
 
 
 _REFUSED_WHILE_READING = (BAD_REQUEST, INVALID_CHARACTERS, HEADERS_TOO_LARGE)

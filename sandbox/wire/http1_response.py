@@ -14,6 +14,7 @@ from sandbox.wire.http1_lines import (
     RefusedHead,
     is_version,
     lines_of,
+    marked_of,
     regular_lines,
 )
 from sandbox.wire.http_message import Refusal, ResponseHead
@@ -31,21 +32,21 @@ _PASSED_ON = frozenset({b"content-length", b"date", b"server", b"via"})
 class ResponseHeadReader:
     """``read_response_head`` that remembers whole heads: upstreams repeat themselves, byte for byte."""
 
-    __slots__ = ("_memory",)
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._memory: Memory[ResponseHead] = Memory()
+        self._known: Memory[ResponseHead] = Memory()
 
     def read(self, data: bytes) -> ResponseHead | Refusal | None:
         """See ``read_response_head``."""
         end = data.find(b"\r\n\r\n") + 4
         raw = data[:end]
-        known = self._memory.known.get(raw)
+        known = self._known.get(raw)
         if known is not None:
             return known
         found = read_response_head(data)
-        if isinstance(found, ResponseHead) and found.size == end and self._memory.wants(raw):
-            self._memory.known[raw] = found
+        if isinstance(found, ResponseHead) and found.size == end and self._known.wants(raw):
+            self._known[raw] = found
         return found
 
 
@@ -91,15 +92,14 @@ def _response_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits)
     first = _status_line(lines[0])
     if first is None:
         return PROTOCOL_ERROR
-    headers, marked = _RESPONSE_LINES.read_all(lines[1:], MARKED_RESPONSE)
+    headers = _RESPONSE_LINES.read_all(lines[1:])
     if len(headers) > limits.max_count:
         return FIELDS_REFUSED
     if len(dict(headers)) != len(headers):
         if len([name for name, _ in headers if name == b"content-length"]) > 1:
             return PROTOCOL_ERROR
         headers = joined(headers, INLINE_RESPONSE)
-        marked = {name: value for name, value in headers if name in MARKED_RESPONSE}
-    head = ResponseHead(first[0], headers, marked, size, first[1], raw=data[:size])
+    head = ResponseHead(first[0], headers, marked_of(headers, MARKED_RESPONSE), size, first[1], raw=data[:size])
     return _response_framing(head)
 
 

@@ -37,9 +37,11 @@ class RequestHead(msgspec.Struct):
     content_length: int | None = None
     is_chunked: bool = False
     index: dict[bytes, bytes] = {}
-    """All fields by name."""
+    """``headers`` by name, as they were received."""
     raw: bytes = b""
     """The head as received; the case of names is read from here where it must be kept."""
+    has_normal_path: bool = False
+    """Its path is known to be in its normal form; where that is not known it is still to be looked at."""
     pseudo_order: tuple[bytes, ...] = ()
     """How an HTTP/2 client ordered its pseudo headers."""
 

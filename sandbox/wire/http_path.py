@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~/!$&'()*+,;=:@[]")
 _IN_SEGMENT = re.escape(bytes(sorted(_PLAIN - {ord("/")})) + b".")
-_NORMAL = rb"(?s)(?:/(?![%b])[%b]*)+(?:\?[^#]*)?"
+_NORMAL = rb"(?:/(?![%b])[%b]*)+(?:\?[!-\"$-~]*)?"
 """A path with its query: which characters do not follow a slash, and which ones stand between two."""
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -31,7 +31,7 @@ class PathRedirect(Exception):
 class PathRules:
     """How one connection manager normalises; ``normalize`` gives the path (query included) to work with."""
 
-    __slots__ = ("escaped_slashes", "is_normal", "merge_slashes", "normalize_path")
+    __slots__ = ("escaped_slashes", "is_normal", "merge_slashes", "normal_pattern", "normalize_path")
 
     def __init__(self, normalize_path: bool, merge_slashes: bool, escaped_slashes: str) -> None:
         self.normalize_path = normalize_path
@@ -39,9 +39,12 @@ class PathRules:
         self.escaped_slashes = escaped_slashes
         """Envoy's word: KEEP_UNCHANGED, REJECT_REQUEST, UNESCAPE_AND_REDIRECT or UNESCAPE_AND_FORWARD."""
         after_slash = rb"./" if merge_slashes else rb"."
-        normal = re.compile(_NORMAL % (after_slash, _IN_SEGMENT)).fullmatch if normalize_path else _never
-        self.is_normal: Callable[[bytes], object] = normal
-        """True of most paths that stay as they are, and of no other; the quick way to know."""
+        self.normal_pattern = _NORMAL % (after_slash, _IN_SEGMENT) if normalize_path else None
+        """Fits most paths that stay as they are, and no other; ``None`` where any path may be changed."""
+        self.is_normal: Callable[[bytes], object] = (
+            _never if self.normal_pattern is None else re.compile(self.normal_pattern).fullmatch
+        )
+        """The quick way to know."""
 
     def normalize(self, path: bytes) -> bytes:
         """The path to route and forward; raises PathRejected."""

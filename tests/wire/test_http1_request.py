@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.wire.http1_lines import HeadLimits, Memory
-from sandbox.wire.http1_request import RequestHeadReader, read_request_head
+from sandbox.wire.http1_request import read_request_head
 from sandbox.wire.http_message import Refusal, RequestHead
 
 HOST = b"Host: svc.example.com\r\n"
@@ -179,16 +179,6 @@ def test_a_head_cut_anywhere_waits_for_the_rest(request_: bytes) -> None:
     assert head_of(request_[: whole.size]).headers == whole.headers
 
 
-def test_a_remembered_head_is_the_readers_own() -> None:
-    reader = RequestHeadReader()
-    for more in (b"", b"more", b"", b"more"):  # it is read, read again and remembered, and known from then on
-        head = reader.read(GET + HOST + b"A: b\r\n\r\n" + more)
-        assert isinstance(head, RequestHead)
-        assert (head.headers, head.host) == ([(b"a", b"b")], b"svc.example.com")
-        head.headers.append((b"x-request-id", b"1"))
-        head.host = b"changed"
-
-
 def test_what_comes_twice_is_remembered_and_there_is_an_end_of_it() -> None:
     memory: Memory[int] = Memory(longest=4, most=2)
     assert [memory.wants(data) for data in (b"a", b"a", b"large", b"large")] == [False, True, False, False]
@@ -196,8 +186,14 @@ def test_what_comes_twice_is_remembered_and_there_is_an_end_of_it() -> None:
         data = b"%d" % number
         memory.wants(data)
         if memory.wants(data):
-            memory.known[data] = number
-    assert 1 <= len(memory.known) <= 2
+            memory[data] = number
+    assert 1 <= len(memory) <= 2
+
+
+def test_a_field_that_connection_names_is_gone_from_the_index_too() -> None:
+    head = head_of(GET + HOST + b"Connection: x-own\r\nX-Own: 1\r\nAccept: */*\r\n\r\n")
+    assert b"x-own" not in head.index
+    assert head.index == dict(head.headers)
 
 
 @pytest.mark.parametrize("name", [b"If-Match", b"If-Range", b"Access-Control-Request-Private-Network"])
