@@ -1,4 +1,4 @@
-"""StreamRelay: bytes between two transports of the loop, for connections where one side at least is TLS.
+"""StreamRelay: bytes between two transports, for connections where one side at least is TLS.
 
 A side that writes more slowly than the other reads pauses it: each direction holds back at most 256 KiB.
 """
@@ -6,12 +6,14 @@ A side that writes more slowly than the other reads pauses it: each direction ho
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Final, cast
 
 from sandbox.proxy.relay import Relay, RelayEnd, reset_when_closed
 
 HIGH_WATER: Final = 131_072
+READ_BYTES: Final = 65_536
 
 
 class StreamEnd(asyncio.Protocol):
@@ -30,6 +32,18 @@ class StreamEnd(asyncio.Protocol):
         self.has_ended = False
         self.lost: Exception | None = None
         self.is_lost = False
+
+    def read_first(self, sock: socket.socket) -> None:
+        """Reads what is there, before the socket becomes a transport."""
+        try:
+            self.early = sock.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.lost, self.is_lost = error, True
+            sock.close()
+            return
+        self.has_ended = not self.early
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
@@ -60,29 +74,27 @@ class StreamEnd(asyncio.Protocol):
             self.transport.write(data)
 
     def write_eof(self) -> None:
-        """The peer will say no more; what cannot end one way only is closed."""
-        transport = self.transport
-        if transport is None:
-            return
-        if transport.can_write_eof():
-            transport.write_eof()
-        else:
-            transport.close()
+        """The peer will say no more."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write_eof()
 
     def eof_received(self) -> bool:
-        self.has_ended = True
-        if self.waiting is not None:
-            self.waiting(b"")
-        relay = self.relay
-        if relay is not None and relay.denies and self is relay.downstream:
+        if not self.has_ended:
+            self.has_ended = True
+            if self.waiting is not None:
+                self.waiting(b"")
+            if self.relay is not None:
+                self.pass_end_on(self.relay)
+        return self.transport is not None and not self.transport.is_closing()
+
+    def pass_end_on(self, relay: StreamRelay) -> None:
+        """This side will say no more."""
+        if relay.denies and self is relay.downstream:
             relay.deny()
-            return False
+            return
         if self.peer is not None and not self.peer.is_lost:
             self.peer.write_eof()
-        if relay is not None:
-            relay.side_ended()
-        # TLS has no half-closed connections: uvloop closes it, and warns of whoever wants to keep it.
-        return self.transport is not None and self.transport.can_write_eof()
+        relay.side_ended()
 
     def pause_writing(self) -> None:
         if self.peer is not None and self.peer.transport is not None and not self.peer.transport.is_closing():
@@ -147,14 +159,17 @@ class StreamRelay(Relay):
     def _read(self) -> None:
         self.downstream.peer, self.upstream.peer = self.upstream, self.downstream
         self.downstream.relay = self.upstream.relay = self
+        for end in (self.upstream, self.downstream):
+            early, end.early = end.early, b""
+            if early:
+                end.data_received(early)
         for end in (self.downstream, self.upstream):
             if end.is_lost:
                 self.side_lost(end)
                 return
         for end in (self.upstream, self.downstream):
-            early, end.early = end.early, b""
-            if early:
-                end.data_received(early)
+            if end.has_ended and not self.is_over:
+                end.pass_end_on(self)
             end.resume()
 
     def side_ended(self) -> None:

@@ -16,6 +16,7 @@ from sandbox.proxy.relay import Relay, RelayEnd
 from sandbox.proxy.socket_relay import SocketRelay
 from sandbox.proxy.stream_relay import StreamEnd, StreamRelay
 from sandbox.proxy.tasks import spawn
+from sandbox.proxy.tls_failure import failure_of_handshake
 from sandbox.proxy.tls_termination import terminate
 from sandbox.proxy.upstream import Upstream, connect, options_for_proxy_protocol
 
@@ -99,6 +100,7 @@ class TcpSession:
         "_number",
         "_relay",
         "_task",
+        "_upstream_stands",
         "cluster",
         "info",
     )
@@ -110,6 +112,8 @@ class TcpSession:
         self._attempts = 0
         self._connector: Connector | None = None
         self._handshake: asyncio.Task[StreamEnd | None] | None = None
+        self._upstream_stands: asyncio.Event | None = None
+        """The client's handshake waits for it."""
         self._is_over = False
         self._relay: Relay | None = None
         self._task: asyncio.Task[None] | None = None
@@ -134,14 +138,16 @@ class TcpSession:
             self._duration_timer = self._loop.call_later(self._filter.max_seconds, self._duration_over)
         self._establish()
         if self._filter.tls is not None and not self._is_over:
-            self._handshake = spawn(self._shake_hands(self._filter.tls), "tls")
+            self._upstream_stands = asyncio.Event()
+            self._handshake = spawn(self._shake_hands(self._filter.tls, self._upstream_stands), "tls")
 
-    async def _shake_hands(self, tls: ServerTls) -> StreamEnd | None:
+    async def _shake_hands(self, tls: ServerTls, upstream_stands: asyncio.Event) -> StreamEnd | None:
         """The client's side; ``None`` where the handshake failed, which ends a session that is still connecting."""
         end = StreamEnd()
-        if await terminate(tls, self._connection, lambda: end):
+        if await terminate(tls, self._connection, lambda: end, upstream_stands=upstream_stands):
             self._connection.stream = end
             self._connection.tell_tls(self.info)
+            self.info.upstream_handshake_end = time.monotonic()  # sic: Envoy's ``SslSocket`` notes it there
             return end
         self.info.downstream_transport_failure_reason = self._connection.handshake_failure
         if self._task is not None:
@@ -234,7 +240,7 @@ class TcpSession:
         connection, tunnel = self._connection, self._filter.tunnel
         end = tunnel.new_end() if tunnel is not None else StreamEnd()
         options = options_for_proxy_protocol(cluster, connection)
-        outcome = await connect(cluster, host, lambda: end, options, number=self._number, fallback_alpn=())
+        outcome = await connect(cluster, host, lambda: end, options, number=self._number, for_bytes=True)
         self._task = None
         self._note_host(host)
         if isinstance(outcome, UpstreamFailure):
@@ -261,7 +267,6 @@ class TcpSession:
         info = self.info
         info.upstream_connection_id, info.upstream_local_address = upstream.connection_id, upstream.local_address
         info.upstream_connect_start, info.upstream_connect_end = upstream.connect_start, upstream.connect_end
-        info.upstream_handshake_end = upstream.handshake_end
         if upstream.tls is not None:
             info.upstream_tls = upstream.tls
             info.upstream_tls_version, info.upstream_tls_cipher = upstream.tls.version, upstream.tls.cipher
@@ -272,17 +277,21 @@ class TcpSession:
     async def _downstream(self) -> StreamEnd | None:
         """The client's side; ``None`` where there is no client any more."""
         handshake = self._handshake
-        if handshake is None:
+        if handshake is None or self._upstream_stands is None:
             return await self._adopt()
+        self._upstream_stands.set()
         await asyncio.wait({handshake})
         return None if handshake.cancelled() else handshake.result()
 
     async def _adopt(self) -> StreamEnd | None:
-        end = StreamEnd()
+        """What the client has said by now is read at once: it goes on even if the upstream closes meanwhile."""
+        end, sock = StreamEnd(), self._connection.socket
+        end.read_first(sock)
         try:
-            await self._loop.connect_accepted_socket(lambda: end, self._connection.socket)
+            if not end.is_lost:
+                await self._loop.connect_accepted_socket(lambda: end, sock)
         except OSError:
-            self._connection.socket.close()
+            sock.close()
             return None
         return end
 
@@ -319,7 +328,10 @@ class TcpSession:
             info.response_flags.append("UR")
         elif end.client_reset:
             info.tcp_end = CLIENT_RESET
-        elif end.is_idle:
+        stream = self._connection.stream
+        if self._filter.tls is not None and stream is not None and stream.lost is not None:
+            info.downstream_transport_failure_reason = failure_of_handshake(stream.lost).transport_failure_reason
+        if end.is_idle:
             info.tcp_end = IDLE
         if self.cluster is not None and self._host is not None:
             self._leave(self.cluster, self._host)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sandbox.proxy.downstream import TlsFacts
 from sandbox.proxy.tls_alert import sending_alerts
 from sandbox.proxy.tls_failure import failure_of_handshake
+from sandbox.proxy.tls_transport import start_tls_server
 
 if TYPE_CHECKING:
     from sandbox.proxy.downstream import DownstreamConnection
@@ -36,22 +37,34 @@ class TlsGate(asyncio.Protocol):
 
 
 async def terminate(
-    tls: ServerTls, connection: DownstreamConnection, factory: Callable[[], asyncio.BaseProtocol]
+    tls: ServerTls,
+    connection: DownstreamConnection,
+    factory: Callable[[], asyncio.BaseProtocol],
+    *,
+    upstream_stands: asyncio.Event | None = None,
 ) -> bool:
-    """The handshake; False where it failed and the connection is closed."""
+    """The handshake; False where it failed and the connection is closed.
+
+    For bytes, Envoy's TCP proxy reads nothing before its upstream stands; so the handshake waits for that. There, each
+    side of TLS ends by itself, as it does without TLS.
+    """
     loop = asyncio.get_running_loop()
     context = tls.context()
     if context is None:
         connection.socket.close()
         return False
+
+    def gate() -> TlsGate:
+        return TlsGate(connection, factory)
+
     try:
         with sending_alerts(connection.socket, reads_on=True):
-            await loop.connect_accepted_socket(
-                lambda: TlsGate(connection, factory),
-                connection.socket,
-                ssl=context,
-                ssl_handshake_timeout=tls.handshake_seconds,
-            )
+            if upstream_stands is not None:
+                await start_tls_server(connection.socket, context, gate, tls.handshake_seconds, upstream_stands)
+            else:
+                await loop.connect_accepted_socket(
+                    gate, connection.socket, ssl=context, ssl_handshake_timeout=tls.handshake_seconds
+                )
     except (OSError, ssl.SSLError, TimeoutError, EOFError) as error:
         log.debug("TLS handshake with %s failed: %s", connection.remote_address, error)
         connection.handshake_failure = failure_of_handshake(error).transport_failure_reason

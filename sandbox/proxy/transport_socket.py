@@ -16,6 +16,7 @@ from sandbox.proxy.proxy_header import proxy_header
 from sandbox.proxy.tls_alert import sending_alerts
 from sandbox.proxy.tls_context import ClientTls
 from sandbox.proxy.tls_failure import failure_of_handshake
+from sandbox.proxy.tls_transport import start_tls_client
 from sandbox.proxy.transport_options import TransportOptions
 
 if TYPE_CHECKING:
@@ -48,8 +49,13 @@ async def open_session(
     protocol_factory: Callable[[], asyncio.BaseProtocol],
     options: TransportOptions,
     seconds: float,
+    *,
+    half_close: bool = False,
 ) -> Session | UpstreamFailure:
-    """Turns a connected socket into a transport; the socket is closed where that fails."""
+    """Turns a connected socket into a transport; the socket is closed where that fails.
+
+    With ``half_close`` each side of TLS ends by itself, as it does without TLS.
+    """
     loop = asyncio.get_running_loop()
     try:
         if dressing.proxy_protocol is not None:
@@ -67,9 +73,13 @@ async def open_session(
             )
         async with asyncio.timeout(seconds):
             with sending_alerts(sock):
-                transport, protocol = await loop.create_connection(
-                    protocol_factory, sock=sock, ssl=context, server_hostname=dressing.tls.server_name(options)
-                )
+                name = dressing.tls.server_name(options)
+                if half_close:
+                    transport, protocol = await start_tls_client(sock, context, protocol_factory, name)
+                else:
+                    transport, protocol = await loop.create_connection(
+                        protocol_factory, sock=sock, ssl=context, server_hostname=name
+                    )
         session: ssl.SSLObject = transport.get_extra_info("ssl_object")
         return Session(transport, protocol, TlsFacts.of(session))
     except TimeoutError:

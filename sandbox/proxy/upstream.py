@@ -47,12 +47,13 @@ async def connect(
     options: TransportOptions | None = None,
     *,
     number: int,
-    fallback_alpn: tuple[str, ...] | None = None,
+    for_bytes: bool = False,
 ) -> Upstream | UpstreamFailure:
     """Connects within the cluster's ``connect_timeout`` (TLS handshake included). Counts nothing: the pool does.
 
     ``number`` is the connection's in this process.
-    ``fallback_alpn`` is offered where the TLS settings name no protocols; ``None`` is what the cluster's HTTP speaks.
+    Where the TLS settings name no protocols, those are offered that the cluster's HTTP speaks; ``for_bytes`` none, and
+    each side of TLS ends by itself.
     """
     start = time.monotonic()
     sock = await connect_socket(cluster, host.target)
@@ -63,10 +64,9 @@ async def connect(
     secure = cluster.transport_of(host)
     left = cluster.connect_timeout - (connected - start)
     options = options or NO_OPTIONS
-    if secure.tls is not None and not options.alpn:
-        alpn = cluster.http_alpn if fallback_alpn is None else fallback_alpn
-        options = msgspec.structs.replace(options, alpn=alpn)
-    session = await open_session(sock, secure, protocol_factory, options, max(left, 0.001))
+    if secure.tls is not None and not options.alpn and not for_bytes:
+        options = msgspec.structs.replace(options, alpn=cluster.http_alpn)
+    session = await open_session(sock, secure, protocol_factory, options, max(left, 0.001), half_close=for_bytes)
     if isinstance(session, UpstreamFailure):
         return msgspec.structs.replace(session, local_address=local)
     facts = session.tls

@@ -210,6 +210,7 @@ def test_tls_is_terminated_before_a_plain_upstream(authority: Authority) -> None
             assert await reader.readexactly(6) == b"answer"
             writer.close()
             assert await server.ending() == "fin"
+            server.close()
             info = await world.ended.get()
         assert info.downstream_tls_version == "TLSv1.3"
 
