@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from typing import ParamSpec
 
 import uvloop
 
@@ -24,6 +26,8 @@ from sandbox.proxy.server import Server
 from sandbox.proxy.snapshot import Snapshot, Surroundings
 from sandbox.proxy.system_names import SystemNames
 from sandbox.settings import HostPort
+
+P = ParamSpec("P")
 
 WAIT_SECONDS = 5.0
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
@@ -42,6 +46,16 @@ def run(test: Callable[[], Awaitable[None]], loop: str = "uvloop") -> None:
     finally:
         while _opened:
             _opened.pop().close()
+
+
+def on_a_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
+    """The test runs on a loop of its own: uvloop, or the one that its parameter ``loop`` names."""
+
+    @functools.wraps(test)
+    def ran(*args: P.args, **kwargs: P.kwargs) -> None:
+        run(lambda: test(*args, **kwargs), str(kwargs.get("loop", "uvloop")))
+
+    return ran
 
 
 _opened: list[socket.socket] = []

@@ -12,7 +12,7 @@ from sandbox.plan.route import RetryBackOff, RetryPolicy
 from sandbox.proxy.cluster_manager import ResourceManager
 
 from .http_world import OK, get, http_listener, read_message, route
-from .proxy_world import Upstream, run, serving, static_cluster
+from .proxy_world import Upstream, on_a_loop, serving, static_cluster
 
 
 @pytest.mark.parametrize(
@@ -38,31 +38,29 @@ def test_retries_at_once(thresholds: Thresholds, running: int, waiting: int, mos
     assert resources.retries.active == most
 
 
-def test_a_retry_is_under_way_until_its_response_comes() -> None:
+@on_a_loop
+async def test_a_retry_is_under_way_until_its_response_comes() -> None:
     """Envoy holds the breaker's place beyond the back-off, so another request may not be tried again meanwhile."""
 
-    async def test() -> None:
-        upstream = Upstream()
-        retry = RetryPolicy(
-            retry_on="5xx", num_retries=1, retry_back_off=RetryBackOff(base_interval=timedelta(milliseconds=1))
-        )
-        breaker = CircuitBreakers(thresholds=(Thresholds(max_retries=1),))
-        cluster = static_cluster("up", upstream.port, circuit_breakers=breaker)
-        async with serving((http_listener(route(retry_policy=retry)),), cluster) as world:
-            busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
-            first, second = await world.client(), await world.client()
-            await first.send(get("/1"))
-            one = await upstream.accept()
-            await read_message(one)
-            await one.send(busy)
-            await read_message(one)
-            await second.send(get("/2"))
-            two = await upstream.accept()
-            await read_message(two)
-            await two.send(busy)
-            assert (await read_message(second)).startswith(b"HTTP/1.1 503")
-            assert (await world.ended.get()).response_flags == ["UO"]
-            await one.send(OK)
-            assert (await read_message(first)).startswith(b"HTTP/1.1 200")
-
-    run(test)
+    upstream = Upstream()
+    retry = RetryPolicy(
+        retry_on="5xx", num_retries=1, retry_back_off=RetryBackOff(base_interval=timedelta(milliseconds=1))
+    )
+    breaker = CircuitBreakers(thresholds=(Thresholds(max_retries=1),))
+    cluster = static_cluster("up", upstream.port, circuit_breakers=breaker)
+    async with serving((http_listener(route(retry_policy=retry)),), cluster) as world:
+        busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+        first, second = await world.client(), await world.client()
+        await first.send(get("/1"))
+        one = await upstream.accept()
+        await read_message(one)
+        await one.send(busy)
+        await read_message(one)
+        await second.send(get("/2"))
+        two = await upstream.accept()
+        await read_message(two)
+        await two.send(busy)
+        assert (await read_message(second)).startswith(b"HTTP/1.1 503")
+        assert (await world.ended.get()).response_flags == ["UO"]
+        await one.send(OK)
+        assert (await read_message(first)).startswith(b"HTTP/1.1 200")

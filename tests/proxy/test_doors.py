@@ -20,7 +20,7 @@ from sandbox.proxy.socks5_door import Socks5Door
 from sandbox.proxy.system_names import SystemNames
 from sandbox.settings import HostPort, ResolveOverride
 
-from .proxy_world import Client, Upstream, World, run, serving, static_cluster, surroundings_of, to_cluster
+from .proxy_world import Client, Upstream, World, on_a_loop, serving, static_cluster, surroundings_of, to_cluster
 
 ANYWHERE = HostPort("127.0.0.1", 0)
 
@@ -68,38 +68,34 @@ async def opened(world: World, door: HttpProxyDoor | Socks5Door | MapDoor) -> Cl
     return await world.client(world.server.addresses["door"].port)
 
 
-def test_connect_is_answered_and_then_a_tunnel() -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        async with doors(upstream) as (world, callers):
-            client = await opened(world, HttpProxyDoor(callers))
-            await client.send(f"CONNECT 127.0.0.1:{upstream.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode() + b"early")
-            assert await client.receive(39) == b"HTTP/1.1 200 Connection established\r\n\r\n"
-            server = await upstream.accept()
-            assert await server.receive(5) == b"early"
-            client.close()
-            server.close()
-            info = await world.ended.get()
-        assert info.downstream_local_address == f"127.0.0.1:{upstream.port}"
-        assert info.upstream_cluster_name == "PassthroughCluster"
-
-    run(test)
+@on_a_loop
+async def test_connect_is_answered_and_then_a_tunnel() -> None:
+    upstream = Upstream()
+    async with doors(upstream) as (world, callers):
+        client = await opened(world, HttpProxyDoor(callers))
+        await client.send(f"CONNECT 127.0.0.1:{upstream.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode() + b"early")
+        assert await client.receive(39) == b"HTTP/1.1 200 Connection established\r\n\r\n"
+        server = await upstream.accept()
+        assert await server.receive(5) == b"early"
+        client.close()
+        server.close()
+        info = await world.ended.get()
+    assert info.downstream_local_address == f"127.0.0.1:{upstream.port}"
+    assert info.upstream_cluster_name == "PassthroughCluster"
 
 
-def test_an_absolute_request_reaches_its_host_untouched() -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        request = f"GET http://here:{upstream.port}/x HTTP/1.1\r\nHost: other\r\n\r\n".encode()
-        async with doors(upstream) as (world, callers):
-            client = await opened(world, HttpProxyDoor(callers))
-            await client.send(request[:20])
-            await client.send(request[20:])
-            server = await upstream.accept()
-            assert await server.receive(len(request)) == request
-            client.close()
-            server.close()
-
-    run(test)
+@on_a_loop
+async def test_an_absolute_request_reaches_its_host_untouched() -> None:
+    upstream = Upstream()
+    request = f"GET http://here:{upstream.port}/x HTTP/1.1\r\nHost: other\r\n\r\n".encode()
+    async with doors(upstream) as (world, callers):
+        client = await opened(world, HttpProxyDoor(callers))
+        await client.send(request[:20])
+        await client.send(request[20:])
+        server = await upstream.accept()
+        assert await server.receive(len(request)) == request
+        client.close()
+        server.close()
 
 
 REFUSED = {
@@ -110,16 +106,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("request_bytes", "status"), REFUSED.values(), ids=REFUSED.keys())
-def test_the_http_door_says_why_it_refuses(request_bytes: bytes, status: bytes) -> None:
-    async def test() -> None:
-        async with doors(Upstream()) as (world, callers):
-            client = await opened(world, HttpProxyDoor(callers))
-            await client.send(request_bytes)
-            answer = await client.receive(10_000)
-        assert answer.startswith(b"HTTP/1.1 " + status)
-        assert b"\r\n\r\negress: " in answer
-
-    run(test)
+@on_a_loop
+async def test_the_http_door_says_why_it_refuses(request_bytes: bytes, status: bytes) -> None:
+    async with doors(Upstream()) as (world, callers):
+        client = await opened(world, HttpProxyDoor(callers))
+        await client.send(request_bytes)
+        answer = await client.receive(10_000)
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert b"\r\n\r\negress: " in answer
 
 
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
@@ -140,19 +134,17 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize(("door", "sent", "answer", "told"), STRANGERS.values(), ids=STRANGERS.keys())
-def test_who_speaks_something_else_is_told_and_not_reset(
+@on_a_loop
+async def test_who_speaks_something_else_is_told_and_not_reset(
     door: type[HttpProxyDoor | Socks5Door], sent: bytes, answer: bytes, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def test() -> None:
-        async with doors(Upstream()) as (world, callers):
-            client = await opened(world, door(callers))
-            await client.send(sent)
-            assert await client.receive(len(answer)) == answer
-            assert await client.ending() == "fin"
-        (record,) = caplog.records
-        assert told in record.getMessage()
-
-    run(test)
+    async with doors(Upstream()) as (world, callers):
+        client = await opened(world, door(callers))
+        await client.send(sent)
+        assert await client.receive(len(answer)) == answer
+        assert await client.ending() == "fin"
+    (record,) = caplog.records
+    assert told in record.getMessage()
 
 
 @pytest.mark.parametrize(
@@ -164,36 +156,32 @@ def test_who_speaks_something_else_is_told_and_not_reset(
     ],
     ids=["called as a server", "by a name", "any address of this machine"],
 )
-def test_the_http_door_does_not_call_itself(request_text: str) -> None:
-    async def test() -> None:
-        async with doors(Upstream()) as (world, callers):
-            client = await opened(world, HttpProxyDoor(callers))
-            port = world.server.addresses["door"].port
-            await client.send(request_text.format(port=port).encode())
-            answer = await client.receive(10_000)
-        assert answer.startswith(b"HTTP/1.1 400 Bad Request")
-        assert b"this is the proxy itself; ask it for another host, as in curl -x 127.0.0.1:%d http" % port in answer
-
-    run(test)
+@on_a_loop
+async def test_the_http_door_does_not_call_itself(request_text: str) -> None:
+    async with doors(Upstream()) as (world, callers):
+        client = await opened(world, HttpProxyDoor(callers))
+        port = world.server.addresses["door"].port
+        await client.send(request_text.format(port=port).encode())
+        answer = await client.receive(10_000)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request")
+    assert b"this is the proxy itself; ask it for another host, as in curl -x 127.0.0.1:%d http" % port in answer
 
 
-def test_socks_by_name_and_by_address() -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        port = upstream.port.to_bytes(2, "big")
-        for target in (b"\x03\x04here", b"\x01\x7f\x00\x00\x01"):
-            async with doors(upstream) as (world, callers):
-                client = await opened(world, Socks5Door(callers))
-                await client.send(b"\x05\x01\x00")
-                assert await client.receive(2) == b"\x05\x00"
-                await client.send(b"\x05\x01\x00" + target + port + b"first")
-                assert (await client.receive(10))[:2] == b"\x05\x00"
-                server = await upstream.accept()
-                assert await server.receive(5) == b"first"
-                client.close()
-                server.close()
-
-    run(test)
+@on_a_loop
+async def test_socks_by_name_and_by_address() -> None:
+    upstream = Upstream()
+    port = upstream.port.to_bytes(2, "big")
+    for target in (b"\x03\x04here", b"\x01\x7f\x00\x00\x01"):
+        async with doors(upstream) as (world, callers):
+            client = await opened(world, Socks5Door(callers))
+            await client.send(b"\x05\x01\x00")
+            assert await client.receive(2) == b"\x05\x00"
+            await client.send(b"\x05\x01\x00" + target + port + b"first")
+            assert (await client.receive(10))[:2] == b"\x05\x00"
+            server = await upstream.accept()
+            assert await server.receive(5) == b"first"
+            client.close()
+            server.close()
 
 
 @pytest.mark.parametrize(
@@ -205,31 +193,27 @@ def test_socks_by_name_and_by_address() -> None:
     ],
     ids=["unknown name", "bind", "strange address"],
 )
-def test_socks_refuses_with_a_code(request_bytes: bytes, code: int) -> None:
-    async def test() -> None:
-        async with doors(Upstream()) as (world, callers):
-            client = await opened(world, Socks5Door(callers))
-            await client.send(b"\x05\x01\x00" + request_bytes)
-            answer = await client.receive(12)
-        assert answer[:4] == bytes((5, 0, 5, code))
-
-    run(test)
+@on_a_loop
+async def test_socks_refuses_with_a_code(request_bytes: bytes, code: int) -> None:
+    async with doors(Upstream()) as (world, callers):
+        client = await opened(world, Socks5Door(callers))
+        await client.send(b"\x05\x01\x00" + request_bytes)
+        answer = await client.receive(12)
+    assert answer[:4] == bytes((5, 0, 5, code))
 
 
-def test_a_map_leads_to_its_target_even_where_an_override_moves_the_port() -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        async with doors(upstream) as (world, callers):
-            client = await opened(world, MapDoor(HostPort("here", upstream.port), callers))
-            await client.send(b"hi")
-            server = await upstream.accept()
-            assert await server.receive(2) == b"hi"
-            client.close()
-            server.close()
-            info = await world.ended.get()
-        assert info.downstream_local_address == f"127.0.0.1:{upstream.port}"
-
-    run(test)
+@on_a_loop
+async def test_a_map_leads_to_its_target_even_where_an_override_moves_the_port() -> None:
+    upstream = Upstream()
+    async with doors(upstream) as (world, callers):
+        client = await opened(world, MapDoor(HostPort("here", upstream.port), callers))
+        await client.send(b"hi")
+        server = await upstream.accept()
+        assert await server.receive(2) == b"hi"
+        client.close()
+        server.close()
+        info = await world.ended.get()
+    assert info.downstream_local_address == f"127.0.0.1:{upstream.port}"
 
 
 @pytest.mark.parametrize(
@@ -237,36 +221,34 @@ def test_a_map_leads_to_its_target_even_where_an_override_moves_the_port() -> No
     [("nowhere.example", b"502 Bad Gateway"), ("here:{door}", b"400 Bad Request")],
     ids=["unknown", "the proxy itself"],
 )
-def test_the_next_request_of_a_connection_may_be_for_another_host(host: str, status: bytes) -> None:
-    async def test() -> None:
-        manager = HttpConnectionManager(
-            stat_prefix="http",
-            http_protocol_options=Http1ProtocolOptions(allow_absolute_url=True),
-            route_config=RouteConfiguration(
-                virtual_hosts=(
-                    VirtualHost(
-                        name="any",
-                        domains=("*",),
-                        routes=(Route(match=RouteMatch(prefix="/"), action=RouteAction(cluster="PassthroughCluster")),),
-                    ),
-                )
-            ),
-        )
-        upstreams = (Upstream(), Upstream())
-        async with doors(upstreams[0], manager) as (world, callers):
-            client = await opened(world, HttpProxyDoor(callers))
-            for upstream in (*upstreams, upstreams[0]):
-                await client.send(f"GET http://here:{upstream.port}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-                server = await upstream.accept()
-                assert (await server.receive(15)).startswith(b"GET /x HTTP/1.1")
-                await server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                server.close()
-                answer = b""
-                while b"\r\n\r\n" not in answer:
-                    answer += await client.receive(1)
-                assert answer.startswith(b"HTTP/1.1 200 OK")
-            authority = host.format(door=world.server.addresses["door"].port)
-            await client.send(f"GET http://{authority}/ HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-            assert (await client.receive(1000)).startswith(b"HTTP/1.1 " + status)
-
-    run(test)
+@on_a_loop
+async def test_the_next_request_of_a_connection_may_be_for_another_host(host: str, status: bytes) -> None:
+    manager = HttpConnectionManager(
+        stat_prefix="http",
+        http_protocol_options=Http1ProtocolOptions(allow_absolute_url=True),
+        route_config=RouteConfiguration(
+            virtual_hosts=(
+                VirtualHost(
+                    name="any",
+                    domains=("*",),
+                    routes=(Route(match=RouteMatch(prefix="/"), action=RouteAction(cluster="PassthroughCluster")),),
+                ),
+            )
+        ),
+    )
+    upstreams = (Upstream(), Upstream())
+    async with doors(upstreams[0], manager) as (world, callers):
+        client = await opened(world, HttpProxyDoor(callers))
+        for upstream in (*upstreams, upstreams[0]):
+            await client.send(f"GET http://here:{upstream.port}/x HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            server = await upstream.accept()
+            assert (await server.receive(15)).startswith(b"GET /x HTTP/1.1")
+            await server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            server.close()
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                answer += await client.receive(1)
+            assert answer.startswith(b"HTTP/1.1 200 OK")
+        authority = host.format(door=world.server.addresses["door"].port)
+        await client.send(f"GET http://{authority}/ HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        assert (await client.receive(1000)).startswith(b"HTTP/1.1 " + status)

@@ -14,7 +14,7 @@ from sandbox.plan.route import RetryPolicy, Route, RouteConfiguration, VirtualHo
 from sandbox.proxy.http_sniffing import SniffingConnection
 from sandbox.wire import http2_frames as frames
 from tests.proxy.http_world import FILTERS, OK, direct, get, http_listener, read_head, read_message, route
-from tests.proxy.proxy_world import Upstream, World, run, serving, static_cluster, tcp_listener
+from tests.proxy.proxy_world import Upstream, World, on_a_loop, serving, static_cluster, tcp_listener
 
 FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\n"
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n"
@@ -39,42 +39,36 @@ async def first_line(world: World, request: bytes) -> bytes:
         pytest.param(http_listener(direct(204)), "https", NO_CONTENT, id="no edge, no rule"),
     ],
 )
-def test_an_absolute_target_has_the_scheme_of_its_connection(listener: Listener, scheme: str, line: bytes) -> None:
-    async def test() -> None:
-        async with serving((listener,)) as world:
-            request = f"GET {scheme}://svc.example.com/ HTTP/1.1\r\nHost: x\r\n\r\n"
-            assert await first_line(world, request.encode()) == line
-            if line == FORBIDDEN:
-                info = await world.ended.get()
-                assert info.response_flags == ["DPE"]
-                assert info.response_code_details == "http1.https_url_on_plaintext_connection"
-
-    run(test)
+@on_a_loop
+async def test_an_absolute_target_has_its_connections_scheme(listener: Listener, scheme: str, line: bytes) -> None:
+    async with serving((listener,)) as world:
+        request = f"GET {scheme}://svc.example.com/ HTTP/1.1\r\nHost: x\r\n\r\n"
+        assert await first_line(world, request.encode()) == line
+        if line == FORBIDDEN:
+            info = await world.ended.get()
+            assert info.response_flags == ["DPE"]
+            assert info.response_code_details == "http1.https_url_on_plaintext_connection"
 
 
 @pytest.mark.parametrize("start", [b"\x16\x03\x01\x00\x05\x01", b" GET", b"\tGET"])
-def test_bytes_that_begin_no_line_are_refused_before_it_ends(start: bytes) -> None:
-    async def test() -> None:
-        async with serving((edge(),)) as world:
-            assert await first_line(world, start) == b"HTTP/1.1 400 Bad Request\r\n"
-
-    run(test)
+@on_a_loop
+async def test_bytes_that_begin_no_line_are_refused_before_it_ends(start: bytes) -> None:
+    async with serving((edge(),)) as world:
+        assert await first_line(world, start) == b"HTTP/1.1 400 Bad Request\r\n"
 
 
 @pytest.mark.parametrize("start", [b"lo", b"\r\nlo", b"\xffT", b"{"])
-def test_other_bytes_wait_for_the_end_of_their_line(start: bytes) -> None:
-    async def test() -> None:
-        async with serving((edge(),)) as world:
-            client = await world.client()
-            await client.send(get() + start)
-            assert await read_head(client)
-            answer = asyncio.ensure_future(read_head(client))
-            await asyncio.wait({answer}, timeout=0.1)
-            assert not answer.done()
-            await client.send(b" / HTTP/1.1\r\n")
-            assert (await answer).startswith(b"HTTP/1.1 400 ")
-
-    run(test)
+@on_a_loop
+async def test_other_bytes_wait_for_the_end_of_their_line(start: bytes) -> None:
+    async with serving((edge(),)) as world:
+        client = await world.client()
+        await client.send(get() + start)
+        assert await read_head(client)
+        answer = asyncio.ensure_future(read_head(client))
+        await asyncio.wait({answer}, timeout=0.1)
+        assert not answer.done()
+        await client.send(b" / HTTP/1.1\r\n")
+        assert (await answer).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize(
@@ -84,34 +78,30 @@ def test_other_bytes_wait_for_the_end_of_their_line(start: bytes) -> None:
         pytest.param(3, 2, id="the third request is one too many"),
     ],
 )
-def test_who_asks_on_while_two_answers_are_queued_is_cut_off(requests: int, answers: int) -> None:
-    async def test() -> None:
-        async with serving((edge(),)) as world:
-            client = await world.client()
-            await client.send(get() * requests)
-            for _ in range(answers):
-                assert (await read_head(client)).startswith(NO_CONTENT)
-                assert (await world.ended.get()).response_code == 204
-            if requests > answers:
-                info = await world.ended.get()
-                assert await client.ending() == "fin"
-                assert (info.response_code, info.response_flags) == (None, ["DPE"])
-                assert info.response_code_details == "codec_error:Too_many_responses_queued."
-
-    run(test)
+@on_a_loop
+async def test_who_asks_on_while_two_answers_are_queued_is_cut_off(requests: int, answers: int) -> None:
+    async with serving((edge(),)) as world:
+        client = await world.client()
+        await client.send(get() * requests)
+        for _ in range(answers):
+            assert (await read_head(client)).startswith(NO_CONTENT)
+            assert (await world.ended.get()).response_code == 204
+        if requests > answers:
+            info = await world.ended.get()
+            assert await client.ending() == "fin"
+            assert (info.response_code, info.response_flags) == (None, ["DPE"])
+            assert info.response_code_details == "codec_error:Too_many_responses_queued."
 
 
-def test_the_way_to_tls_is_told_to_grpc_in_its_own_words() -> None:
-    async def test() -> None:
-        async with serving((redirecting(),)) as world:
-            client = await world.client()
-            await client.send(get("/a?b", "Content-Type: application/grpc"))
-            assert await read_head(client) == (
-                b"HTTP/1.1 200 OK\r\nlocation: https://svc.example.com/a?b\r\ncontent-type: application/grpc\r\n"
-                b"grpc-status: 2\r\ndate: D\r\nserver: envoy\r\ncontent-length: 0\r\n\r\n"
-            )
-
-    run(test)
+@on_a_loop
+async def test_the_way_to_tls_is_told_to_grpc_in_its_own_words() -> None:
+    async with serving((redirecting(),)) as world:
+        client = await world.client()
+        await client.send(get("/a?b", "Content-Type: application/grpc"))
+        assert await read_head(client) == (
+            b"HTTP/1.1 200 OK\r\nlocation: https://svc.example.com/a?b\r\ncontent-type: application/grpc\r\n"
+            b"grpc-status: 2\r\ndate: D\r\nserver: envoy\r\ncontent-length: 0\r\n\r\n"
+        )
 
 
 @pytest.mark.parametrize(
@@ -121,13 +111,11 @@ def test_the_way_to_tls_is_told_to_grpc_in_its_own_words() -> None:
         pytest.param(1, b"HTTP/1.1 404 Not Found\r\n", id="behind another proxy it is believed, and leads nowhere"),
     ],
 )
-def test_an_empty_x_forwarded_proto(trusted_hops: int, line: bytes) -> None:
-    async def test() -> None:
-        listener = redirecting(trusted_hops)
-        async with serving((listener,)) as world:
-            assert await first_line(world, get("/", "X-Forwarded-Proto: ")) == line
-
-    run(test)
+@on_a_loop
+async def test_an_empty_x_forwarded_proto(trusted_hops: int, line: bytes) -> None:
+    listener = redirecting(trusted_hops)
+    async with serving((listener,)) as world:
+        assert await first_line(world, get("/", "X-Forwarded-Proto: ")) == line
 
 
 def redirecting(trusted_hops: int = 0) -> Listener:
@@ -148,23 +136,21 @@ def up(port: int) -> Cluster:
     return static_cluster("up", port)
 
 
-def test_a_grpc_status_is_tried_again_whatever_was_asked() -> None:
+@on_a_loop
+async def test_a_grpc_status_is_tried_again_whatever_was_asked() -> None:
     unavailable = b"HTTP/1.1 200 OK\r\ngrpc-status: 14\r\ncontent-length: 0\r\n\r\n"
 
-    async def test() -> None:
-        upstream = Upstream()
-        policy = RetryPolicy(retry_on="unavailable", num_retries=2)
-        async with serving((http_listener(route(retry_policy=policy)),), up(upstream.port)) as world:
-            client = await world.client()
-            await client.send(get())
-            server = await upstream.accept()
-            await read_head(server)
-            await server.send(unavailable)
-            assert b"x-envoy-attempt-count: 2" in await read_head(server)
-            await server.send(OK)
-            assert (await read_message(client)).endswith(b"ok")
-
-    run(test)
+    upstream = Upstream()
+    policy = RetryPolicy(retry_on="unavailable", num_retries=2)
+    async with serving((http_listener(route(retry_policy=policy)),), up(upstream.port)) as world:
+        client = await world.client()
+        await client.send(get())
+        server = await upstream.accept()
+        await read_head(server)
+        await server.send(unavailable)
+        assert b"x-envoy-attempt-count: 2" in await read_head(server)
+        await server.send(OK)
+        assert (await read_message(client)).endswith(b"ok")
 
 
 @pytest.mark.parametrize(
@@ -174,23 +160,21 @@ def test_a_grpc_status_is_tried_again_whatever_was_asked() -> None:
         pytest.param(frames.frame(frames.DATA, frames.END_STREAM, 1, b"x"), False, id="there is no rest"),
     ],
 )
-def test_who_is_answered_before_the_end_of_an_http2_request_is_told_to_stop(rest: bytes, is_told: bool) -> None:
+@on_a_loop
+async def test_who_is_answered_before_the_end_of_an_http2_request_is_told_to_stop(rest: bytes, is_told: bool) -> None:
     block = bytes.fromhex("8386844103612e62")  # POST http://a.b/
     ping = frames.frame(frames.PING, 0, 0, b"01234567")
 
-    async def test() -> None:
-        async with serving((edge(codec_type="HTTP2"),)) as world:
-            client = await world.client()
-            head = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, block)
-            await client.send(frames.PREFACE + frames.settings_frame(()) + head + rest)
-            assert (await world.ended.get()).response_code == 204
-            await client.send(ping)
-            received = b""
-            while not received.endswith(b"01234567"):
-                received += await client.receive(1)
-            assert (frames.rst_stream(1, frames.NO_ERROR) in received) is is_told
-
-    run(test)
+    async with serving((edge(codec_type="HTTP2"),)) as world:
+        client = await world.client()
+        head = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, block)
+        await client.send(frames.PREFACE + frames.settings_frame(()) + head + rest)
+        assert (await world.ended.get()).response_code == 204
+        await client.send(ping)
+        received = b""
+        while not received.endswith(b"01234567"):
+            received += await client.receive(1)
+        assert (frames.rst_stream(1, frames.NO_ERROR) in received) is is_told
 
 
 @pytest.mark.parametrize(
@@ -200,12 +184,10 @@ def test_who_is_answered_before_the_end_of_an_http2_request_is_told_to_stop(rest
         pytest.param((), b"HTTP/1.1 404 Not Found\r\n", id="nor a route, which is looked for first"),
     ],
 )
-def test_an_upgrade_that_nobody_offers(routes: tuple[Route, ...], line: bytes) -> None:
-    async def test() -> None:
-        async with serving((http_listener(*routes),)) as world:
-            assert await first_line(world, get("/", "Connection: Upgrade", "Upgrade: foo")) == line
-
-    run(test)
+@on_a_loop
+async def test_an_upgrade_that_nobody_offers(routes: tuple[Route, ...], line: bytes) -> None:
+    async with serving((http_listener(*routes),)) as world:
+        assert await first_line(world, get("/", "Connection: Upgrade", "Upgrade: foo")) == line
 
 
 class Codec(asyncio.Protocol):

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.plan.listener import FilterChain, FilterChainMatch, Listener, ListenerFilter, TlsInspector
 from sandbox.proxy.first_record import LOOKED_AT, failure_of_first_bytes
-from tests.proxy.proxy_world import address, run, serving
+from tests.proxy.proxy_world import address, on_a_loop, serving
 
 
 @pytest.mark.parametrize(
@@ -36,16 +36,14 @@ def test_an_alert_whose_end_has_not_come_yet_is_a_record_that_nobody_expects() -
     assert "UNEXPECTED_RECORD" in failure_of_first_bytes(bytes.fromhex("150303000202"))
 
 
-def test_a_connection_without_a_chain_is_logged_with_the_reason() -> None:
-    async def test() -> None:
-        chain = FilterChain(filter_chain_match=FilterChainMatch(server_names=("a.example.com",)))
-        inspector = ListenerFilter(name="tls", typed_config=TlsInspector())
-        listener = Listener(name="tls", address=address(0), filter_chains=(chain,), listener_filters=(inspector,))
-        async with serving((listener,)) as world:
-            client = await world.client()
-            await client.send(b"GET / HTTP/1.1\r\n\r\n")
-            info = await world.ended.get()
-            assert info.response_flags == ["NR"]
-            assert "HTTP_REQUEST" in (info.downstream_transport_failure_reason or "")
-
-    run(test)
+@on_a_loop
+async def test_a_connection_without_a_chain_is_logged_with_the_reason() -> None:
+    chain = FilterChain(filter_chain_match=FilterChainMatch(server_names=("a.example.com",)))
+    inspector = ListenerFilter(name="tls", typed_config=TlsInspector())
+    listener = Listener(name="tls", address=address(0), filter_chains=(chain,), listener_filters=(inspector,))
+    async with serving((listener,)) as world:
+        client = await world.client()
+        await client.send(b"GET / HTTP/1.1\r\n\r\n")
+        info = await world.ended.get()
+        assert info.response_flags == ["NR"]
+        assert "HTTP_REQUEST" in (info.downstream_transport_failure_reason or "")

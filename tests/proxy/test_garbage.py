@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sandbox.plan.route import RetryPolicy
 from tests.proxy.http_world import OK, get, http_listener, read_head, read_message, route
-from tests.proxy.proxy_world import Upstream, run, serving, static_cluster, tcp_listener, to_cluster
+from tests.proxy.proxy_world import Upstream, on_a_loop, serving, static_cluster, tcp_listener, to_cluster
 
 
 @contextmanager
@@ -28,39 +28,35 @@ def no_cycles_of_ours() -> Iterator[None]:
     assert left == set()
 
 
-def test_a_request_and_its_connection_leave_nothing_to_the_garbage_collector() -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        retrying = route(retry_policy=RetryPolicy(retry_on="5xx", num_retries=2))
-        async with serving((http_listener(retrying),), static_cluster("up", upstream.port)) as world:
-            with no_cycles_of_ours():
-                client = await world.client()
-                await client.send(get())
-                server = await upstream.accept()
-                await read_head(server)
-                await server.send(OK)
-                await read_message(client)
-                await world.ended.get()
-                client.close()
-                await world.server.handler.until_idle()
-        upstream.close()
-
-    run(test)
+@on_a_loop
+async def test_a_request_and_its_connection_leave_nothing_to_the_garbage_collector() -> None:
+    upstream = Upstream()
+    retrying = route(retry_policy=RetryPolicy(retry_on="5xx", num_retries=2))
+    async with serving((http_listener(retrying),), static_cluster("up", upstream.port)) as world:
+        with no_cycles_of_ours():
+            client = await world.client()
+            await client.send(get())
+            server = await upstream.accept()
+            await read_head(server)
+            await server.send(OK)
+            await read_message(client)
+            await world.ended.get()
+            client.close()
+            await world.server.handler.until_idle()
+    upstream.close()
 
 
-def test_a_tcp_connection_leaves_nothing_to_the_garbage_collector() -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        async with serving((tcp_listener(to_cluster("up")),), static_cluster("up", upstream.port)) as world:
-            with no_cycles_of_ours():
-                client = await world.client()
-                await client.send(b"ping")
-                server = await upstream.accept()
-                assert await server.receive(4) == b"ping"
-                server.close()
-                client.close()
-                await world.ended.get()
-                await world.server.handler.until_idle()
-        upstream.close()
-
-    run(test)
+@on_a_loop
+async def test_a_tcp_connection_leaves_nothing_to_the_garbage_collector() -> None:
+    upstream = Upstream()
+    async with serving((tcp_listener(to_cluster("up")),), static_cluster("up", upstream.port)) as world:
+        with no_cycles_of_ours():
+            client = await world.client()
+            await client.send(b"ping")
+            server = await upstream.accept()
+            assert await server.receive(4) == b"ping"
+            server.close()
+            client.close()
+            await world.ended.get()
+            await world.server.handler.until_idle()
+    upstream.close()

@@ -9,7 +9,7 @@ import h2.connection
 from h2.settings import SettingCodes
 
 from tests.proxy.http_world import http_listener, read_head, route
-from tests.proxy.proxy_world import Client, Upstream, run, serving, static_cluster
+from tests.proxy.proxy_world import Client, Upstream, on_a_loop, serving, static_cluster
 
 LONG = 24 << 20
 """More than all buffers on the way hold."""
@@ -33,21 +33,19 @@ async def is_held_back(upstream: Upstream) -> bool:
     return not is_done
 
 
-def test_a_response_that_begins_while_the_client_does_not_read_is_held_back() -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        async with serving((http_listener(route()),), static_cluster("up", upstream.port)) as world:
-            client, h2_client = await world.client(), h2.connection.H2Connection(h2.config.H2Configuration())
-            h2_client.initiate_connection()
-            h2_client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1 << 30})
-            h2_client.increment_flow_control_window(1 << 30)
+@on_a_loop
+async def test_a_response_that_begins_while_the_client_does_not_read_is_held_back() -> None:
+    upstream = Upstream()
+    async with serving((http_listener(route()),), static_cluster("up", upstream.port)) as world:
+        client, h2_client = await world.client(), h2.connection.H2Connection(h2.config.H2Configuration())
+        h2_client.initiate_connection()
+        h2_client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1 << 30})
+        h2_client.increment_flow_control_window(1 << 30)
 
-            await ask(client, h2_client)
-            assert await is_held_back(upstream)
-            await ask(client, h2_client)
-            assert await is_held_back(upstream)
+        await ask(client, h2_client)
+        assert await is_held_back(upstream)
+        await ask(client, h2_client)
+        assert await is_held_back(upstream)
 
-            client.close()
-        upstream.close()
-
-    run(test)
+        client.close()
+    upstream.close()

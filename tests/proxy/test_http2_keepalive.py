@@ -12,7 +12,7 @@ from sandbox.proxy.cluster_manager import HTTP_OPTIONS
 from sandbox.wire import http2_frames as frames
 
 from .http_world import get, http_listener, read_message, route
-from .proxy_world import Client, Upstream, run, serving, static_cluster
+from .proxy_world import Client, Upstream, on_a_loop, serving, static_cluster
 
 PING_BYTES = 8
 
@@ -40,34 +40,30 @@ async def accept(upstream: Upstream) -> Client:
     return server
 
 
-def test_an_upstream_that_does_not_answer_is_left() -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        async with serving((http_listener(route()),), pinged_cluster(upstream.port, 0.03)) as world:
-            client = await world.client()
-            await client.send(get())
-            server = await accept(upstream)
-            assert len(await next_ping(server)) == PING_BYTES
-            assert (await read_message(client)).startswith(b"HTTP/1.1 503")
-            ended = await world.ended.get()
-        assert ended.response_flags == ["UC"]
-        assert ended.response_code_details == "upstream_reset_before_response_started{connection_termination}"
-
-    run(test)
+@on_a_loop
+async def test_an_upstream_that_does_not_answer_is_left() -> None:
+    upstream = Upstream()
+    async with serving((http_listener(route()),), pinged_cluster(upstream.port, 0.03)) as world:
+        client = await world.client()
+        await client.send(get())
+        server = await accept(upstream)
+        assert len(await next_ping(server)) == PING_BYTES
+        assert (await read_message(client)).startswith(b"HTTP/1.1 503")
+        ended = await world.ended.get()
+    assert ended.response_flags == ["UC"]
+    assert ended.response_code_details == "upstream_reset_before_response_started{connection_termination}"
 
 
 @pytest.mark.parametrize("answers", [True, False], ids=["with an answer", "with other frames"])
-def test_an_upstream_that_is_heard_is_asked_on_or_waited_for(answers: bool) -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        async with serving((http_listener(route()),), pinged_cluster(upstream.port, 1 if answers else 0.1)) as world:
-            client = await world.client()
-            await client.send(get())
-            server = await accept(upstream)
-            for _ in range(2 if answers else 1):
-                data = await next_ping(server)
-                await server.send(frames.frame(frames.PING, frames.ACK if answers else 0, 0, data))
-            await server.send(frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, 1, b"\x88"))
-            assert (await read_message(client)).startswith(b"HTTP/1.1 200")
-
-    run(test)
+@on_a_loop
+async def test_an_upstream_that_is_heard_is_asked_on_or_waited_for(answers: bool) -> None:
+    upstream = Upstream()
+    async with serving((http_listener(route()),), pinged_cluster(upstream.port, 1 if answers else 0.1)) as world:
+        client = await world.client()
+        await client.send(get())
+        server = await accept(upstream)
+        for _ in range(2 if answers else 1):
+            data = await next_ping(server)
+            await server.send(frames.frame(frames.PING, frames.ACK if answers else 0, 0, data))
+        await server.send(frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, 1, b"\x88"))
+        assert (await read_message(client)).startswith(b"HTTP/1.1 200")

@@ -13,7 +13,7 @@ from sandbox.plan.http_connection_manager import Http2ProtocolOptions, UpgradeCo
 from sandbox.proxy.cluster_manager import HTTP_OPTIONS
 
 from .http_world import get, http_listener, read_head, route
-from .proxy_world import Client, Upstream, run, serving, static_cluster
+from .proxy_world import Client, Upstream, on_a_loop, serving, static_cluster
 
 UPGRADES = (UpgradeConfig(upgrade_type="websocket"),)
 ASKING = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
@@ -54,56 +54,52 @@ class Http2Server:
 
 
 @pytest.mark.parametrize("status", ["200", "404"])
-def test_an_upgrade_becomes_a_connect_with_a_protocol(status: str) -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        listener = http_listener(route(), upgrade_configs=UPGRADES)
-        async with serving((listener,), speaking_http2(upstream.port)) as world:
-            client = await world.client()
-            await client.send(get("/ws", *ASKING))
-            server = Http2Server(await upstream.accept())
-            await server.request()
-            wanted = {b":method": b"CONNECT", b":protocol": b"websocket", b":path": b"/ws", b":scheme": b"http"}
-            assert wanted.items() <= server.headers.items()
-            assert b"upgrade" not in server.headers
-            server.h2.send_headers(server.stream_id, [(":status", status), ("x-own", "1")], end_stream=status == "404")
-            await server.flush()
-            head = await read_head(client)
-            if status == "404":
-                assert head.startswith(b"HTTP/1.1 404 ")
-                return
-            assert head.startswith(b"HTTP/1.1 101 ")
-            assert b"upgrade: websocket\r\n" in head
-            assert b"connection: Upgrade\r\n" in head
-            await client.send(b"frame")
-            said = await server.receive(h2.events.DataReceived)
-            assert isinstance(said, h2.events.DataReceived)
-            assert said.data == b"frame"
-            server.h2.send_data(server.stream_id, b"answer")
-            await server.flush()
-            assert await client.receive(6) == b"answer"
-
-    run(test)
+@on_a_loop
+async def test_an_upgrade_becomes_a_connect_with_a_protocol(status: str) -> None:
+    upstream = Upstream()
+    listener = http_listener(route(), upgrade_configs=UPGRADES)
+    async with serving((listener,), speaking_http2(upstream.port)) as world:
+        client = await world.client()
+        await client.send(get("/ws", *ASKING))
+        server = Http2Server(await upstream.accept())
+        await server.request()
+        wanted = {b":method": b"CONNECT", b":protocol": b"websocket", b":path": b"/ws", b":scheme": b"http"}
+        assert wanted.items() <= server.headers.items()
+        assert b"upgrade" not in server.headers
+        server.h2.send_headers(server.stream_id, [(":status", status), ("x-own", "1")], end_stream=status == "404")
+        await server.flush()
+        head = await read_head(client)
+        if status == "404":
+            assert head.startswith(b"HTTP/1.1 404 ")
+            return
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"upgrade: websocket\r\n" in head
+        assert b"connection: Upgrade\r\n" in head
+        await client.send(b"frame")
+        said = await server.receive(h2.events.DataReceived)
+        assert isinstance(said, h2.events.DataReceived)
+        assert said.data == b"frame"
+        server.h2.send_data(server.stream_id, b"answer")
+        await server.flush()
+        assert await client.receive(6) == b"answer"
 
 
-def test_what_a_client_said_before_its_request_broke_is_passed_on() -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        async with serving((http_listener(route()),), speaking_http2(upstream.port)) as world:
-            client = await world.client()
-            await client.send(get("/"))
-            server = Http2Server(await upstream.accept())
-            await server.request()
-            server.h2.send_headers(server.stream_id, [(":status", "204")], end_stream=True)
-            await server.flush()
-            assert (await read_head(client)).startswith(b"HTTP/1.1 204 ")
-            body = "5\r\nhello\r\n0\r\nbad name: x\r\n\r\n"
-            await client.send(get("/", "Transfer-Encoding: chunked", method="POST", body=body))
-            await server.request()
-            said = await server.receive(h2.events.DataReceived)
-            assert isinstance(said, h2.events.DataReceived)
-            assert said.data == b"hello"
-            await server.receive(h2.events.StreamReset)
-            assert (await read_head(client)).startswith(b"HTTP/1.1 400 ")
-
-    run(test)
+@on_a_loop
+async def test_what_a_client_said_before_its_request_broke_is_passed_on() -> None:
+    upstream = Upstream()
+    async with serving((http_listener(route()),), speaking_http2(upstream.port)) as world:
+        client = await world.client()
+        await client.send(get("/"))
+        server = Http2Server(await upstream.accept())
+        await server.request()
+        server.h2.send_headers(server.stream_id, [(":status", "204")], end_stream=True)
+        await server.flush()
+        assert (await read_head(client)).startswith(b"HTTP/1.1 204 ")
+        body = "5\r\nhello\r\n0\r\nbad name: x\r\n\r\n"
+        await client.send(get("/", "Transfer-Encoding: chunked", method="POST", body=body))
+        await server.request()
+        said = await server.receive(h2.events.DataReceived)
+        assert isinstance(said, h2.events.DataReceived)
+        assert said.data == b"hello"
+        await server.receive(h2.events.StreamReset)
+        assert (await read_head(client)).startswith(b"HTTP/1.1 400 ")

@@ -19,7 +19,7 @@ from sandbox.plan.listener import (
     TlsInspector,
 )
 
-from .proxy_world import Client, Upstream, World, address, run, serving, static_cluster, tcp_listener, to_cluster
+from .proxy_world import Client, Upstream, World, address, on_a_loop, serving, static_cluster, tcp_listener, to_cluster
 
 
 def hello(name: str | None = "api.example.com") -> bytes:
@@ -56,23 +56,21 @@ def listener(*inspectors: object, timeout: float = 0.0, proceeds: bool = True) -
     )
 
 
-def test_a_hello_in_three_pieces_is_understood_and_passed_on_whole() -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        async with serving((listener(TlsInspector()),), static_cluster("named", upstream.port)) as world:
-            client = await world.client()
-            data = hello()
-            for piece in (data[:3], data[3:100], data[100:]):
-                await client.send(piece)
-            server = await upstream.accept()
-            assert await server.receive(len(data)) == data
-            client.close()
-            server.close()
-            info = await world.ended.get()
-        assert info.requested_server_name == "api.example.com"
-        upstream.close()
-
-    run(test)
+@on_a_loop
+async def test_a_hello_in_three_pieces_is_understood_and_passed_on_whole() -> None:
+    upstream = Upstream()
+    async with serving((listener(TlsInspector()),), static_cluster("named", upstream.port)) as world:
+        client = await world.client()
+        data = hello()
+        for piece in (data[:3], data[3:100], data[100:]):
+            await client.send(piece)
+        server = await upstream.accept()
+        assert await server.receive(len(data)) == data
+        client.close()
+        server.close()
+        info = await world.ended.get()
+    assert info.requested_server_name == "api.example.com"
+    upstream.close()
 
 
 CASES = (
@@ -83,107 +81,93 @@ CASES = (
 )
 
 
-def test_the_first_line_decides_the_chain() -> None:
-    async def test() -> None:
-        upstream = Upstream()
-        clusters = [static_cluster(name, upstream.port) for name in ("http", "rest", "named")]
-        async with serving((listener(TlsInspector(), HttpInspector()),), *clusters) as world:
-            for data, cluster in CASES:
-                client = await world.client()
-                await client.send(data)
-                server = await upstream.accept()
-                assert await server.receive(len(data)) == data
-                client.close()
-                server.close()
-                assert (await world.ended.get()).upstream_cluster_name == cluster
-        upstream.close()
-
-    run(test)
-
-
-def test_a_blocked_hello_is_answered_with_a_reset() -> None:
-    async def test() -> None:
-        async with serving((listener(TlsInspector()),), static_cluster("named")) as world:
+@on_a_loop
+async def test_the_first_line_decides_the_chain() -> None:
+    upstream = Upstream()
+    clusters = [static_cluster(name, upstream.port) for name in ("http", "rest", "named")]
+    async with serving((listener(TlsInspector(), HttpInspector()),), *clusters) as world:
+        for data, cluster in CASES:
             client = await world.client()
-            await client.send(hello())
-            assert await client.ending() == "rst"
-            assert (await world.ended.get()).response_flags == ["UH"]
-
-    run(test)
-
-
-def test_a_client_that_ends_before_it_has_spoken_leaves_no_line() -> None:
-    async def test() -> None:
-        async with serving((listener(TlsInspector()),), static_cluster("rest")) as world:
-            for early in (b"", hello()[:50]):
-                client = await world.client()
-                await client.send(early)
-                client.finish()
-                assert await client.ending() == ("rst" if early else "fin")
-            assert not world.server.handler.live
-            assert world.ended.empty()
-
-    run(test)
+            await client.send(data)
+            server = await upstream.accept()
+            assert await server.receive(len(data)) == data
+            client.close()
+            server.close()
+            assert (await world.ended.get()).upstream_cluster_name == cluster
+    upstream.close()
 
 
-def test_silence_goes_to_the_default_chain_after_the_timeout() -> None:
-    async def test() -> None:
-        async with serving((listener(HttpInspector(), timeout=0.05),), static_cluster("rest")) as world:
+@on_a_loop
+async def test_a_blocked_hello_is_answered_with_a_reset() -> None:
+    async with serving((listener(TlsInspector()),), static_cluster("named")) as world:
+        client = await world.client()
+        await client.send(hello())
+        assert await client.ending() == "rst"
+        assert (await world.ended.get()).response_flags == ["UH"]
+
+
+@on_a_loop
+async def test_a_client_that_ends_before_it_has_spoken_leaves_no_line() -> None:
+    async with serving((listener(TlsInspector()),), static_cluster("rest")) as world:
+        for early in (b"", hello()[:50]):
             client = await world.client()
-            assert await client.ending() == "fin"
-            assert (await world.ended.get()).upstream_cluster_name == "rest"
-
-    run(test)
-
-
-def test_silence_ends_the_connection_where_nothing_continues() -> None:
-    async def test() -> None:
-        silent = listener(HttpInspector(), timeout=0.05, proceeds=False)
-        async with serving((silent,), static_cluster("rest")) as world:
-            client = await world.client()
-            assert await client.ending() == "fin"
-            assert world.ended.empty()
-
-    run(test)
+            await client.send(early)
+            client.finish()
+            assert await client.ending() == ("rst" if early else "fin")
+        assert not world.server.handler.live
+        assert world.ended.empty()
 
 
-def test_a_first_line_without_end_is_cut_off() -> None:
-    async def test() -> None:
-        async with serving((listener(HttpInspector()),), static_cluster("rest")) as world:
-            client = await world.client()
-            await client.send(b"GET /" + b"a" * 70_000)
-            assert await client.ending() == "rst"
-            assert world.ended.empty()
+@on_a_loop
+async def test_silence_goes_to_the_default_chain_after_the_timeout() -> None:
+    async with serving((listener(HttpInspector(), timeout=0.05),), static_cluster("rest")) as world:
+        client = await world.client()
+        assert await client.ending() == "fin"
+        assert (await world.ended.get()).upstream_cluster_name == "rest"
 
-    run(test)
+
+@on_a_loop
+async def test_silence_ends_the_connection_where_nothing_continues() -> None:
+    silent = listener(HttpInspector(), timeout=0.05, proceeds=False)
+    async with serving((silent,), static_cluster("rest")) as world:
+        client = await world.client()
+        assert await client.ending() == "fin"
+        assert world.ended.empty()
+
+
+@on_a_loop
+async def test_a_first_line_without_end_is_cut_off() -> None:
+    async with serving((listener(HttpInspector()),), static_cluster("rest")) as world:
+        client = await world.client()
+        await client.send(b"GET /" + b"a" * 70_000)
+        assert await client.ending() == "rst"
+        assert world.ended.empty()
 
 
 @pytest.mark.parametrize("has_inspector", [True, False], ids=["with an inspector", "without"])
-def test_what_captures_a_connection_looks_at_it_before_it_is_handed_over(*, has_inspector: bool) -> None:
+@on_a_loop
+async def test_what_captures_a_connection_looks_at_it_before_it_is_handed_over(*, has_inspector: bool) -> None:
     """ActiveTcpSocket::newConnection: a listener's own filters come first, then the one of the destination."""
 
-    async def test() -> None:
-        upstream = Upstream()
-        inspector = (ListenerFilter(typed_config=HttpInspector()),) if has_inspector else ()
-        captures = Listener(
-            name="virtualOutbound", address=address(15001), use_original_dst=True, bind_to_port=False,
-            listener_filters=inspector,
-        )  # fmt: skip
-        target = tcp_listener(to_cluster("up"), port=9000, bind_to_port=False)
-        async with serving((captures, target), static_cluster("up", upstream.port)) as world:
-            client = await captured(world, ("127.0.0.1", 9000))
-            arrival = asyncio.ensure_future(upstream.accept())
-            await asyncio.wait({arrival}, timeout=0.2 if has_inspector else 5)
-            assert arrival.done() is not has_inspector
-            await client.send(b"hello")
-            await client.send(b" world\n")
-            server = await arrival
-            assert await server.receive(12) == b"hello world\n"
-            client.close()
-            server.close()
-            await world.ended.get()
-
-    run(test)
+    upstream = Upstream()
+    inspector = (ListenerFilter(typed_config=HttpInspector()),) if has_inspector else ()
+    captures = Listener(
+        name="virtualOutbound", address=address(15001), use_original_dst=True, bind_to_port=False,
+        listener_filters=inspector,
+    )  # fmt: skip
+    target = tcp_listener(to_cluster("up"), port=9000, bind_to_port=False)
+    async with serving((captures, target), static_cluster("up", upstream.port)) as world:
+        client = await captured(world, ("127.0.0.1", 9000))
+        arrival = asyncio.ensure_future(upstream.accept())
+        await asyncio.wait({arrival}, timeout=0.2 if has_inspector else 5)
+        assert arrival.done() is not has_inspector
+        await client.send(b"hello")
+        await client.send(b" world\n")
+        server = await arrival
+        assert await server.receive(12) == b"hello world\n"
+        client.close()
+        server.close()
+        await world.ended.get()
 
 
 async def captured(world: World, destination: tuple[str, int]) -> Client:

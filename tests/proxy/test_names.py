@@ -35,7 +35,7 @@ from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.system_names import SystemNames, read_system_names
 from sandbox.settings import HostPort, ResolveOverride
 
-from .proxy_world import run
+from .proxy_world import on_a_loop
 
 Zone = dict[tuple[str, str], list[str]]
 
@@ -99,24 +99,20 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize(("name", "family", "addresses"), FAMILIES.values(), ids=FAMILIES.keys())
-def test_lookup_families(name: str, family: str, addresses: tuple[str, ...]) -> None:
-    async def test() -> None:
-        async with dns_server(ZONE) as (_, resolver):
-            answer = await resolver.resolve(name, family)
-            assert isinstance(answer, Answer)
-            assert sorted(answer.addresses) == sorted(addresses)
-
-    run(test)
+@on_a_loop
+async def test_lookup_families(name: str, family: str, addresses: tuple[str, ...]) -> None:
+    async with dns_server(ZONE) as (_, resolver):
+        answer = await resolver.resolve(name, family)
+        assert isinstance(answer, Answer)
+        assert sorted(answer.addresses) == sorted(addresses)
 
 
-def test_a_name_that_does_not_exist_has_no_answer() -> None:
-    async def test() -> None:
-        async with dns_server(ZONE) as (server, resolver):
-            assert await resolver.resolve("nowhere.example", "V4_ONLY") == NoAnswer("no such name")
-            server.rcode = dns.rcode.SERVFAIL
-            assert await resolver.resolve("a.example", "V4_ONLY") == NoAnswer("DNS server failure")
-
-    run(test)
+@on_a_loop
+async def test_a_name_that_does_not_exist_has_no_answer() -> None:
+    async with dns_server(ZONE) as (server, resolver):
+        assert await resolver.resolve("nowhere.example", "V4_ONLY") == NoAnswer("no such name")
+        server.rcode = dns.rcode.SERVFAIL
+        assert await resolver.resolve("a.example", "V4_ONLY") == NoAnswer("DNS server failure")
 
 
 def test_aliases_are_followed_and_the_shortest_life_counts() -> None:
@@ -176,37 +172,33 @@ def changed(cluster: ClusterRuntime) -> asyncio.Event:
 
 
 @pytest.mark.parametrize(("kind", "count"), [("STRICT_DNS", 2), ("LOGICAL_DNS", 1)])
-def test_a_cluster_has_the_addresses_of_its_name(kind: str, count: int) -> None:
-    async def test() -> None:
-        async with dns_server(ZONE) as (_, resolver):
-            cluster = runtime(dns_cluster(kind, "a.example"), resolver)
-            assert cluster.choose_host(LoadBalancerContext()) is None
-            await cluster.source.ready
-            assert len(cluster.hosts) == count
-            host = cluster.choose_host(LoadBalancerContext())
-            assert host is not None
-            assert host.hostname == "a.example"
-            cluster.close()
-
-    run(test)
+@on_a_loop
+async def test_a_cluster_has_the_addresses_of_its_name(kind: str, count: int) -> None:
+    async with dns_server(ZONE) as (_, resolver):
+        cluster = runtime(dns_cluster(kind, "a.example"), resolver)
+        assert cluster.choose_host(LoadBalancerContext()) is None
+        await cluster.source.ready
+        assert len(cluster.hosts) == count
+        host = cluster.choose_host(LoadBalancerContext())
+        assert host is not None
+        assert host.hostname == "a.example"
+        cluster.close()
 
 
-def test_a_name_is_looked_up_again_when_its_life_is_over_and_hosts_that_stay_keep_their_counters() -> None:
-    async def test() -> None:
-        zone = {("a.example", "A"): ["10.0.0.1", "10.0.0.2"]}
-        async with dns_server(zone) as (_, resolver):
-            plan = dns_cluster("STRICT_DNS", "a.example", dns_refresh_rate=timedelta(milliseconds=20))
-            cluster = runtime(plan, resolver)
-            await cluster.source.ready
-            (stays,) = (host for host in cluster.hosts if host.address == "10.0.0.1:80")
-            event = changed(cluster)
-            zone["a.example", "A"] = ["10.0.0.1", "10.0.0.3"]
-            await event.wait()
-            assert {host.address for host in cluster.hosts} == {"10.0.0.1:80", "10.0.0.3:80"}
-            assert stays in cluster.hosts
-            cluster.close()
-
-    run(test)
+@on_a_loop
+async def test_a_name_is_looked_up_again_when_its_life_is_over_and_hosts_that_stay_keep_their_counters() -> None:
+    zone = {("a.example", "A"): ["10.0.0.1", "10.0.0.2"]}
+    async with dns_server(zone) as (_, resolver):
+        plan = dns_cluster("STRICT_DNS", "a.example", dns_refresh_rate=timedelta(milliseconds=20))
+        cluster = runtime(plan, resolver)
+        await cluster.source.ready
+        (stays,) = (host for host in cluster.hosts if host.address == "10.0.0.1:80")
+        event = changed(cluster)
+        zone["a.example", "A"] = ["10.0.0.1", "10.0.0.3"]
+        await event.wait()
+        assert {host.address for host in cluster.hosts} == {"10.0.0.1:80", "10.0.0.3:80"}
+        assert stays in cluster.hosts
+        cluster.close()
 
 
 @pytest.mark.parametrize(
@@ -220,59 +212,53 @@ def test_a_name_is_looked_up_again_when_its_life_is_over_and_hosts_that_stay_kee
         ("LOGICAL_DNS", dns.rcode.NOERROR, True),
     ],
 )
-def test_what_becomes_of_the_hosts_when_the_name_has_no_address_any_more(
+@on_a_loop
+async def test_what_becomes_of_the_hosts_when_the_name_has_no_address_any_more(
     kind: str, rcode: dns.rcode.Rcode, is_left: bool
 ) -> None:
     """As with a real Envoy 1.39: that a name is gone is an answer, a failing server is none."""
 
-    async def test() -> None:
-        zone = {("a.example", "A"): ["10.0.0.1"]}
-        async with dns_server(zone) as (server, resolver):
-            plan = dns_cluster(kind, "a.example", dns_refresh_rate=timedelta(milliseconds=20))
-            cluster = runtime(plan, resolver)
-            await cluster.source.ready
-            server.rcode, asked = rcode, len(server.questions)
-            zone.clear()
-            await server.asked(asked + 2)
-            assert [host.address for host in cluster.hosts] == (["10.0.0.1:80"] if is_left else [])
-            cluster.close()
-
-    run(test)
+    zone = {("a.example", "A"): ["10.0.0.1"]}
+    async with dns_server(zone) as (server, resolver):
+        plan = dns_cluster(kind, "a.example", dns_refresh_rate=timedelta(milliseconds=20))
+        cluster = runtime(plan, resolver)
+        await cluster.source.ready
+        server.rcode, asked = rcode, len(server.questions)
+        zone.clear()
+        await server.asked(asked + 2)
+        assert [host.address for host in cluster.hosts] == (["10.0.0.1:80"] if is_left else [])
+        cluster.close()
 
 
-def test_the_host_of_a_logical_cluster_stays_when_its_address_changes() -> None:
-    async def test() -> None:
-        zone = {("a.example", "A"): ["10.0.0.1"]}
-        async with dns_server(zone) as (server, resolver):
-            plan = dns_cluster("LOGICAL_DNS", "a.example", dns_refresh_rate=timedelta(milliseconds=20))
-            cluster = runtime(plan, resolver)
-            await cluster.source.ready
-            (host,) = cluster.hosts
-            zone["a.example", "A"], asked = ["10.0.0.2"], len(server.questions)
-            await server.asked(asked + 2)
-            assert cluster.hosts == (host,)
-            assert host.target == ("10.0.0.2", 80)
-            cluster.close()
-
-    run(test)
+@on_a_loop
+async def test_the_host_of_a_logical_cluster_stays_when_its_address_changes() -> None:
+    zone = {("a.example", "A"): ["10.0.0.1"]}
+    async with dns_server(zone) as (server, resolver):
+        plan = dns_cluster("LOGICAL_DNS", "a.example", dns_refresh_rate=timedelta(milliseconds=20))
+        cluster = runtime(plan, resolver)
+        await cluster.source.ready
+        (host,) = cluster.hosts
+        zone["a.example", "A"], asked = ["10.0.0.2"], len(server.questions)
+        await server.asked(asked + 2)
+        assert cluster.hosts == (host,)
+        assert host.target == ("10.0.0.2", 80)
+        cluster.close()
 
 
-def test_a_forward_proxy_resolves_each_name_once() -> None:
-    async def test() -> None:
-        async with dns_server(ZONE) as (server, resolver):
-            cluster = runtime(forward_proxy(), resolver)
-            host = await cluster.resolve_host("A.example:8443", 443)
-            again = await cluster.resolve_host("a.example:8443", 443)
-            assert host is again
-            assert isinstance(host, Host)
-            assert host.address in ("10.0.0.1:8443", "10.0.0.2:8443")
-            literal = await cluster.resolve_host("10.9.9.9", 443)
-            assert isinstance(literal, Host)
-            assert literal.address == "10.9.9.9:443"
-            assert server.questions.count(("a.example", "A")) == 1
-            cluster.close()
-
-    run(test)
+@on_a_loop
+async def test_a_forward_proxy_resolves_each_name_once() -> None:
+    async with dns_server(ZONE) as (server, resolver):
+        cluster = runtime(forward_proxy(), resolver)
+        host = await cluster.resolve_host("A.example:8443", 443)
+        again = await cluster.resolve_host("a.example:8443", 443)
+        assert host is again
+        assert isinstance(host, Host)
+        assert host.address in ("10.0.0.1:8443", "10.0.0.2:8443")
+        literal = await cluster.resolve_host("10.9.9.9", 443)
+        assert isinstance(literal, Host)
+        assert literal.address == "10.9.9.9:443"
+        assert server.questions.count(("a.example", "A")) == 1
+        cluster.close()
 
 
 def forward_proxy(**config: Any) -> Cluster:
@@ -294,84 +280,74 @@ NOT_RESOLVED = {
 
 
 @pytest.mark.parametrize(("rcode", "name", "details"), NOT_RESOLVED.values(), ids=NOT_RESOLVED.keys())
-def test_a_forward_proxy_remembers_why_there_is_no_address(
+@on_a_loop
+async def test_a_forward_proxy_remembers_why_there_is_no_address(
     rcode: dns.rcode.Rcode | None, name: str, details: str
 ) -> None:
-    async def test() -> None:
-        async with dns_server(ZONE) as (server, resolver):
-            cluster = runtime(forward_proxy(), resolver)
-            server.rcode = rcode
-            for _ in range(2):
-                assert await cluster.resolve_host(name, 80) == f"dns_resolution_failure{{{details}}}"
-            assert server.questions == [(name, "A")]
-            cluster.close()
-
-    run(test)
+    async with dns_server(ZONE) as (server, resolver):
+        cluster = runtime(forward_proxy(), resolver)
+        server.rcode = rcode
+        for _ in range(2):
+            assert await cluster.resolve_host(name, 80) == f"dns_resolution_failure{{{details}}}"
+        assert server.questions == [(name, "A")]
+        cluster.close()
 
 
 @pytest.mark.parametrize("authority", ["gateway.mesh", "GATEWAY.mesh:80", "10.0.7.7", "10.244.0.20:8080"])
-def test_a_gateway_forwards_no_name_to_itself(authority: str, caplog: pytest.LogCaptureFixture) -> None:
+@on_a_loop
+async def test_a_gateway_forwards_no_name_to_itself(authority: str, caplog: pytest.LogCaptureFixture) -> None:
     """By a Service's name or address, or by the pod's own; Envoy would go round."""
 
-    async def test() -> None:
-        resolver = Resolver()
-        resolver.know_services({"gateway.mesh": ("10.0.7.7",)}, {("10.0.7.7", 80): [("10.244.0.20", 8080)]})
-        cluster = runtime(forward_proxy(), resolver)
-        assert isinstance(await cluster.resolve_host("10.0.7.7:8443", 80), Host)
-        cluster.environment.own_listeners = frozenset({("10.244.0.20", 8080)})
-        for _ in range(2):
-            assert await cluster.resolve_host(authority, 80) == f"dns_resolution_failure{{{LOOP}}}"
-        assert isinstance(await cluster.resolve_host("10.0.7.7:443", 80), Host)
-        assert [record.getMessage().partition(": ")[2][:12] for record in caplog.records] == ["LOOP refused"]
+    resolver = Resolver()
+    resolver.know_services({"gateway.mesh": ("10.0.7.7",)}, {("10.0.7.7", 80): [("10.244.0.20", 8080)]})
+    cluster = runtime(forward_proxy(), resolver)
+    assert isinstance(await cluster.resolve_host("10.0.7.7:8443", 80), Host)
+    cluster.environment.own_listeners = frozenset({("10.244.0.20", 8080)})
+    for _ in range(2):
+        assert await cluster.resolve_host(authority, 80) == f"dns_resolution_failure{{{LOOP}}}"
+    assert isinstance(await cluster.resolve_host("10.0.7.7:443", 80), Host)
+    assert [record.getMessage().partition(": ")[2][:12] for record in caplog.records] == ["LOOP refused"]
+    cluster.close()
+
+
+@on_a_loop
+async def test_a_forward_proxy_keeps_so_many_names_and_one() -> None:
+    async with dns_server(ZONE) as (_, resolver):
+        cluster = runtime(forward_proxy(max_hosts=1), resolver)
+        found = [await cluster.resolve_host(name, 80) for name in ("a.example", "b.example", "c.example")]
+        assert found[2] == TOO_MANY
+        assert found[1] != TOO_MANY
         cluster.close()
 
-    run(test)
 
-
-def test_a_forward_proxy_keeps_so_many_names_and_one() -> None:
-    async def test() -> None:
-        async with dns_server(ZONE) as (_, resolver):
-            cluster = runtime(forward_proxy(max_hosts=1), resolver)
-            found = [await cluster.resolve_host(name, 80) for name in ("a.example", "b.example", "c.example")]
-            assert found[2] == TOO_MANY
-            assert found[1] != TOO_MANY
-            cluster.close()
-
-    run(test)
-
-
-def test_a_forward_proxys_host_stays_when_its_address_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+@on_a_loop
+async def test_a_forward_proxys_host_stays_when_its_address_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connections go on, and new ones go to the new address: a real Envoy drains nothing."""
     monkeypatch.setattr(forward_proxy_hosts, "LEAST_REFRESH", 0.01)
 
-    async def test() -> None:
-        zone = {("a.example", "A"): ["10.0.0.1"]}
-        async with dns_server(zone, ttl=0) as (server, resolver):
-            cluster = runtime(forward_proxy(), resolver)
-            host = await cluster.resolve_host("a.example", 80)
-            zone["a.example", "A"] = ["10.0.0.2"]
-            asked = len(server.questions)
-            await server.asked(asked + 2)
-            assert isinstance(host, Host)
-            assert await cluster.resolve_host("a.example", 80) is host
-            assert host.address == "10.0.0.2:80"
-            cluster.close()
-
-    run(test)
+    zone = {("a.example", "A"): ["10.0.0.1"]}
+    async with dns_server(zone, ttl=0) as (server, resolver):
+        cluster = runtime(forward_proxy(), resolver)
+        host = await cluster.resolve_host("a.example", 80)
+        zone["a.example", "A"] = ["10.0.0.2"]
+        asked = len(server.questions)
+        await server.asked(asked + 2)
+        assert isinstance(host, Host)
+        assert await cluster.resolve_host("a.example", 80) is host
+        assert host.address == "10.0.0.2:80"
+        cluster.close()
 
 
-def test_who_waits_for_a_name_gets_it_even_if_the_cluster_is_closed_meanwhile() -> None:
+@on_a_loop
+async def test_who_waits_for_a_name_gets_it_even_if_the_cluster_is_closed_meanwhile() -> None:
     """As over a reload: live connections keep their clusters."""
 
-    async def test() -> None:
-        async with dns_server(ZONE) as (server, resolver):
-            cluster = runtime(forward_proxy(), resolver)
-            waiting = asyncio.ensure_future(cluster.resolve_host("a.example", 80))
-            await server.asked(1)
-            cluster.close()
-            assert isinstance(await waiting, Host)
-
-    run(test)
+    async with dns_server(ZONE) as (server, resolver):
+        cluster = runtime(forward_proxy(), resolver)
+        waiting = asyncio.ensure_future(cluster.resolve_host("a.example", 80))
+        await server.asked(1)
+        cluster.close()
+        assert isinstance(await waiting, Host)
 
 
 AUTHORITIES: dict[str, tuple[str, int]] = {

@@ -29,7 +29,7 @@ from sandbox.proxy.resolver import Resolver
 from sandbox.proxy.secrets import SecretStore
 
 from .http_world import get, http_listener, route
-from .proxy_world import closed_port, run, serving, static_cluster
+from .proxy_world import closed_port, on_a_loop, serving, static_cluster
 
 
 class FakeLoop:
@@ -214,28 +214,26 @@ def test_a_second_ejection_reaches_the_load_balancer_a_second_after_the_first() 
     assert chosen() == {2}
 
 
-def test_every_request_that_waits_for_a_refused_connection_counts() -> None:
+@on_a_loop
+async def test_every_request_that_waits_for_a_refused_connection_counts() -> None:
     """Envoy's router reports failures, not its pools: two requests that share a connection count twice."""
 
-    async def test() -> None:
-        http2 = ExplicitHttpConfig(http2_protocol_options=Http2ProtocolOptions())
-        cluster = static_cluster(
-            "up",
-            closed_port(),
-            common_lb_config=CommonLbConfig(healthy_panic_threshold=Percent(value=0)),
-            outlier_detection=OutlierDetection(consecutive_5xx=2, max_ejection_percent=100),
-            typed_extension_protocol_options={HTTP_OPTIONS: HttpProtocolOptions(explicit_http_config=http2)},
-        )
-        async with serving((http_listener(route()),), cluster) as world:
-            clients = [await world.client() for _ in range(2)]
-            for client in clients:
-                await client.send(get())
-            flags = [(await world.ended.get()).response_flags for _ in clients]
-            late = await world.client()
-            await late.send(get())
-            flags.append((await world.ended.get()).response_flags)
-            counted = world.server.snapshot.node.clusters.get("up").counters.outlier
-        assert flags == [["UF"], ["UF"], ["UH"]]
-        assert (counted.active, counted.enforced["consecutive_5xx"], counted.overflows) == (1, 1, 0)
-
-    run(test)
+    http2 = ExplicitHttpConfig(http2_protocol_options=Http2ProtocolOptions())
+    cluster = static_cluster(
+        "up",
+        closed_port(),
+        common_lb_config=CommonLbConfig(healthy_panic_threshold=Percent(value=0)),
+        outlier_detection=OutlierDetection(consecutive_5xx=2, max_ejection_percent=100),
+        typed_extension_protocol_options={HTTP_OPTIONS: HttpProtocolOptions(explicit_http_config=http2)},
+    )
+    async with serving((http_listener(route()),), cluster) as world:
+        clients = [await world.client() for _ in range(2)]
+        for client in clients:
+            await client.send(get())
+        flags = [(await world.ended.get()).response_flags for _ in clients]
+        late = await world.client()
+        await late.send(get())
+        flags.append((await world.ended.get()).response_flags)
+        counted = world.server.snapshot.node.clusters.get("up").counters.outlier
+    assert flags == [["UF"], ["UF"], ["UH"]]
+    assert (counted.active, counted.enforced["consecutive_5xx"], counted.overflows) == (1, 1, 0)

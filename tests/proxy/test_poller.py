@@ -11,7 +11,7 @@ import pytest
 from sandbox.proxy.peek import Peek
 from sandbox.proxy.poller import poller_of
 
-from .proxy_world import LOOPS, run
+from .proxy_world import LOOPS, on_a_loop, run
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -33,39 +33,35 @@ def reset(sock: socket.socket) -> None:
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("end", [reset, socket.socket.close], ids=["rst", "fin"])
-def test_bytes_and_the_end_in_one_event_are_both_told(loop: str, end: object) -> None:
-    async def test() -> None:
-        for _ in range(20):
-            client, server = pair()
-            ended = asyncio.get_running_loop().create_future()
-            peek = Peek(asyncio.get_running_loop(), server, lambda data: None, ended.set_result)
-            peek.start()
-            client.send(b"half of something")
-            end(client)  # type: ignore[operator]
-            assert await ended is False
-            server.close()
-
-    run(test, loop)
+@on_a_loop
+async def test_bytes_and_the_end_in_one_event_are_both_told(loop: str, end: object) -> None:
+    for _ in range(20):
+        client, server = pair()
+        ended = asyncio.get_running_loop().create_future()
+        peek = Peek(asyncio.get_running_loop(), server, lambda data: None, ended.set_result)
+        peek.start()
+        client.send(b"half of something")
+        end(client)  # type: ignore[operator]
+        assert await ended is False
+        server.close()
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_reading_and_writing_of_one_socket_are_told_apart(loop: str) -> None:
-    async def test() -> None:
-        poller = poller_of(asyncio.get_running_loop())
-        client, server = pair()
-        told: asyncio.Queue[str] = asyncio.Queue()
-        fd = server.fileno()
-        poller.add_reader(fd, lambda: (poller.remove_reader(fd), told.put_nowait("read")))
-        poller.add_writer(fd, lambda: (poller.remove_writer(fd), told.put_nowait("write")))
-        assert await told.get() == "write"
-        client.send(b"x")
-        assert await told.get() == "read"
-        assert not poller.remove_reader(fd)
-        assert not poller.remove_writer(fd)
-        client.close()
-        server.close()
-
-    run(test, loop)
+@on_a_loop
+async def test_reading_and_writing_of_one_socket_are_told_apart(loop: str) -> None:
+    poller = poller_of(asyncio.get_running_loop())
+    client, server = pair()
+    told: asyncio.Queue[str] = asyncio.Queue()
+    fd = server.fileno()
+    poller.add_reader(fd, lambda: (poller.remove_reader(fd), told.put_nowait("read")))
+    poller.add_writer(fd, lambda: (poller.remove_writer(fd), told.put_nowait("write")))
+    assert await told.get() == "write"
+    client.send(b"x")
+    assert await told.get() == "read"
+    assert not poller.remove_reader(fd)
+    assert not poller.remove_writer(fd)
+    client.close()
+    server.close()
 
 
 def test_a_fault_of_one_does_not_cost_the_others_their_event(caplog: pytest.LogCaptureFixture) -> None:

@@ -21,7 +21,7 @@ from sandbox.plan.tls import (
     TransportSocket,
 )
 
-from .proxy_world import Upstream, address, closed_port, run, serving, static_cluster, to_cluster
+from .proxy_world import Upstream, address, closed_port, on_a_loop, run, serving, static_cluster, to_cluster
 from .test_transport_security import Authority, failure, originating
 
 DAY = timedelta(days=1)
@@ -84,107 +84,95 @@ def server_hears(
     ],
     ids=["none", "expired"],
 )
-def test_a_client_is_told_why_its_certificate_is_refused(tmp_path: Path, shown: str | None, alert: str) -> None:
+@on_a_loop
+async def test_a_client_is_told_why_its_certificate_is_refused(tmp_path: Path, shown: str | None, alert: str) -> None:
     authority = Authority(tmp_path)
     context = ssl.create_default_context(cafile=authority.root)
     if shown:
         context.load_cert_chain(*authority.issue(shown, DAY))
 
-    async def test() -> None:
-        async with serving((demanding(authority),), static_cluster("up", Upstream().port)) as world:
-            assert await asyncio.to_thread(heard_by_client, world.port, context) == alert
-
-    run(test)
+    async with serving((demanding(authority),), static_cluster("up", Upstream().port)) as world:
+        assert await asyncio.to_thread(heard_by_client, world.port, context) == alert
 
 
-def test_a_server_shows_its_own_certificate_alone(tmp_path: Path) -> None:
+@on_a_loop
+async def test_a_server_shows_its_own_certificate_alone(tmp_path: Path) -> None:
     """OpenSSL would add the authority that it trusts to sign clients' certificates; Envoy's library adds nothing."""
     (tmp_path / "other").mkdir()
     authority, other = Authority(tmp_path), Authority(tmp_path / "other")
     context = ssl.create_default_context(cafile=other.root)
 
-    async def test() -> None:
-        async with serving((demanding(authority),), static_cluster("up", Upstream().port)) as world:
-            with pytest.raises(ssl.SSLCertVerificationError) as failed:
-                await asyncio.open_connection("127.0.0.1", world.port, ssl=context, server_hostname="gateway.example")
-            assert failed.value.verify_message == "unable to get local issuer certificate"
-
-    run(test)
+    async with serving((demanding(authority),), static_cluster("up", Upstream().port)) as world:
+        with pytest.raises(ssl.SSLCertVerificationError) as failed:
+            await asyncio.open_connection("127.0.0.1", world.port, ssl=context, server_hostname="gateway.example")
+        assert failed.value.verify_message == "unable to get local issuer certificate"
 
 
-def test_a_server_that_demands_certificates_agrees_on_a_protocol(tmp_path: Path) -> None:
+@on_a_loop
+async def test_a_server_that_demands_certificates_agrees_on_a_protocol(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     context = ssl.create_default_context(cafile=authority.root)
     context.load_cert_chain(*authority.issue("client.example"))
     context.set_alpn_protocols(["h2", "http/1.1"])
 
-    async def test() -> None:
-        upstream = Upstream()
-        async with serving((demanding(authority),), static_cluster("up", upstream.port)) as world:
-            _, writer = await asyncio.open_connection(
-                "127.0.0.1", world.port, ssl=context, server_hostname="gateway.example"
-            )
-            assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
-            writer.close()
-
-    run(test)
-
-
-def test_an_upstream_is_asked_before_the_handshake_is_done_and_left_where_that_fails(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    context = ssl.create_default_context(cafile=authority.root)
-
-    async def test() -> None:
-        upstream = Upstream()
-        async with serving((demanding(authority),), static_cluster("up", upstream.port)) as world:
-            client = await world.client()
-            server = await upstream.accept()
-            client.close()
-            assert await server.ending() == "fin"
-            await world.ended.get()
-            heard = asyncio.ensure_future(asyncio.to_thread(heard_by_client, world.port, context))
-            assert await (await upstream.accept()).ending() == "fin"
-            assert await heard == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
-            info = await world.ended.get()
-        assert (info.upstream_host, info.response_flags) == (f"127.0.0.1:{upstream.port}", [])
-        assert info.downstream_transport_failure_reason == (
-            "TLS_error:|268435648:SSL_routines:OPENSSL_internal:PEER_DID_NOT_RETURN_A_CERTIFICATE"
-            ":peer_did_not_provide_required_client_certificate:TLS_error_end"
+    upstream = Upstream()
+    async with serving((demanding(authority),), static_cluster("up", upstream.port)) as world:
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", world.port, ssl=context, server_hostname="gateway.example"
         )
-        assert (info.bytes_received, info.bytes_sent) == (0, 0)
+        assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+        writer.close()
 
-    run(test)
 
-
-def test_a_connection_whose_handshake_fails_is_counted_as_one(tmp_path: Path) -> None:
+@on_a_loop
+async def test_an_upstream_is_asked_before_the_handshake_is_done_and_left_where_that_fails(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     context = ssl.create_default_context(cafile=authority.root)
 
-    async def test() -> None:
-        upstream = static_cluster("up", Upstream().port)
-        async with serving((demanding(authority),), upstream, stats=(StatsConfig(),)) as world:
-            await asyncio.to_thread(heard_by_client, world.port, context)
-            await world.ended.get()
-            counters = world.surroundings.metrics.node("default/test").counters
-        told = {name: [counter.value for counter in family.values()] for name, family in counters.items()}
-        assert told == {
-            "istio_tcp_connections_opened_total": [1],
-            "istio_tcp_connections_closed_total": [1],
-            "istio_tcp_received_bytes_total": [0],
-            "istio_tcp_sent_bytes_total": [0],
-        }
+    upstream = Upstream()
+    async with serving((demanding(authority),), static_cluster("up", upstream.port)) as world:
+        client = await world.client()
+        server = await upstream.accept()
+        client.close()
+        assert await server.ending() == "fin"
+        await world.ended.get()
+        heard = asyncio.ensure_future(asyncio.to_thread(heard_by_client, world.port, context))
+        assert await (await upstream.accept()).ending() == "fin"
+        assert await heard == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+        info = await world.ended.get()
+    assert (info.upstream_host, info.response_flags) == (f"127.0.0.1:{upstream.port}", [])
+    assert info.downstream_transport_failure_reason == (
+        "TLS_error:|268435648:SSL_routines:OPENSSL_internal:PEER_DID_NOT_RETURN_A_CERTIFICATE"
+        ":peer_did_not_provide_required_client_certificate:TLS_error_end"
+    )
+    assert (info.bytes_received, info.bytes_sent) == (0, 0)
 
-    run(test)
+
+@on_a_loop
+async def test_a_connection_whose_handshake_fails_is_counted_as_one(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.create_default_context(cafile=authority.root)
+
+    upstream = static_cluster("up", Upstream().port)
+    async with serving((demanding(authority),), upstream, stats=(StatsConfig(),)) as world:
+        await asyncio.to_thread(heard_by_client, world.port, context)
+        await world.ended.get()
+        counters = world.surroundings.metrics.node("default/test").counters
+    told = {name: [counter.value for counter in family.values()] for name, family in counters.items()}
+    assert told == {
+        "istio_tcp_connections_opened_total": [1],
+        "istio_tcp_connections_closed_total": [1],
+        "istio_tcp_received_bytes_total": [0],
+        "istio_tcp_sent_bytes_total": [0],
+    }
 
 
-def test_a_client_is_sent_away_before_its_handshake_where_no_upstream_is_there(tmp_path: Path) -> None:
-    async def test() -> None:
-        async with serving((demanding(Authority(tmp_path)),), static_cluster("up", closed_port())) as world:
-            client = await world.client()
-            assert await client.ending() == "fin"
-            assert (await world.ended.get()).response_flags == ["UF", "URX"]
-
-    run(test)
+@on_a_loop
+async def test_a_client_is_sent_away_before_its_handshake_where_no_upstream_is_there(tmp_path: Path) -> None:
+    async with serving((demanding(Authority(tmp_path)),), static_cluster("up", closed_port())) as world:
+        client = await world.client()
+        assert await client.ending() == "fin"
+        assert (await world.ended.get()).response_flags == ["UF", "URX"]
 
 
 def demanding(authority: Authority) -> Listener:

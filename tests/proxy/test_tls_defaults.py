@@ -12,7 +12,7 @@ from sandbox.plan.tls import CommonTlsContext, DownstreamTlsContext, TlsParamete
 from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.tls_context import ClientTls, ServerTls
 from sandbox.proxy.transport_options import TransportOptions
-from tests.proxy.proxy_world import Upstream, run, serving, static_cluster
+from tests.proxy.proxy_world import Upstream, on_a_loop, serving, static_cluster
 from tests.proxy.test_tls_alerts import demanding
 from tests.proxy.test_transport_security import Authority
 
@@ -51,18 +51,16 @@ def test_ciphers(parameters: TlsParameters | None, expected: list[str]) -> None:
     )
 
 
-def test_a_server_that_demands_certificates_prefers_the_same(tmp_path: Path) -> None:
+@on_a_loop
+async def test_a_server_that_demands_certificates_prefers_the_same(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     context = ssl.create_default_context(cafile=authority.root)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(*authority.issue("client.example"))
 
-    async def test() -> None:
-        async with serving((demanding(authority),), static_cluster("up", Upstream().port)) as world:
-            _, writer = await asyncio.open_connection(
-                "127.0.0.1", world.port, ssl=context, server_hostname="gateway.example"
-            )
-            assert writer.get_extra_info("cipher")[0].endswith("AES128-GCM-SHA256")
-            writer.close()
-
-    run(test)
+    async with serving((demanding(authority),), static_cluster("up", Upstream().port)) as world:
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", world.port, ssl=context, server_hostname="gateway.example"
+        )
+        assert writer.get_extra_info("cipher")[0].endswith("AES128-GCM-SHA256")
+        writer.close()
