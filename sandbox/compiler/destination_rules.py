@@ -109,7 +109,7 @@ def _merge(consolidated: ConsolidatedRule, rule: Rule, problems: Problems | None
 def _report_ignored(consolidated: ConsolidatedRule, rule: Rule, problems: Problems) -> None:
     merged = consolidated.rule.spec
     known = {subset.name for subset in merged.subsets}
-    older = consolidated.merged_from[0].ref
+    older, related = consolidated.merged_from[0].ref, (consolidated.merged_from[0].origin,)
     for index, subset in enumerate(rule.spec.subsets):
         if subset.name in known:
             problems.report(
@@ -117,6 +117,7 @@ def _report_ignored(consolidated: ConsolidatedRule, rule: Rule, problems: Proble
                 f"subset {subset.name} of {merged.host} is ignored, {older} is older and has a subset of this name",
                 rule.spec.origin_of("subsets", index),
                 severity="warning",
+                related=related,
             )
     if rule.spec.traffic_policy is not None and merged.traffic_policy is not None:
         problems.report(
@@ -124,6 +125,7 @@ def _report_ignored(consolidated: ConsolidatedRule, rule: Rule, problems: Proble
             f"the traffic policy for {merged.host} is ignored, {older} is older and has one",
             rule.spec.origin_of("traffic_policy"),
             severity="warning",
+            related=related,
         )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from sandbox.explain.call import Call
 from sandbox.explain.failure_steps import failure_steps
 from sandbox.explain.steps import Hop, Outcome, Step
+from sandbox.explain.tls_steps import plain_notes, tls_step, upstream_tls
 from sandbox.match.reference import choose_virtual_host
 from sandbox.plan import NodePlan
 from sandbox.plan.base import EnvoyInternalAddress, SocketAddress
@@ -23,7 +24,6 @@ _SHOWN: Final = 3
 _HTTP_PORT: Final = 80
 _TLS_PORT: Final = 443
 """Where a dynamic forward proxy calls a name that comes without a port."""
-_SOCKET_MATCH: Final = "envoy.transport_socket_match"
 BLACK_HOLE: Final = "BlackHoleCluster"
 _ENDPOINTS_OF_SERVICES: Final = (
     "a Service's endpoints are those of its EndpointSlices, which a cluster writes: kubectl get endpointslices -o yaml",
@@ -96,10 +96,14 @@ def _through_clusters(
         return Outcome(sentence="the route names no cluster")
     if len(outcomes) == 1:
         return outcomes[0]
-    different = [outcome for outcome in outcomes if outcome.flags]
-    notes = tuple(f"{outcome.cluster}: {','.join(outcome.flags)}" for outcome in different)
+    fate = "get 503" if is_http else "are reset"
+    notes = tuple(
+        f"{100 * weight / total:g}% {fate}, with flag {','.join(outcome.flags)}: {outcome.sentence}"
+        for (_, weight, _), outcome in zip(parts, outcomes, strict=True)
+        if outcome.flags
+    )
     forwarded = next((outcome for outcome in outcomes if outcome.is_forwarded), outcomes[0])
-    names = " or ".join(outcome.cluster for outcome in outcomes)
+    names = " or ".join(outcome.cluster for outcome in outcomes if outcome.cluster)
     return replace(forwarded, cluster=names, notes=(*forwarded.notes, *notes))
 
 
@@ -109,18 +113,27 @@ def _through_cluster(
     share, because = part
     cluster = plan.clusters.get(name)
     if cluster is None:
-        steps.append(Step(kind="cluster", found=name or "none", reason="there is no such cluster", because=because))
+        reason = "; ".join(text for text in (share, "there is no such cluster") if text)
+        steps.append(Step(kind="cluster", found=name or "none", reason=reason, because=because))
         return Outcome(
-            status=503,
-            flags=("NC",),
-            details="cluster_not_found",
-            cluster="",
-            sentence="no service has this name and port",
+            status=503, flags=("NC",), details="cluster_not_found", cluster="", sentence=_missing(plan, name)
         )
     settings = _settings(cluster)
     reason = "; ".join(text for text in (share, settings) if text)
     steps.append(Step(kind="cluster", found=name, reason=reason, because=(*because, *cluster.because)))
     return _through_endpoints(call, cluster, steps, is_http=is_http)
+
+
+def _missing(plan: NodePlan, name: str) -> str:
+    """Which part of a cluster's name nothing gives."""
+    direction, _, rest = name.partition("|")
+    port, _, rest = rest.partition("|")
+    subset, _, host = rest.partition("|")
+    if subset and f"{direction}|{port}||{host}" in plan.clusters:
+        return f"no DestinationRule that applies declares subset {subset} of {host}"
+    if host and any(known.endswith(f"||{host}") for known in plan.clusters):
+        return f"{host} has no port {port}"
+    return "no service has this name and port"
 
 
 def _settings(cluster: Cluster) -> str:
@@ -144,7 +157,7 @@ def _settings(cluster: Cluster) -> str:
 
 def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_http: bool) -> Outcome:
     if cluster.type == "ORIGINAL_DST" or cluster.cluster_type is not None:
-        tls = _find_tls(cluster, None, steps)
+        tls = _find_tls(cluster, None, call, steps, is_http=is_http)
         steps += failure_steps(cluster, is_http=is_http)
         return replace(_forwarded(cluster), hop=_meant_hop(call, cluster, tls, is_http=is_http))
     endpoints = [endpoint for group in used_endpoints(cluster) for endpoint in group.lb_endpoints]
@@ -170,7 +183,7 @@ def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_ht
     more = f" (and {len(usable) - _SHOWN} more)" if len(usable) > _SHOWN else ""
     lines = tuple(dict.fromkeys(each for endpoint in usable[:_SHOWN] for each in endpoint.because))
     steps.append(Step(kind="endpoint", found=shown + more, because=lines))
-    tls = _find_tls(cluster, usable[0], steps)
+    tls = _find_tls(cluster, usable[0], call, steps, is_http=is_http)
     steps += failure_steps(cluster, is_http=is_http)
     return replace(_forwarded(cluster), hop=_hop(usable[0], tls))
 
@@ -236,29 +249,15 @@ def endpoint_text(endpoint: LbEndpoint) -> str:
     return address.path if address is not None else "?"
 
 
-def upstream_tls(cluster: Cluster, endpoint: LbEndpoint | None) -> UpstreamTlsContext | None:
-    """The TLS towards an endpoint: that of the first match its metadata fulfils, else the cluster's own."""
-    metadata = endpoint.metadata if endpoint is not None else None
-    labels = ((metadata.filter_metadata if metadata is not None else None) or {}).get(_SOCKET_MATCH, {})
-    socket = cluster.transport_socket
-    for match in cluster.transport_socket_matches:
-        if all(labels.get(key) == value for key, value in (match.match or {}).items()):
-            socket = match.transport_socket
-            break
-    context = socket.typed_config if socket is not None else None
-    return context if isinstance(context, UpstreamTlsContext) else None
-
-
-def _find_tls(cluster: Cluster, endpoint: LbEndpoint | None, steps: list[Step]) -> UpstreamTlsContext | None:
+def _find_tls(
+    cluster: Cluster, endpoint: LbEndpoint | None, call: Call, steps: list[Step], *, is_http: bool
+) -> UpstreamTlsContext | None:
     """TLS that the proxy itself begins towards the upstream."""
     context = upstream_tls(cluster, endpoint)
-    if context is None:
-        return None
-    common = context.common_tls_context
-    is_mutual = common is not None and bool(common.tls_certificate_sds_secret_configs)
-    told = ["mutual TLS" if is_mutual else "TLS"]
-    told.append(f"SNI {context.sni}" if context.sni else "SNI from the request's host")
-    if common is not None and common.combined_validation_context is None and common.validation_context is None:
-        told.append("the server's certificate is not verified")
-    steps.append(Step(kind="tls", found=", ".join(told), because=context.because))
+    address = endpoint.endpoint.address if endpoint is not None and endpoint.endpoint is not None else None
+    port = address.port_value if isinstance(address, SocketAddress) else None
+    if context is not None:
+        steps.append(tls_step(context, cluster, call, port, is_http=is_http))
+    elif notes := plain_notes(port, is_http=is_http):
+        steps.append(Step(kind="tls", found="none", notes=notes))
     return context

@@ -20,6 +20,7 @@ from sandbox.plan.http_connection_manager import HttpConnectionManager, HTTPFaul
 from sandbox.plan.route import (
     DirectResponseAction,
     RedirectAction,
+    RequestMirrorPolicy,
     RetryPolicy,
     Route,
     RouteAction,
@@ -171,7 +172,7 @@ def _act(plan: NodePlan, call: Call, route: Route, steps: list[Step]) -> Outcome
     elif isinstance(action, RedirectAction):
         outcome = _redirect(action, route)
     elif isinstance(action, RouteAction):
-        _find_policy(action, route, steps)
+        _find_policy(plan, action, route, steps)
         outcome = cluster_steps.through_route(plan, call, action, steps)
         hop = _rewritten(call, action, route, outcome.hop)
         clusters = cluster_steps.clusters_of(plan, action)
@@ -289,7 +290,7 @@ def _seconds(duration: timedelta | None) -> str:
     return "0s" if duration is None else f"{duration.total_seconds():g}s"
 
 
-def _find_policy(action: RouteAction, route: Route, steps: list[Step]) -> None:
+def _find_policy(plan: NodePlan, action: RouteAction, route: Route, steps: list[Step]) -> None:
     told: list[str] = []
     because: list[Because] = [each for each in route.because if each.what in _POLICY_WORDS]
     told.append(f"timeout {_seconds(action.timeout)}" if action.timeout else "no timeout")
@@ -300,6 +301,7 @@ def _find_policy(action: RouteAction, route: Route, steps: list[Step]) -> None:
     else:
         told.append("no retries")
     told += _changes(action, route)
+    told += [_mirror(plan, mirror) for mirror in action.request_mirror_policies]
     steps.append(Step(kind="policy", found=", ".join(told), because=tuple(because)))
 
 
@@ -332,8 +334,14 @@ def _changes(action: RouteAction, route: Route) -> list[str]:
         told.append("request headers are changed")
     if route.response_headers_to_add or route.response_headers_to_remove:
         told.append("response headers are changed")
-    told += [f"mirrored to {mirror.cluster}" for mirror in action.request_mirror_policies]
     return told
+
+
+def _mirror(plan: NodePlan, mirror: RequestMirrorPolicy) -> str:
+    fraction = mirror.runtime_fraction.default_value if mirror.runtime_fraction is not None else None
+    share = _share(fraction).removesuffix(" of requests") if fraction is not None else ""
+    lost = "" if mirror.cluster in plan.clusters else " (there is no such cluster: nothing is sent)"
+    return f"{share} mirrored to {mirror.cluster}{lost}".lstrip()
 
 
 def _timeout_notes(action: RouteAction) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sandbox.explain import access_steps, cluster_steps, http_steps
 from sandbox.explain.address_steps import DnsView, find_address, find_capture
 from sandbox.explain.call import Call
+from sandbox.explain.findings import concerning
 from sandbox.explain.near import nearest, other_ports
 from sandbox.explain.steps import Hop, Outcome, Station, Step, Walk
 from sandbox.frozen_dataclass import dataclass
@@ -16,7 +17,7 @@ from sandbox.match.capture_rules import CaptureRule
 from sandbox.match.facts import ConnectionFacts
 from sandbox.plan import NodePlan
 from sandbox.plan.base import EnvoyInternalAddress
-from sandbox.plan.because import Because, IstioDefault
+from sandbox.plan.because import Because
 from sandbox.plan.http_connection_manager import HttpConnectionManager
 from sandbox.plan.listener import FilterChain, HttpInspector, Listener, TcpProxy, TlsInspector
 from sandbox.plan.tls import DownstreamTlsContext
@@ -64,7 +65,7 @@ def explain(
     """
     walk = _unless_tls_fails(_explain(plan, call, capture_rules, dns), tls_fault, plan)
     walk = _followed(walk, gateways, tls_fault, frozenset({walk.station} if plan.node_type == "router" else ()))
-    return replace(walk, findings=_concerning(walk, problems))
+    return replace(walk, findings=concerning(walk, problems))
 
 
 def _unless_tls_fails(walk: Walk, tls_fault: FaultLookup, plan: NodePlan) -> Walk:
@@ -134,18 +135,6 @@ def _onward(walk: Walk, hop: Hop, arrival: Arrival) -> Call:
         is_mutual=common is not None and bool(common.tls_certificate_sds_secret_configs),
         inside=replace(call, scheme="http" if is_routed else call.scheme) if hop.tls is not None else None,
     )
-
-
-def _concerning(walk: Walk, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Those about an object that decides at one of the nodes, and about that kind of node."""
-    origins = [(node.node_type, each.origin) for node in walk.nodes for step in node.steps for each in step.because]
-    named = {
-        (kind, origin.resource)
-        for type_, origin in origins
-        if not isinstance(origin, IstioDefault)
-        for kind in ("", type_)
-    }
-    return tuple(dict.fromkeys(problem for problem in problems if (problem.node_type, problem.resource) in named))
 
 
 def _explain(plan: NodePlan, call: Call, capture_rules: Sequence[CaptureRule], dns: DnsView | None) -> Walk:
