@@ -70,7 +70,9 @@ class Http2ServerStream:
         self, stream: HttpStream, status: int, headers: list[Header], is_end: bool, names: bytes | None
     ) -> None:
         """See DownstreamCodec."""
-        fields = [(b":status", b"%03d" % status), *headers]
+        # Each codec keeps its own upstream's spelling: HTTP/1 reads a number, of HTTP/2's there are three digits.
+        form = b"%03d" if self.stream.info.upstream_protocol == "HTTP/2" else b"%d"
+        fields = [(b":status", form % status), *headers]
         self.is_sent = is_end
         self._owner.codec.send_headers(self.stream_id, fields, is_end=is_end)
         self.count_bytes()
