@@ -32,12 +32,12 @@ from sandbox.workloads.snapshots import SnapshotBuilder, table_lookup_of
 if TYPE_CHECKING:
     from sandbox.admin.envoy_stats import ProcessFacts
     from sandbox.admin.ports import AdminPorts
-    from sandbox.dns_proxy import DnsProxy
     from sandbox.istio.load_cache import LoadCache
     from sandbox.lab.internet import Internet
     from sandbox.metrics.node_metrics import MetricsRegistry
     from sandbox.plan import NodePlan
     from sandbox.workloads.captured import CapturedWorkloads
+    from sandbox.workloads.dns_proxy import DnsProxy
     from sandbox.workloads.gateway_nodes import GatewayNodes
     from sandbox.yaml_source.problems import Problems
 
@@ -278,7 +278,7 @@ class Sandbox:
         self._captured = captured
 
     async def _open_dns(self, loaded: Loaded) -> None:
-        from sandbox.dns_proxy import DnsProxy
+        from sandbox.workloads.dns_proxy import DnsProxy
 
         self._dns = DnsProxy(self.settings)
         self._dns.take(loaded)

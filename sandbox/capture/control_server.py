@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from sandbox.dns.server import DnsServer
 
 log = logging.getLogger("sandbox.capture")
+HOST_NAME = "host.sandbox.internal"
+"""The host, as seen from a capture namespace; only an IPv4 address, since after the handshake there is no way back."""
+HOST_ADDRESS = IPV4.host
 HOST_LOOPBACK = ("127.0.0.1", "::1")
 HELLO_SECONDS = 5.0
 LINGER_SECONDS = 1.0
@@ -324,8 +327,3 @@ def _has_members(network: int, ours: int) -> bool:
             except OSError:
                 continue
     return False
-
-
-HOST_NAME = "host.sandbox.internal"
-"""The host, as seen from a capture namespace; only an IPv4 address, since after the handshake there is no way back."""
-HOST_ADDRESS = IPV4.host

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from sandbox.capture.control_server import HOST_ADDRESS, HOST_NAME, ControlServer, Refused, WorkloadIdentity
 from sandbox.capture.raw_relay import RawRelays
 from sandbox.compiler.capture import CaptureInputs, build_capture_settings, capture_inputs
-from sandbox.dns.upstream import UpstreamResolvers, UpstreamServer
 from sandbox.errors import ConfigError
 from sandbox.explain.capture import step_of
 from sandbox.loading import Loaded, load_workload
@@ -22,11 +21,11 @@ from sandbox.loading.service_network import cluster_names
 from sandbox.match.capture_rules import Packet, build_rules, decide
 from sandbox.match.name_lookup import NameLookup
 from sandbox.plan.name_table import NameEntry, NameTable
-from sandbox.proxy.system_names import read_system_names
 from sandbox.proxy.tasks import spawn
 from sandbox.settings import HostPort
 from sandbox.workloads.callers import WARM_SECONDS
 from sandbox.workloads.loopback_stand_ins import LoopbackStandIns
+from sandbox.workloads.own_resolvers import own_resolvers
 from sandbox.yaml_source.problems import Problems
 
 if TYPE_CHECKING:
@@ -127,10 +126,7 @@ class CapturedWorkloads:
         self._workloads: dict[tuple[object, ...], CapturedWorkload] = {}
         self._control: ControlServer | None = None
         self._overrides: tuple[tuple[str, str], ...] = ()
-        names = read_system_names()
-        given = [UpstreamServer(each.host, each.port) for each in settings.dns_servers]
-        self.upstream = UpstreamResolvers(given or [UpstreamServer(host, port) for host, port in names.servers])
-        self._search = names.search[0] if names.search else None
+        self.upstream, self._search = own_resolvers(settings)
 
     def start(self, path: str, overrides: Iterable[tuple[str, str]], on_empty: Callable[[], None] | None) -> None:
         """Opens the control socket; ``overrides`` are names and the addresses that ``--resolve`` and ``--lab`` give.

@@ -47,7 +47,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workloads": {"loading", "capture", "dns", "proxy", "explain", "compiler", "istio", "match", "plan"}
     | {"yaml_source", "pki", "settings", "errors"},
     "doors": {"workloads", "proxy", "settings", "errors"},
-    "dns_proxy": {"loading", "dns", "match", "proxy", "settings", "errors"},
     "watching": {"loading.config_files"},
     "reloading": {"app", "loading", "proxy", "errors", "yaml_source"},
     "process": {"app", "reloading"},

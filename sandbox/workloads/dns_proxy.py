@@ -7,14 +7,13 @@ import random
 
 from sandbox.dns.cluster import ClusterServer
 from sandbox.dns.server import DnsServer
-from sandbox.dns.upstream import UpstreamResolvers, UpstreamServer
 from sandbox.errors import ListenError
 from sandbox.loading import Loaded
 from sandbox.loading.service_network import cluster_names
 from sandbox.match.cluster_names import ClusterNames
 from sandbox.match.name_lookup import NameLookup
-from sandbox.proxy.system_names import read_system_names
 from sandbox.settings import Settings
+from sandbox.workloads.own_resolvers import own_resolvers
 
 DNS_PORT = 15053
 LOOPBACK = ("127.0.0.1", "::1")
@@ -24,11 +23,8 @@ class DnsProxy:
     """Serves the name table of whatever plan holds, on loopback, UDP and TCP."""
 
     def __init__(self, settings: Settings) -> None:
-        names = read_system_names()
-        given = [UpstreamServer(each.host, each.port) for each in settings.dns_servers]
-        beyond = UpstreamResolvers(given or [UpstreamServer(host, port) for host, port in names.servers])
+        beyond, self._search = own_resolvers(settings)
         self._upstream = ClusterServer(lambda: self._cluster, beyond, random.Random().shuffle, in_cluster=True)
-        self._search = names.search[0] if names.search else None
         self._lookup: NameLookup | None = None
         self._cluster: ClusterNames | None = None
         self._servers: list[DnsServer] = []
