@@ -29,10 +29,10 @@ def analyze_destinations(index: MeshIndex, problems: Problems) -> None:
         for rule in index.each("DestinationRule")
         for subset in rule.spec.subsets
     }
-    for service in index.each("VirtualService"):
-        for sent in destinations_of(service.spec):
-            _check_host(service, sent, index, problems)
-            _check_subset(service, sent, subsets, problems)
+    for virtual_service in index.each("VirtualService"):
+        for sent in destinations_of(virtual_service.spec):
+            _check_host(virtual_service, sent, index, problems)
+            _check_subset(virtual_service, sent, subsets, problems)
     _analyze_subsets_in_vain(index, problems)
 
 
@@ -50,9 +50,9 @@ def destinations_of(spec: VirtualService) -> Iterator[Sent]:
         yield from (Sent(mirror, True, mirror.origin_of("host")) for mirror in mirrors if mirror is not None)
 
 
-def _check_host(service: Resource[VirtualService], sent: Sent, index: MeshIndex, problems: Problems) -> None:
+def _check_host(virtual_service: Resource[VirtualService], sent: Sent, index: MeshIndex, problems: Problems) -> None:
     host = sent.destination.host
-    known = index.destination(service.namespace, service.spec.export_to, host)
+    known = index.destination(virtual_service.namespace, virtual_service.spec.export_to, host)
     if known is None:
         messages.NOT_FOUND.report(problems, sent.origin, "mirror host" if sent.is_mirror else "host", host)
     else:
@@ -70,12 +70,12 @@ def _check_port(sent: Sent, known: KnownHost, problems: Problems) -> None:
 
 
 def _check_subset(
-    service: Resource[VirtualService], sent: Sent, subsets: set[tuple[tuple[str, str], str]], problems: Problems
+    virtual_service: Resource[VirtualService], sent: Sent, subsets: set[tuple[tuple[str, str], str]], problems: Problems
 ) -> None:
     destination = sent.destination
     if not destination.subset:
         return
-    if (service_key(destination.host, service.namespace), destination.subset) not in subsets:
+    if (service_key(destination.host, virtual_service.namespace), destination.subset) not in subsets:
         what = "mirror+subset in destinationrule" if sent.is_mirror else "host+subset in destinationrule"
         origin = destination.origin_of("subset")
         messages.NOT_FOUND.report(problems, origin, what, f"{destination.host}+{destination.subset}")
@@ -83,21 +83,23 @@ def _check_subset(
 
 def _analyze_subsets_in_vain(index: MeshIndex, problems: Problems) -> None:
     """A gateway's VirtualService sends to a host for which another one chooses subsets."""
+    sent = list(_sent_by_http(index))
     choosing = [
-        (service, route.destination.host)
-        for service in index.each("VirtualService")
-        for rule in service.spec.http
-        for route in rule.route
-        if route.destination is not None and route.destination.subset and route.destination.host in service.spec.hosts
+        (other, destination.host)
+        for other, destination in sent
+        if destination.subset and destination.host in other.spec.hosts
     ]
-    for service in index.each("VirtualService"):
-        if not service.spec.gateways:
+    for virtual_service, destination in sent:
+        if not virtual_service.spec.gateways or destination.subset:
             continue
-        for rule in service.spec.http:
+        for other in (other for other, host in choosing if host == destination.host):
+            names = (f"{other.namespace}/{other.name}", f"{virtual_service.namespace}/{virtual_service.name}")
+            messages.SUBSET_WITHOUT_EFFECT.report(problems, destination.origin_of("host"), *names)
+
+
+def _sent_by_http(index: MeshIndex) -> Iterator[tuple[Resource[VirtualService], Destination]]:
+    for virtual_service in index.each("VirtualService"):
+        for rule in virtual_service.spec.http:
             for route in rule.route:
-                destination = route.destination
-                if destination is None or destination.subset:
-                    continue
-                for other in (other for other, host in choosing if host == destination.host):
-                    names = (f"{other.namespace}/{other.name}", f"{service.namespace}/{service.name}")
-                    messages.SUBSET_WITHOUT_EFFECT.report(problems, destination.origin_of("host"), *names)
+                if route.destination is not None:
+                    yield virtual_service, route.destination

@@ -21,10 +21,10 @@ _DEFAULT_METHOD = "exact:GET"
 
 def analyze_unreachable_rules(index: MeshIndex, problems: Problems) -> None:
     """IST0130 and IST0131 for http, tcp and tls rules."""
-    for service in index.each("VirtualService"):
-        for rules in (service.spec.http, service.spec.tcp, service.spec.tls):
+    for virtual_service in index.each("VirtualService"):
+        for rules in (virtual_service.spec.http, virtual_service.spec.tcp, virtual_service.spec.tls):
             _analyze_rules(rules, problems)
-        _analyze_overlaps(service.spec.http, problems)
+        _analyze_overlaps(virtual_service.spec.http, problems)
 
 
 def _analyze_rules(rules: tuple[Any, ...], problems: Problems) -> None:

@@ -21,23 +21,25 @@ ScopedHosts = dict[tuple[str, str], list[Resource[VirtualService]]]
 
 def analyze_virtual_services(index: MeshIndex, problems: Problems) -> None:
     """Gateways that exist and serve the hosts, hosts claimed once, claims that can be known."""
-    for service in index.each("VirtualService"):
-        for position, name in enumerate(service.spec.gateways):
+    for virtual_service in index.each("VirtualService"):
+        for position, name in enumerate(virtual_service.spec.gateways):
             if name != MESH:
-                _analyze_gateway(service, position, index, problems)
-        _analyze_claims(service, index, problems)
+                _analyze_gateway(virtual_service, position, index, problems)
+        _analyze_claims(virtual_service, index, problems)
     _analyze_conflicting_hosts(index, problems)
 
 
-def _analyze_gateway(service: Resource[VirtualService], position: int, index: MeshIndex, problems: Problems) -> None:
+def _analyze_gateway(
+    virtual_service: Resource[VirtualService], position: int, index: MeshIndex, problems: Problems
+) -> None:
     """IST0165, IST0101 and IST0132 for one entry of ``gateways``."""
-    name = service.spec.gateways[position]
-    origin = service.spec.origin_of("gateways", position)
-    own = f"{service.namespace}/{service.name}"
+    name = virtual_service.spec.gateways[position]
+    origin = virtual_service.spec.origin_of("gateways", position)
+    own = f"{virtual_service.namespace}/{virtual_service.name}"
     if _INTERNAL_GATEWAY in name.partition("/")[2]:
         messages.INTERNAL_GATEWAY.report(problems, origin, own, name)
         return
-    full = resolve_gateway(name, service.namespace)
+    full = resolve_gateway(name, virtual_service.namespace)
     gateway = next((entry for entry in index.each("Gateway") if f"{entry.namespace}/{entry.name}" == full), None)
     if gateway is None:
         messages.NOT_FOUND.report(problems, origin, "gateway", name)
@@ -45,55 +47,55 @@ def _analyze_gateway(service: Resource[VirtualService], position: int, index: Me
     if gateway is not None:
         for server in gateway.spec.servers:
             hosts += resolve_server_hosts(server.hosts, gateway.namespace)
-    usable = names_for_namespace(hosts, service.namespace)
-    if not any(matches(host, wanted) for host in usable for wanted in service.spec.hosts):
-        listed = f"[{' '.join(service.spec.hosts)}]"
+    usable = names_for_namespace(hosts, virtual_service.namespace)
+    if not any(matches(host, wanted) for host in usable for wanted in virtual_service.spec.hosts):
+        listed = f"[{' '.join(virtual_service.spec.hosts)}]"
         messages.HOST_NOT_IN_GATEWAY.report(problems, origin, listed, own, full)
 
 
 def _analyze_conflicting_hosts(index: MeshIndex, problems: Problems) -> None:
     """IST0109: several VirtualServices of sidecars for one host, where some namespace sees them together."""
     claims: ScopedHosts = {}
-    for service in index.each("VirtualService"):
-        if service.spec.gateways and MESH not in service.spec.gateways:
+    for virtual_service in index.each("VirtualService"):
+        if virtual_service.spec.gateways and MESH not in virtual_service.spec.gateways:
             continue
-        for scope in scopes_of(service.spec.export_to, service.namespace):
-            for host in service.spec.hosts:
-                claims.setdefault((scope, full_name(host, service.namespace)), []).append(service)
+        for scope in scopes_of(virtual_service.spec.export_to, virtual_service.namespace):
+            for host in virtual_service.spec.hosts:
+                claims.setdefault((scope, full_name(host, virtual_service.namespace)), []).append(virtual_service)
     reported: set[tuple[str, str]] = set()
-    for (scope, host), services in claims.items():
-        together = services if scope == ALL_NAMESPACES else [*services, *_public_claims(host, claims)]
+    for (scope, host), virtual_services in claims.items():
+        together = virtual_services if scope == ALL_NAMESPACES else [*virtual_services, *_public_claims(host, claims)]
         if len(together) < 2:
             continue
-        names = ",".join(sorted(f"{service.namespace}/{service.name}" for service in together))
-        for service in together:
-            key = (service.namespace, service.name)
+        names = ",".join(sorted(f"{virtual_service.namespace}/{virtual_service.name}" for virtual_service in together))
+        for virtual_service in together:
+            key = (virtual_service.namespace, virtual_service.name)
             if key not in reported:
                 reported.add(key)
-                origin = service.metadata.origin_of("name")
+                origin = virtual_service.metadata.origin_of("name")
                 messages.CONFLICTING_MESH_HOSTS.report(problems, origin, names, f"{scope}/{host}")
 
 
 def _public_claims(host: str, claims: ScopedHosts) -> Iterator[Resource[VirtualService]]:
-    for (scope, other), services in claims.items():
+    for (scope, other), virtual_services in claims.items():
         if scope == ALL_NAMESPACES and matches(host, other):
-            yield from services
+            yield from virtual_services
 
 
-def _analyze_claims(service: Resource[VirtualService], index: MeshIndex, problems: Problems) -> None:
+def _analyze_claims(virtual_service: Resource[VirtualService], index: MeshIndex, problems: Problems) -> None:
     """IST0149: routing by a JWT claim at a gateway whose pods check no JWT."""
-    claim = next(iter(_claims(service.spec)), None)
+    claim = next(iter(_claims(virtual_service.spec)), None)
     if claim is None:
         return
-    for name in service.spec.gateways:
-        full = resolve_gateway(name, service.namespace)
+    for name in virtual_service.spec.gateways:
+        full = resolve_gateway(name, virtual_service.namespace)
         for gateway in index.each("Gateway"):
             if f"{gateway.namespace}/{gateway.name}" != full:
                 continue
             for pod in index.selected(gateway.spec.selector):
                 if not _authenticated(pod.namespace, dict(pod.labels), index):
                     values = (claim, full, pod.name)
-                    messages.JWT_CLAIM_WITHOUT_AUTHENTICATION.report(problems, service.origin, *values)
+                    messages.JWT_CLAIM_WITHOUT_AUTHENTICATION.report(problems, virtual_service.origin, *values)
 
 
 def _claims(spec: VirtualService) -> Iterator[str]:

@@ -128,17 +128,17 @@ class GatewayTcpChains:
         )
 
     def _routed(
-        self, routes: Sequence[RouteDestination], entry: GatewayServer, service: Resource[VirtualService]
+        self, routes: Sequence[RouteDestination], entry: GatewayServer, virtual_service: Resource[VirtualService]
     ) -> tuple[Filter, ...]:
         port = ServicePort(number=entry.number, protocol=entry.protocol)
-        return network_filters.build_routed(self.builder, routes, port, service, self.authorization)
+        return network_filters.build_routed(self.builder, routes, port, virtual_service, self.authorization)
 
     def _virtual_services(self, entry: GatewayServer) -> Iterable[Resource[VirtualService]]:
         """Those bound to the gateway that have a host in common with the server."""
         namespace = self.builder.proxy.namespace
-        for service in self.builder.push.virtual_services_for_gateway(namespace, entry.gateway_name):
-            if any(_meets(host, service) for host in entry.hosts):
-                yield service
+        for virtual_service in self.builder.push.virtual_services_for_gateway(namespace, entry.gateway_name):
+            if any(_meets(host, virtual_service) for host in entry.hosts):
+                yield virtual_service
 
     def _auto_passthrough(self, entry: GatewayServer) -> Iterator[GatewayChain]:
         """A chain for each port and subset of each service of the mesh, to the cluster that its SNI names."""
@@ -170,12 +170,12 @@ def _of_server(entry: GatewayServer) -> Because:
     return Because("gateway server", entry.server.origin)
 
 
-def _meets(host: str, service: Resource[VirtualService]) -> bool:
+def _meets(host: str, virtual_service: Resource[VirtualService]) -> bool:
     """Whether a server's host (``ns/host`` or ``host``) is comparable with one of the VirtualService."""
     namespace, slash, name = host.rpartition("/")
-    if slash and namespace != service.namespace:
+    if slash and namespace != virtual_service.namespace:
         return False
-    return any(matches(name, other) for other in service.spec.hosts)
+    return any(matches(name, other) for other in virtual_service.spec.hosts)
 
 
 def _fits(route: TCPRoute, entry: GatewayServer) -> bool:

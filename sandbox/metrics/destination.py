@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sandbox.metrics.node_metrics import UNKNOWN, Labels
 from sandbox.plan.metrics import PEER_LABELS
+from sandbox.plan.secret_names import WORKLOAD_CERTIFICATE
 from sandbox.plan.tls import UpstreamTlsContext
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 _BY_ROUTE: Final[Mapping[str, str]] = {"block_all": "BlackHoleCluster", "allow_any": "PassthroughCluster"}
 _BY_CLUSTER: Final = frozenset({"BlackHoleCluster", "PassthroughCluster"})
-_OWN_CERTIFICATE: Final = "default"
-"""The secret under which istiod knows a workload's own certificate."""
 _NAMESPACE: Final = "/ns/"
 _LATEST: Final = "latest"
 
@@ -88,7 +87,7 @@ def _has_own_certificate(socket: TransportSocket | None) -> bool:
     if not isinstance(config, UpstreamTlsContext) or config.common_tls_context is None:
         return False
     secrets = config.common_tls_context.tls_certificate_sds_secret_configs
-    return any(secret.name == _OWN_CERTIFICATE for secret in secrets)
+    return any(secret.name == WORKLOAD_CERTIFICATE for secret in secrets)
 
 
 def peer_labels(
