@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field, fields
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from sandbox.frozen_dataclass import dataclass
+from sandbox.istio import go_booleans
 from sandbox.istio.durations import parse_duration
-
-_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 def _flag(name: str, default: bool) -> Any:
@@ -85,6 +83,6 @@ def features_of(environment: Mapping[str, str]) -> Features:
     given: dict[str, bool] = {}
     for flag in fields(Features):
         value = environment.get(flag.metadata.get("env", ""), "")
-        if value in _TRUE or value in _FALSE:
-            given[flag.name] = value in _TRUE
+        if value in go_booleans.TRUE | go_booleans.FALSE:
+            given[flag.name] = value in go_booleans.TRUE
     return Features(**given, texts=environment)

@@ -50,14 +50,7 @@ def _check_rule(rule: JWTRule, findings: Findings) -> None:
         findings.error("audience must be non-empty string", rule, "audiences")
     if not rule.issuer and not rule.jwks_uri:
         findings.error("issuer or jwksUri must be non-empty string", rule)
-    if rule.jwks_uri:
-        findings.check(_uri_fault(rule.jwks_uri), rule, "jwks_uri")
-    if rule.jwks:
-        fault = jwks_fault(rule.jwks)
-        findings.check(fault, rule, "jwks")
-        for index in private_keys(rule.jwks) if fault is None else ():
-            message = f"jwks key at index {index} contains private key material; only public keys are used"
-            findings.warn(message, rule, "jwks")
+    _check_keys(rule, findings)
     for header in rule.from_headers:
         if not header.name:
             findings.error("location header name must be non-empty string", header)
@@ -70,6 +63,17 @@ def _check_rule(rule: JWTRule, findings: Findings) -> None:
         else:
             findings.check(strict_name_fault(claim.header), claim, "header")
     check_duration(rule, "timeout", findings)
+
+
+def _check_keys(rule: JWTRule, findings: Findings) -> None:
+    if rule.jwks_uri:
+        findings.check(_uri_fault(rule.jwks_uri), rule, "jwks_uri")
+    if rule.jwks:
+        fault = jwks_fault(rule.jwks)
+        findings.check(fault, rule, "jwks")
+        for index in private_keys(rule.jwks) if fault is None else ():
+            message = f"jwks key at index {index} contains private key material; only public keys are used"
+            findings.warn(message, rule, "jwks")
 
 
 def _uri_fault(uri: str) -> str | None:

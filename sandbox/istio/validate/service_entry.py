@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from sandbox.istio import go_booleans
 from sandbox.istio.message import EMPTY
 from sandbox.istio.resource import Resource
 from sandbox.istio.service_entry import ServiceEntry
@@ -26,7 +27,6 @@ _AUTO_ALLOCATE_LABEL: Final = "networking.istio.io/enable-autoallocate-ip"
 _USE_WAYPOINT_LABEL: Final = "istio.io/use-waypoint"
 _DYNAMIC_PROTOCOLS: Final = frozenset({"http", "tls", "grpc", "http2"})
 _RESOLUTIONS: Final = 5
-_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 def validate_service_entry(
@@ -66,7 +66,11 @@ def validate_service_entry(
 
 def _allocates_addresses(resource: Resource[ServiceEntry], pilot_env: Mapping[str, str]) -> bool:
     entry = resource.spec
-    if pilot_env.get("PILOT_ENABLE_IP_AUTOALLOCATE") in _FALSE or entry.resolution == "NONE" or entry.addresses:
+    if (
+        pilot_env.get("PILOT_ENABLE_IP_AUTOALLOCATE") in go_booleans.FALSE
+        or entry.resolution == "NONE"
+        or entry.addresses
+    ):
         return False
     return resource.metadata.labels.get(_AUTO_ALLOCATE_LABEL, "").lower() != "false"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from sandbox.istio import go_booleans
 from sandbox.istio.authorization_policy import AuthorizationPolicy
 from sandbox.istio.message import Message
 from sandbox.istio.resource import Resource
@@ -17,7 +18,6 @@ from sandbox.istio.validate.primitives import fqdn_fault, is_label, label_faults
 _DRY_RUN: Final = "istio.io/dry-run"
 _ALWAYS_REJECT: Final = "internal.istio.io/webhook-always-reject"
 _INTERNAL: Final = ("internal.istio.io/parent-namespace", "internal.istio.io/parents")
-_GO_BOOLEANS: Final = frozenset({"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"})
 _TARGETS: Final = frozenset(
     {
         ("", "Service"),
@@ -52,7 +52,11 @@ def _dry_run_fault(spec: Message, value: str) -> str | None:
         return f"the annotation {_DRY_RUN} belongs to AuthorizationPolicy only"
     if spec.action not in ("ALLOW", "DENY"):
         return f"the annotation {_DRY_RUN} is for ALLOW and DENY, not for {spec.action}"
-    return None if value in _GO_BOOLEANS else f"the annotation {_DRY_RUN} is true or false, not {value!r}"
+    return (
+        None
+        if value in go_booleans.TRUE | go_booleans.FALSE
+        else f"the annotation {_DRY_RUN} is true or false, not {value!r}"
+    )
 
 
 def check_export_to(
