@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from sandbox.explain.call import Call
 from sandbox.explain.failure_steps import failure_steps
 from sandbox.explain.steps import Hop, Outcome, Step
-from sandbox.explain.tls_steps import plain_notes, tls_step, upstream_tls
+from sandbox.explain.tls_steps import plain_notes, tls_step, upstream_protocol, upstream_tls
 from sandbox.match.reference import choose_virtual_host
 from sandbox.plan import NodePlan
 from sandbox.plan.base import EnvoyInternalAddress, SocketAddress
@@ -40,6 +40,10 @@ def through_route(plan: NodePlan, call: Call, action: RouteAction, steps: list[S
 
 def through_tcp_proxy(plan: NodePlan, call: Call, proxy: TcpProxy, steps: list[Step]) -> Outcome:
     """From a TCP proxy's clusters to the outcome of the connection."""
+    tunnel = proxy.tunneling_config
+    if tunnel is not None:
+        how = "POST" if tunnel.use_post else "CONNECT"
+        steps.append(Step(kind="tunnel", found=f"by {how} to {tunnel.hostname}", because=proxy.because))
     if proxy.weighted_clusters is not None:
         parts: list[tuple[str, int, tuple[Because, ...]]] = [
             (part.name, part.weight, ()) for part in proxy.weighted_clusters.clusters
@@ -118,7 +122,7 @@ def _through_cluster(
         return Outcome(
             status=503, flags=("NC",), details="cluster_not_found", cluster="", sentence=_missing(plan, name)
         )
-    settings = _settings(cluster)
+    settings = _settings(cluster, is_http=is_http)
     reason = "; ".join(text for text in (share, settings) if text)
     steps.append(Step(kind="cluster", found=name, reason=reason, because=(*because, *cluster.because)))
     return _through_endpoints(call, cluster, steps, is_http=is_http)
@@ -136,7 +140,7 @@ def _missing(plan: NodePlan, name: str) -> str:
     return "no service has this name and port"
 
 
-def _settings(cluster: Cluster) -> str:
+def _settings(cluster: Cluster, *, is_http: bool) -> str:
     kind = cluster.type or (cluster.cluster_type.name if cluster.cluster_type is not None else "")
     words = {
         "ORIGINAL_DST": "to the address that the client meant",
@@ -152,6 +156,7 @@ def _settings(cluster: Cluster) -> str:
         told.append(f"connect timeout {cluster.connect_timeout.total_seconds():g}s")
     if cluster.outlier_detection is not None:
         told.append("outlier detection")
+    told += upstream_protocol(cluster, is_http=is_http)
     return ", ".join(told)
 
 

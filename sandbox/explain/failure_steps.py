@@ -119,6 +119,11 @@ def flags_if_refused(retry: RetryPolicy | None) -> tuple[str, ...]:
     return ("URX", "UF") if is_retried else ("UF",)
 
 
+def repeats_timeouts(retry: RetryPolicy) -> bool:
+    """Whether a try that is cut off after its request went out is made again."""
+    return _tries(retry)[0].wants_reset(Reset.LOCAL_RESET, request_started=True)
+
+
 def _tries(retry: RetryPolicy | None) -> tuple[RetryState, int]:
     words = RetryRules.words_of(retry.retry_on) if retry is not None else frozenset[str]()
     tries = 1 if retry is None else 1 + (1 if retry.num_retries is None else retry.num_retries)

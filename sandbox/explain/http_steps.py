@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Final
 
 from sandbox.explain import access_steps, cluster_steps
 from sandbox.explain.call import Call
 from sandbox.explain.failure_steps import failure_notes, flags_if_refused
 from sandbox.explain.near import nearest, other_ports
+from sandbox.explain.policy_steps import (
+    NOT_OF_MATCH,
+    policy_step,
+    preflight_answer,
+    seconds_text,
+    share_text,
+    timeout_notes,
+)
 from sandbox.explain.steps import Hop, Outcome, Step
 from sandbox.match import reference
 from sandbox.match.facts import RequestFacts
 from sandbox.match.rbac import denial_details
 from sandbox.plan import NodePlan
-from sandbox.plan.because import Because
 from sandbox.plan.http_connection_manager import HttpConnectionManager, HTTPFault
 from sandbox.plan.route import (
     DirectResponseAction,
     RedirectAction,
-    RequestMirrorPolicy,
-    RetryPolicy,
     Route,
     RouteAction,
     RouteConfiguration,
@@ -123,7 +127,7 @@ def _find_route(call: Call, virtual_host: VirtualHost, steps: list[Step]) -> Rou
             kind="route",
             found="none" if route is None else f"{route.name or 'without a name'}: {match_text(route.match)}",
             reason=choice.reason,
-            because=() if route is None else tuple(each for each in route.because if each.what not in _NOT_OF_MATCH),
+            because=() if route is None else tuple(each for each in route.because if each.what not in NOT_OF_MATCH),
             losers=nearest(losers, lambda each: f"{each.name or 'route'}: {match_text(each.match)}"),
         )
     )
@@ -172,16 +176,19 @@ def _act(plan: NodePlan, call: Call, route: Route, steps: list[Step]) -> Outcome
     elif isinstance(action, RedirectAction):
         outcome = _redirect(action, route)
     elif isinstance(action, RouteAction):
-        _find_policy(plan, action, route, steps)
+        steps.append(policy_step(plan, call, action, route))
         outcome = cluster_steps.through_route(plan, call, action, steps)
         hop = _rewritten(call, action, route, outcome.hop)
         clusters = cluster_steps.clusters_of(plan, action)
         failures = failure_notes(action.retry_policy, clusters) if outcome.is_forwarded else ()
         flags = flags_if_refused(action.retry_policy)
-        notes = (*outcome.notes, *_timeout_notes(action), *failures)
+        notes = (*outcome.notes, *timeout_notes(action), *failures)
         outcome = replace(outcome, route=route.name, notes=notes, hop=hop, flags_if_refused=flags)
     else:
         outcome = Outcome(sentence="the route has no action")
+    preflight = preflight_answer(call, route) if aborted is None else None
+    if preflight is not None:
+        return replace(preflight, route=route.name)
     if aborted is not None:
         return _as_grpc(call, replace(aborted, route=route.name, cluster=outcome.cluster))
     return _as_grpc(call, _with_fault(outcome, fault))
@@ -247,11 +254,11 @@ def _find_fault(fault: HTTPFault, steps: list[Step]) -> Outcome | None:
     told: list[str] = []
     delay, abort = fault.delay, fault.abort
     if delay is not None:
-        told.append(f"delay {_seconds(delay.fixed_delay)}{_share(delay.percentage)}")
+        told.append(f"delay {seconds_text(delay.fixed_delay)}{_for_share(delay.percentage)}")
     status = None
     if abort is not None:
         status = abort.http_status or (200 if abort.grpc_status is not None else None)
-        told.append(f"abort with {status}{_share(abort.percentage)}")
+        told.append(f"abort with {status}{_for_share(abort.percentage)}")
     steps.append(Step(kind="fault", found=", ".join(told) or "none", because=fault.because))
     if abort is None or (abort.percentage is not None and abort.percentage.share < 1):
         return None
@@ -264,6 +271,11 @@ def _find_fault(fault: HTTPFault, steps: list[Step]) -> Outcome | None:
     )
 
 
+def _for_share(percentage: object) -> str:
+    share = share_text(percentage)
+    return f" for{share}" if share else ""
+
+
 def _with_fault(outcome: Outcome, fault: HTTPFault | None) -> Outcome:
     if fault is None:
         return outcome
@@ -273,78 +285,11 @@ def _with_fault(outcome: Outcome, fault: HTTPFault | None) -> Outcome:
     if delay is not None:
         if delay.percentage is None or delay.percentage.share >= 1:
             flags = ("DI", *flags)
-            notes.append(f"after a delay of {_seconds(delay.fixed_delay)}")
+            notes.append(f"after a delay of {seconds_text(delay.fixed_delay)}")
         else:
-            notes.append(f"{_share(delay.percentage).strip()} wait {_seconds(delay.fixed_delay)} first (flag DI)")
+            notes.append(
+                f"{share_text(delay.percentage).strip()} wait {seconds_text(delay.fixed_delay)} first (flag DI)"
+            )
     if abort is not None and abort.percentage is not None and abort.percentage.share > 0:
-        notes.append(f"{_share(abort.percentage).strip()} get {abort.http_status} instead (flag FI)")
+        notes.append(f"{share_text(abort.percentage).strip()} get {abort.http_status} instead (flag FI)")
     return replace(outcome, flags=flags, notes=(*outcome.notes, *notes))
-
-
-def _share(percentage: object) -> str:
-    share = getattr(percentage, "share", 1.0)
-    return "" if share >= 1 else f" {share * 100:g}% of requests"
-
-
-def _seconds(duration: timedelta | None) -> str:
-    return "0s" if duration is None else f"{duration.total_seconds():g}s"
-
-
-def _find_policy(plan: NodePlan, action: RouteAction, route: Route, steps: list[Step]) -> None:
-    told: list[str] = []
-    because: list[Because] = [each for each in route.because if each.what in _POLICY_WORDS]
-    told.append(f"timeout {_seconds(action.timeout)}" if action.timeout else "no timeout")
-    retry = action.retry_policy
-    if retry is not None and retry.num_retries:
-        told.append(retries_in_words(retry))
-        because += [each for each in retry.because if each not in because]
-    else:
-        told.append("no retries")
-    told += _changes(action, route)
-    told += [_mirror(plan, mirror) for mirror in action.request_mirror_policies]
-    steps.append(Step(kind="policy", found=", ".join(told), because=tuple(because)))
-
-
-def retries_in_words(retry: RetryPolicy) -> str:
-    """How many, on what, how long each may take, how long is waited in between."""
-    codes = [str(code) for code in retry.retriable_status_codes]
-    words = [word for word in retry.retry_on.split(",") if word and word != "retriable-status-codes"]
-    told = f"{retry.num_retries} {'retry' if retry.num_retries == 1 else 'retries'} on {', '.join(words + codes)}"
-    if retry.per_try_timeout:
-        told += f", {_seconds(retry.per_try_timeout)} for each try"
-    if retry.retry_back_off is not None and retry.retry_back_off.base_interval is not None:
-        told += f", back-off from {_seconds(retry.retry_back_off.base_interval)}"
-    return told
-
-
-_POLICY_WORDS: Final = frozenset({"timeout", "retries", "no retries", "rewrite", "headers", "mirror", "mirrors"})
-_NOT_OF_MATCH: Final = _POLICY_WORDS | {"fault"}
-
-
-def _changes(action: RouteAction, route: Route) -> list[str]:
-    told: list[str] = []
-    if action.host_rewrite_literal is not None:
-        told.append(f"host becomes {action.host_rewrite_literal}")
-    if action.prefix_rewrite:
-        told.append(f"path prefix becomes {action.prefix_rewrite}")
-    if action.regex_rewrite is not None:
-        told.append(f"path is rewritten to {action.regex_rewrite.substitution}")
-    operations = (route.request_headers_to_add, route.request_headers_to_remove)
-    if any(operations):
-        told.append("request headers are changed")
-    if route.response_headers_to_add or route.response_headers_to_remove:
-        told.append("response headers are changed")
-    return told
-
-
-def _mirror(plan: NodePlan, mirror: RequestMirrorPolicy) -> str:
-    fraction = mirror.runtime_fraction.default_value if mirror.runtime_fraction is not None else None
-    share = _share(fraction).removesuffix(" of requests") if fraction is not None else ""
-    lost = "" if mirror.cluster in plan.clusters else " (there is no such cluster: nothing is sent)"
-    return f"{share} mirrored to {mirror.cluster}{lost}".lstrip()
-
-
-def _timeout_notes(action: RouteAction) -> tuple[str, ...]:
-    if not action.timeout:
-        return ()
-    return (f"504 with flag UT if the answer takes longer than {_seconds(action.timeout)}",)

@@ -42,6 +42,19 @@ def upstream_tls(cluster: Cluster, endpoint: LbEndpoint | None) -> UpstreamTlsCo
     return _tls_of(socket)
 
 
+def upstream_protocol(cluster: Cluster, *, is_http: bool) -> Iterator[str]:
+    """What is spoken besides plain HTTP/1.1 or the client's own bytes."""
+    options = _http_options(cluster)
+    chosen = options.explicit_http_config if options is not None else None
+    if is_http and chosen is not None and chosen.http2_protocol_options is not None:
+        yield "HTTP/2"
+    if is_http and options is not None and options.use_downstream_protocol_config is not None:
+        yield "HTTP as the client speaks it"
+    header = cluster.transport_socket.typed_config if cluster.transport_socket is not None else None
+    if isinstance(header, ProxyProtocolUpstreamTransport):
+        yield f"a PROXY header {header.config.version if header.config is not None else 'V1'} first"
+
+
 def _tls_of(socket: TransportSocket | None) -> UpstreamTlsContext | None:
     """A PROXY header goes before the handshake."""
     config = socket.typed_config if socket is not None else None
@@ -98,9 +111,13 @@ def _notes(call: Call, port: int | None, *, is_http: bool) -> Iterator[str]:
         )
 
 
-def _automatic(cluster: Cluster) -> UpstreamHttpProtocolOptions:
+def _http_options(cluster: Cluster) -> HttpProtocolOptions | None:
     options = (cluster.typed_extension_protocol_options or {}).values()
-    http = next((each for each in options if isinstance(each, HttpProtocolOptions)), None)
+    return next((each for each in options if isinstance(each, HttpProtocolOptions)), None)
+
+
+def _automatic(cluster: Cluster) -> UpstreamHttpProtocolOptions:
+    http = _http_options(cluster)
     wanted = http.upstream_http_protocol_options if http is not None else None
     return wanted if wanted is not None else UpstreamHttpProtocolOptions()
 

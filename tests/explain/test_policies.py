@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from sandbox.explain.http_steps import retries_in_words
+from sandbox.explain.policy_steps import retries_in_words
 from sandbox.plan.route import RetryBackOff, RetryPolicy
 
 
