@@ -89,6 +89,8 @@ class ExecOptions:
         self.proxy = DEFAULT_PROXY
 
 
+# What becomes of an option's value: an argument of the sandbox of its own, a capture setting, a field as it is, or
+# a list that is read.
 _OWN = {"-f": "-f", "--filename": "-f", "--mesh": "--mesh", "--access-log": "--access-log"}
 _CAPTURE = {
     "--include-ranges": "include_ip_ranges",
@@ -96,7 +98,15 @@ _CAPTURE = {
     "--include-ports": "include_ports",
     "--exclude-ports": "exclude_ports",
 }
-_SHARED = {"--workload": "workload", "-n": "namespace", "--namespace": "namespace"}
+_FIELDS = {
+    "--workload": "workload",
+    "-n": "namespace",
+    "--namespace": "namespace",
+    "--proxy": "proxy",
+    "--control": "control",
+}
+_LISTS = ("--labels", "--host-ports", "--publish")
+_FLAGS = ("--lab", "--no-capture", "--help", "-h")
 
 
 def parse(arguments: list[str]) -> ExecOptions:
@@ -121,6 +131,8 @@ def parse(arguments: list[str]) -> ExecOptions:
             options.own_arguments.append(word)
             continue
         name, separator, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        if name not in (*_OWN, *_CAPTURE, *_FIELDS, *_LISTS):
+            raise UsageError(f"no such option: {name}{_nearest(name)}")
         if not separator:
             if index >= len(arguments):
                 raise UsageError(f"option {name} needs a value")
@@ -136,8 +148,8 @@ def parse(arguments: list[str]) -> ExecOptions:
 def _take(options: ExecOptions, name: str, value: str) -> None:
     if name in _OWN:
         options.own_arguments += [_OWN[name], value]
-    elif name in _SHARED:
-        setattr(options, _SHARED[name], value)
+    elif name in _FIELDS:
+        setattr(options, _FIELDS[name], value)
     elif name in _CAPTURE:
         options.capture[_CAPTURE[name]] = value
     elif name == "--labels":
@@ -149,14 +161,15 @@ def _take(options: ExecOptions, name: str, value: str) -> None:
         if not all(port.isascii() and port.isdigit() and 0 < int(port) < 65536 for port in value.split(",")):
             raise UsageError(f"--host-ports: {value!r} is not P[,P...]")
         options.host_ports = tuple(int(port) for port in value.split(","))
-    elif name == "--publish":
-        options.publish += (_published(value),)
-    elif name == "--proxy":
-        options.proxy = value
-    elif name == "--control":
-        options.control = value
     else:
-        raise UsageError(f"no such option: {name}")
+        options.publish += (_published(value),)
+
+
+def _nearest(name: str) -> str:
+    from difflib import get_close_matches  # only where something is misspelt
+
+    found = get_close_matches(name, (*_OWN, *_CAPTURE, *_FIELDS, *_LISTS, *_FLAGS), 1)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _published(text: str) -> tuple[str, int, int]:

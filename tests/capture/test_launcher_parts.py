@@ -67,6 +67,26 @@ def test_publish_that_makes_no_sense(text: str) -> None:
         parse(["--publish", text, "--", "true"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param([], "which command? As in: egress exec -- curl -I http://example.com", id="no command"),
+        pytest.param(
+            ["--worklaod", "shop/web", "true"], "no such option: --worklaod; did you mean --workload?", id="slip"
+        ),
+        pytest.param(["--colour", "true"], "no such option: --colour", id="nothing like it"),
+        pytest.param(["--no-captrue"], "no such option: --no-captrue; did you mean --no-capture?", id="slip in a flag"),
+        pytest.param(["--workload"], "option --workload needs a value", id="no value"),
+        pytest.param(["--labels", "app", "true"], "--labels: 'app' is not K=V[,K=V...]", id="labels"),
+        pytest.param(["--host-ports", "x", "true"], "--host-ports: 'x' is not P[,P...]", id="ports"),
+    ],
+)
+def test_a_mistake_in_the_options_is_told(arguments: list[str], words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse(arguments)
+    assert str(refused.value) == words
+
+
 def test_variables_in_both_cases_and_those_of_java_and_node() -> None:
     found = with_proxy({b"PATH": b"/bin", b"JAVA_TOOL_OPTIONS": b"-Xmx1g", b"NO_PROXY": b"mine"}, "127.0.0.1:15080")
 
