@@ -85,6 +85,7 @@ def _findings(settings: Settings) -> Sequence[Problem]:
     """Everything there is to say, each thing once."""
     from sandbox.analysis import analyze
     from sandbox.analysis.missing_endpoints import report_missing_endpoints
+    from sandbox.analysis.without_effect import report_without_effect
     from sandbox.cli.loading import tell_of_stand_ins
     from sandbox.compiler.push_context import PushContext
     from sandbox.istio.validate import validate_configuration
@@ -103,6 +104,7 @@ def _findings(settings: Settings) -> Sequence[Problem]:
     push = PushContext(configuration)
     _compile_all(settings, configuration, push)
     report_missing_endpoints(configuration, push, push.problems)
+    report_without_effect(configuration, push, push.problems)
     return list(dict.fromkeys([*configuration.problems, *validated, *push.problems, *analyzed]))
 
 

@@ -36,11 +36,11 @@ def check_destinations(
 
 def mesh_destinations(spec: VirtualService) -> Iterator[Destination]:
     """All destinations and mirrors of rules that are not for gateways only."""
-    for http_rule in filter(_is_for_sidecars, spec.http):
+    for http_rule in filter(is_for_sidecars, spec.http):
         routed = (item.destination for item in http_rule.route)
         yield from (item for item in (*routed, *_mirrors(http_rule)) if item is not None)
-    tls = [item for rule in spec.tls if _is_for_sidecars(rule) for item in rule.route]
-    tcp = [item for rule in spec.tcp if _is_for_sidecars(rule) for item in rule.route]
+    tls = [item for rule in spec.tls if is_for_sidecars(rule) for item in rule.route]
+    tcp = [item for rule in spec.tcp if is_for_sidecars(rule) for item in rule.route]
     yield from (item.destination for item in tls + tcp if item.destination is not None)
 
 
@@ -48,7 +48,8 @@ def _mirrors(rule: HTTPRoute) -> Iterator[Destination | None]:
     yield from (rule.mirror, *(item.destination for item in rule.mirrors))
 
 
-def _is_for_sidecars(rule: HTTPRoute | TLSRoute | TCPRoute) -> bool:
+def is_for_sidecars(rule: HTTPRoute | TLSRoute | TCPRoute) -> bool:
+    """Whether a rule is not for gateways only."""
     return not rule.match or any(not match.gateways or MESH_GATEWAY in match.gateways for match in rule.match)
 
 

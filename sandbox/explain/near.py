@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from typing import Final, Protocol, TypeVar
 
 from sandbox.explain.call import Call
@@ -11,6 +12,8 @@ from sandbox.explain.steps import Near
 from sandbox.match.reference import Loser
 from sandbox.plan import NodePlan
 from sandbox.plan.because import Because
+from sandbox.plan.http_connection_manager import HttpConnectionManager
+from sandbox.plan.listener import FilterChain, Listener
 
 MOST: Final = 3
 _ALIKE: Final = 0.65
@@ -61,6 +64,22 @@ def _ratio(word: str, wanted: str) -> float:
     if not mine or not theirs:
         return 1.0  # the same name, or one is a part of the other's domain
     return difflib.SequenceMatcher(None, ".".join(mine), ".".join(theirs), autojunk=False).ratio()
+
+
+def of_other_protocol(listener: Listener, call: Call, title: Callable[[FilterChain], str]) -> tuple[Near, ...]:
+    """Chains that are there for the call's host or port, and do not speak what it speaks."""
+    found = []
+    for chain in listener.filter_chains:
+        names = chain.filter_chain_match.server_names if chain.filter_chain_match is not None else ()
+        speaks_http = any(isinstance(each.typed_config, HttpConnectionManager) for each in chain.filters)
+        reason = ""
+        if not call.is_tls and any(fnmatchcase(call.host.lower(), name) for name in names):
+            reason = "it is for TLS, and this call begins without"
+        elif call.is_tls and speaks_http and chain.transport_socket is None and not names:
+            reason = "it is for plain HTTP, and this call begins with TLS: declare the port HTTPS or TLS"
+        if reason:
+            found.append(Near(name=title(chain), reason=reason, because=chain.because))
+    return tuple(found[:MOST])
 
 
 def other_ports(plan: NodePlan, call: Call) -> tuple[Near, ...]:

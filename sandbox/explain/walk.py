@@ -9,7 +9,7 @@ from sandbox.explain import access_steps, cluster_steps, http_steps
 from sandbox.explain.address_steps import DnsView, find_address, find_capture
 from sandbox.explain.call import Call
 from sandbox.explain.findings import concerning
-from sandbox.explain.near import nearest, other_ports
+from sandbox.explain.near import nearest, of_other_protocol, other_ports
 from sandbox.explain.steps import Hop, Outcome, Station, Step, Walk
 from sandbox.frozen_dataclass import dataclass
 from sandbox.match import reference
@@ -208,13 +208,16 @@ def _find_chain(plan: NodePlan, call: Call, listener: Listener, address: str, st
     choice = reference.choose_filter_chain(listener, facts)
     chain = choice.chosen
     is_fallback = chain is None or chain is listener.default_filter_chain
+    losers = of_other_protocol(listener, call, _chain_title) if is_fallback else ()
+    titles = [each.name for each in losers]
+    others = nearest(choice.losers, _chain_title, call.host if is_fallback else "")
     steps.append(
         Step(
             kind="filter chain",
             found="none" if chain is None else chain.name or _chain_title(chain),
             reason=choice.reason.replace(UNKNOWN_ADDRESS, "the resolved address"),
             because=_chain_because(chain),
-            losers=nearest(choice.losers, _chain_title, call.host if is_fallback else ""),
+            losers=(*losers, *(each for each in others if each.name not in titles)),
             notes=_chain_notes(call, listener, facts),
         )
     )
