@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
+from sandbox.analysis.mesh_index import build_index, selector_text
 from sandbox.compiler.destination_checks import is_for_sidecars
 from sandbox.compiler.host_names import is_wildcard, resolve_host
 from sandbox.compiler.push_context import PushContext
@@ -15,9 +17,13 @@ from sandbox.istio.traffic_policy import TrafficPolicy
 from sandbox.istio.virtual_service import VirtualService
 from sandbox.yaml_source.problems import Problems
 
+_SELECTING: Final = ("DestinationRule", "EnvoyFilter", "ProxyConfig", "PeerAuthentication", "RequestAuthentication")
+_OF_OWN_NAMESPACE: Final = ("DestinationRule", "ProxyConfig", "PeerAuthentication")
+"""Kinds whose selector is for pods of the object's namespace, also in the root namespace."""
+
 
 def report_without_effect(configuration: Configuration, push: PushContext, problems: Problems) -> None:
-    """SBX0409, SBX0410 and SBX0527."""
+    """SBX0409, SBX0410, SBX0415 and SBX0527."""
     for entry in configuration.resources("ServiceEntry"):
         if not entry.spec.ports:
             hosts = ", ".join(entry.spec.hosts)
@@ -28,6 +34,29 @@ def report_without_effect(configuration: Configuration, push: PushContext, probl
         _report_other_ports(rule, push, problems)
     for routes in configuration.resources("VirtualService"):
         _report_unread_rules(routes, push, problems)
+    _report_selectors_in_vain(configuration, problems)
+
+
+def _report_selectors_in_vain(configuration: Configuration, problems: Problems) -> None:
+    """Of kinds whose selectors istioctl does not look at; in namespaces of which the files describe workloads."""
+    pods = build_index(configuration).pods
+    for kind in _SELECTING:
+        for resource in configuration.resources(kind):
+            field = "workload_selector" if hasattr(resource.spec, "workload_selector") else "selector"
+            selector = getattr(resource.spec, field)
+            labels = dict(getattr(selector, "match_labels", None) or getattr(selector, "labels", None) or {})
+            everywhere = resource.namespace == configuration.root_namespace and kind not in _OF_OWN_NAMESPACE
+            own = [pod for pod in pods if pod.namespace == resource.namespace]
+            if (
+                labels
+                and own
+                and not any(labels.items() <= pod.labels.items() for pod in (pods if everywhere else own))
+            ):
+                problems.report(
+                    "SBX0415",
+                    f"no workload of the files has the labels {selector_text(labels)}: it is for nobody",
+                    resource.spec.origin_of(field),
+                )
 
 
 def _ports(push: PushContext, host: str) -> Sequence[ServicePort]:

@@ -50,6 +50,7 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0204": Code("warning", "the mesh configuration is written more than once"),
     "SBX0205": Code("info", "the field has nothing to act on here"),
     "SBX0301": Code("error", "a rule of the API server's schema is broken"),
+    "SBX0415": Code("warning", "a selector selects no workload of the files"),
     "SBX0501": Code("warning", "a filter chain is shadowed by an older one of the same listener"),
     "SBX0401": Code("warning", "a service has no endpoints on a port, so there is no cluster"),
     "SBX0402": Code("warning", "failover priorities meet endpoints in several localities, which crashes istiod"),

@@ -36,7 +36,21 @@ TO = "route: [{destination: {host: api.example.com}}]"
 AT_443 = "portLevelSettings: [{port: {number: 443}, tls: {mode: SIMPLE}}]"
 HTTP_RULE, TLS_RULE = f"http: [{{{TO}}}]", f"tls: [{{match: [{{sniHosts: [api.example.com]}}], {TO}}}]"
 FOR_NOTHING = "SBX0410 api.example.com has no port 443: these settings are for nothing"
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: NAMESPACE, labels: {app: web}}\n---\n"
+
+
+def selecting(app: str, namespace: str = "shop") -> str:
+    chosen = rule(f"workloadSelector: {{matchLabels: {{app: {app}}}}}")
+    return entry(WEB) + chosen + POD.replace("NAMESPACE", namespace)
+
+
 WORLDS = {
+    "a selector of nobody": (
+        selecting("wbe"),
+        ["SBX0415 no workload of the files has the labels app=wbe: it is for nobody"],
+    ),
+    "a selector of a pod": (selecting("web"), []),
+    "a selector where no pod is described": (selecting("wbe", "other"), []),
     "an entry without ports": (
         entry(),
         ["SBX0409 the ServiceEntry has no ports, so nothing listens for api.example.com, and no route leads there"],
