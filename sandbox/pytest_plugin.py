@@ -59,7 +59,8 @@ class RunningSandbox:
         while not (found := self.calls_to(host)):
             if time.monotonic() > deadline:
                 seen = sorted({name for call in self.calls for name in _names_of(call)})
-                pytest.fail(f"no call to {host} ended within {seconds:g} s; there were calls to {seen}")
+                others = f"calls to {', '.join(seen)}" if seen else "no calls at all"
+                pytest.fail(f"no call to {host} ended within {seconds:g} s; there were {others}")
             threading.Event().wait(0.01)
         return found[-1]
 

@@ -261,6 +261,8 @@ def _find_tls(
     context = upstream_tls(cluster, endpoint)
     address = endpoint.endpoint.address if endpoint is not None and endpoint.endpoint is not None else None
     port = address.port_value if isinstance(address, SocketAddress) else None
+    if cluster.type == "ORIGINAL_DST":
+        port = call.port
     if context is not None:
         steps.append(tls_step(context, cluster, call, port, is_http=is_http))
     elif notes := plain_notes(port, is_http=is_http):

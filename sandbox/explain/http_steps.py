@@ -180,9 +180,10 @@ def _act(plan: NodePlan, call: Call, route: Route, steps: list[Step]) -> Outcome
         outcome = cluster_steps.through_route(plan, call, action, steps)
         hop = _rewritten(call, action, route, outcome.hop)
         clusters = cluster_steps.clusters_of(plan, action)
-        failures = failure_notes(action.retry_policy, clusters) if outcome.is_forwarded else ()
         flags = flags_if_refused(action.retry_policy)
-        notes = (*outcome.notes, *timeout_notes(action), *failures)
+        notes = outcome.notes
+        if outcome.is_forwarded:
+            notes += (*timeout_notes(action), *failure_notes(action.retry_policy, clusters))
         outcome = replace(outcome, route=route.name, notes=notes, hop=hop, flags_if_refused=flags)
     else:
         outcome = Outcome(sentence="the route has no action")

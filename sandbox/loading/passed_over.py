@@ -178,7 +178,9 @@ class _Search:
         if rule.namespace not in (own, service.namespace, root):
             places = dict.fromkeys((f"the caller's namespace ({own})", f"the host's ({service.namespace})"))
             return f"it counts only in {', '.join(places)} or the root namespace ({root})", here
-        return (f"{first} comes first" if first is not None else "it does not count for this caller"), here
+        return (f"{first} comes first" if first is not None else "it does not count for this caller"), spec.origin_of(
+            "host"
+        )
 
 
 def _own_export_origin(resource: Resource[Any]) -> Origin | None:

@@ -27,6 +27,12 @@ def test_what_is_missing_of_a_destination_is_named(destination: str, sentence: s
     assert (walk.outcome.status, walk.outcome.flags, walk.outcome.sentence) == (503, ("NC",), sentence)
 
 
+def test_what_leads_nowhere_is_not_slow() -> None:
+    rule = f"{{timeout: 1s, route: [{to('port: {number: 81}')}]}}"
+
+    assert walked("http://api.example.com/", entry(), routes(rule)).outcome.notes == ()
+
+
 def test_a_share_that_leads_nowhere_is_told_with_its_size() -> None:
     parts = f"{to(weight=', weight: 90')}, {to('port: {number: 81}', ', weight: 10')}"
 
@@ -110,6 +116,13 @@ TLS = {
     "on the port for plain text": (
         "http",
         (entry(), SIMPLE),
+        TLS_BY_HOST,
+        f"{SYSTEM} the request's host",
+        "TLS to port 80",
+    ),
+    "on the port for plain text, wherever the call goes": (
+        "http",
+        (entry().replace("DNS", "NONE"), SIMPLE),
         TLS_BY_HOST,
         f"{SYSTEM} the request's host",
         "TLS to port 80",

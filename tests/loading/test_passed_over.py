@@ -106,7 +106,7 @@ ROWS = {
     "a policy beside a nearer one": (
         ENTRY + policy("near", "shop") + policy("far", "infra"),
         "not DestinationRule infra/far: DestinationRule shop/near comes first",
-        "DestinationRule infra/far metadata.namespace",
+        "DestinationRule infra/far spec.host",
     ),
 }
 
