@@ -98,7 +98,10 @@ class _Builder:
             if entry.redirects_to_https:
                 _add_redirects(entry, hosts)
         kept = _collapse(hosts) if self.push.features.enable_route_collapse else hosts.values()
-        virtual_hosts = [self._virtual_host(host) for host in kept] or [_black_hole(servers[0])]
+        virtual_hosts = [self._virtual_host(host) for host in kept]
+        if not virtual_hosts:
+            virtual_hosts = [_black_hole(servers[0])]
+            self._report_unrouted(servers)
         return RouteConfiguration(
             name=name,
             virtual_hosts=tuple(sorted(virtual_hosts, key=lambda host: host.name)),
@@ -148,6 +151,16 @@ class _Builder:
         if own is not None and self.push.is_visible(own, self.proxy.namespace):
             return own
         return self.scope.service(host)
+
+    def _report_unrouted(self, servers: Sequence[GatewayServer]) -> None:
+        for entry in servers:
+            self.push.problems.report(
+                "SBX0547",
+                f"no http rule of a VirtualService is for this server of gateway {entry.gateway_name}: it answers 404",
+                entry.server.origin,
+                hint="bind a VirtualService to the gateway, with a rule for one of the server's hosts whose matches, if"
+                " they name gateways, name this one",
+            )
 
     def _virtual_host(self, host: _Host) -> VirtualHost:
         return VirtualHost(

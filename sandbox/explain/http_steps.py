@@ -102,7 +102,7 @@ def _find_virtual_host(
     losers = nearest(
         others, lambda each: each.domains[0] if each.domains else each.name, call.host if is_catch_all else ""
     )
-    if is_catch_all:
+    if is_catch_all and plan.node_type != "router":
         losers += other_ports(plan, call)
     steps.append(
         Step(

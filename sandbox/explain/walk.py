@@ -39,6 +39,7 @@ GatewayLookup = Callable[[str, int], "Arrival | None"]
 _NO_SECRET = (
     "upstream_reset_before_response_started{remote_connection_failure|TLS_error:_Secret_is_not_supplied_by_SDS}"
 )
+_REFUSED = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
 _INNER = "envoy://"
 """How addresses of listeners without a port begin."""
 FaultLookup = Callable[[NodePlan, str], "str | None"]
@@ -73,19 +74,19 @@ def _unless_tls_fails(walk: Walk, tls_fault: FaultLookup, plan: NodePlan) -> Wal
     fault = tls_fault(plan, outcome.cluster) if outcome.is_forwarded else None
     if fault is None:
         return walk
+    return replace(walk, outcome=replace(_failed(outcome, fault, _NO_SECRET), hop=None))
+
+
+def _failed(outcome: Outcome, fault: str, details: str) -> Outcome:
     is_http = outcome.status is None
     return replace(
-        walk,
-        outcome=replace(
-            outcome,
-            status=503 if is_http else 0,
-            flags=outcome.flags_if_refused,
-            details=_NO_SECRET if is_http else "",
-            sentence=f"every connection to the upstream fails: {fault}",
-            is_forwarded=False,
-            notes=(),
-            hop=None,
-        ),
+        outcome,
+        status=503 if is_http else 0,
+        flags=outcome.flags_if_refused,
+        details=details if is_http else "",
+        sentence=f"every connection to the upstream fails: {fault}",
+        is_forwarded=False,
+        notes=(),
     )
 
 
@@ -99,6 +100,9 @@ def _followed(walk: Walk, gateways: GatewayLookup, tls_fault: FaultLookup, seen:
     onward = replace(onward, steps=tuple(step for step in onward.steps if step.kind != "dns"))
     if onward.station in seen:
         return replace(walk, outcome=_loop(walk.outcome, onward))
+    if all(step.found == "none" for step in onward.steps if step.kind == "listener"):
+        fault = f"{onward.workload} does not listen on port {onward.call.port}"
+        walk = replace(walk, outcome=_failed(walk.outcome, fault, _REFUSED))
     return replace(walk, onward=_followed(onward, gateways, tls_fault, seen | {onward.station}))
 
 
@@ -145,7 +149,7 @@ def _explain(plan: NodePlan, call: Call, capture_rules: Sequence[CaptureRule], d
         return _walk(plan, call, steps, outcome)
     listener = _find_listener(plan, call, address or UNKNOWN_ADDRESS, steps)
     if listener is None:
-        return _walk(plan, call, steps, Outcome(sentence="nothing listens: the connection is refused"))
+        return _walk(plan, call, steps, Outcome(status=0, sentence="nothing listens: the connection is refused"))
     outcome = _through_listener(plan, call, listener, address or UNKNOWN_ADDRESS, steps)
     return _walk(plan, call, steps, _through_inner_listeners(plan, call.inside or call, outcome, steps))
 
@@ -190,7 +194,8 @@ def _find_listener(plan: NodePlan, call: Call, address: str, steps: list[Step]) 
     listener = choice.chosen
     losers = nearest(choice.losers, lambda each: each.name)
     reason = choice.reason.replace(f"{UNKNOWN_ADDRESS}:{call.port}", f"the address of {call.host}")
-    known_on = other_ports(plan, call) if listener is None or listener.use_original_dst else ()
+    is_unknown = plan.node_type != "router" and (listener is None or listener.use_original_dst)
+    known_on = other_ports(plan, call) if is_unknown else ()
     steps.append(
         Step(
             kind="listener",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.istio.kinds import WORKLOAD_KINDS
 from sandbox.istio.kubernetes import PodStatus
 from sandbox.loading.kubernetes_text import ELSEWHERE, PodText, Ports, SliceText, service_text
+from sandbox.yaml_source.problems import did_you_mean
 
 if TYPE_CHECKING:
     from sandbox.istio.load import Configuration
@@ -18,6 +19,9 @@ ROOT_NAMESPACE = "istio-system"
 WELL_KNOWN_PORTS = ((15021, 15021, "status-port"), (80, 8080, "http2"), (443, 8443, "https"))
 """Port, target port and name, as in Istio's gateway charts."""
 FIRST_ADDRESS = 20
+GATEWAY_LABEL = "istio"
+USUAL_GATEWAYS = ("egressgateway", "ingressgateway")
+"""How Istio's own installation labels its gateways."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +79,18 @@ def stand_ins(configuration: Configuration) -> tuple[str, list[str]]:
         gateways = ", ".join(one.gateways)
         told.append(
             f"no pod runs gateway {gateways} ({one.namespace}/{one.name}): one of a default installation does ({shown})"
+            f"{_unusual(one.labels)}"
         )
     return "---\n".join(texts), told
+
+
+def _unusual(labels: Mapping[str, str]) -> str:
+    """A question where the selector is nearly that of Istio's own gateways: a cluster may have no such pods."""
+    written = labels.get(GATEWAY_LABEL, "")
+    near = did_you_mean(written, USUAL_GATEWAYS)
+    if not written or written in USUAL_GATEWAYS or not near:
+        return ""
+    return f"; its selector says {GATEWAY_LABEL}: {written}, did you mean {near}?"
 
 
 def shown_ports(ports: Ports) -> str:

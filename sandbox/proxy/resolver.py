@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sandbox.proxy.hop_addresses import HopAddresses
+from sandbox.proxy.hop_addresses import LOCAL, HopAddresses
 from sandbox.proxy.host_source import is_address
 from sandbox.proxy.system_names import SystemNames, read_system_names
 
@@ -87,6 +87,7 @@ class Resolver:
         self._service_targets: Mapping[tuple[str, int], Sequence[tuple[str, int]]] = {}
         self._service_turns: Mapping[tuple[str, int], Iterator[tuple[str, int]]] = {}
         self._redirects: dict[tuple[str, int], tuple[str, int]] = {}
+        self._pods: frozenset[str] = frozenset()
         self._kept: frozenset[tuple[str, int]] = frozenset()
         self.hops = HopAddresses()
 
@@ -102,6 +103,8 @@ class Resolver:
         if turns is not None:
             ip, port = next(turns)
         target = self._redirects.get((ip, port)) or self._connect_targets.get((ip, port))
+        if target is None and ip in self._pods:
+            return LOCAL, NOBODYS_PORT
         address = (ip, port) if target is None or target[1] is None else (target[0], target[1])
         return (address[0], NOBODYS_PORT) if address in self._kept else address
 
@@ -118,9 +121,13 @@ class Resolver:
         """Whether that is a port of another node in this process."""
         return (ip, port) in self._redirects
 
-    def redirect(self, targets: Mapping[tuple[str, int], HostPort]) -> None:
-        """From now on connections to these addresses, and no others, go elsewhere on this machine."""
+    def redirect(self, targets: Mapping[tuple[str, int], HostPort], pods: Iterable[str] = ()) -> None:
+        """From now on connections to these addresses, and no others, go elsewhere on this machine.
+
+        ``pods`` run here: what goes to another port of theirs is refused, whatever the network has at such an address.
+        """
         self._redirects = {address: (to.host, to.port) for address, to in targets.items()}
+        self._pods = frozenset(pods)
 
     def know_aliases(self, aliases: Mapping[str, str]) -> None:
         """From now on these names (lower case) stand for those, as by CNAME records of the cluster's DNS server."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -158,7 +159,8 @@ class GatewayNodes:
         targets: dict[tuple[str, int], HostPort] = {}
         for node in nodes:
             targets |= node.addresses
-        self._resolver.redirect(targets)
+        pods = {ip for node in nodes for ip in node.proxy.ip_addresses if not ipaddress.ip_address(ip).is_loopback}
+        self._resolver.redirect(targets, pods)
 
     @property
     def snapshots(self) -> dict[str, Snapshot]:

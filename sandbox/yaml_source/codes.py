@@ -83,6 +83,7 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0532": Code("warning", "the access log format is not JSON"),
     "SBX0533": Code("warning", "an override of a metric has no effect"),
     "SBX0546": Code("warning", "a patch of an EnvoyFilter fits nothing of a gateway"),
+    "SBX0547": Code("warning", "a gateway's server has no http rule, so that it answers 404"),
     "SBX0551": Code("error", "Envoy refuses the format or the filter of an access log"),
     "SBX0552": Code("error", "RE2 refuses a regular expression"),
     "SBX0553": Code("warning", "Envoy refuses a resource that istiod makes of this, and works on without it"),

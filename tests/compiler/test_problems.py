@@ -206,6 +206,7 @@ GATEWAY = [
         + _object("RequestAuthentication", "j", "jwtRules:\n- issuer: me\n  jwksUri: https://a.example/keys  # here"),
     ),
     ("SBX0542", _gateway("- {port: {number: 9000, name: tcp, protocol: TCP}, hosts: ['*']}  # here")),
+    ("SBX0547", _gateway("- {port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}  # here")),
 ]
 
 

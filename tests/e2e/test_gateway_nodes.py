@@ -211,6 +211,20 @@ def test_calls_in_progress_survive_the_removal_of_their_gateway(tmp_path: Path) 
     assert asyncio.run(story()) == [200] * 32
 
 
+@pytest.mark.parametrize(
+    ("label", "asked"),
+    [
+        pytest.param("egresgateway", "its selector says istio: egresgateway, did you mean egressgateway?", id="a slip"),
+        pytest.param("egressgateway", "", id="the usual one"),
+        pytest.param("b", "", id="one of another kind"),
+    ],
+)
+def test_a_selector_that_is_nearly_the_usual_one_is_asked_about(label: str, asked: str) -> None:
+    _, (told,) = stand_ins(load_texts([("mesh.yaml", gateway(label, "a.example.com", "x"))]))
+
+    assert told.partition("; ")[2] == asked
+
+
 def test_gateways_whose_selectors_fit_one_installation_share_it() -> None:
     wide, narrow = gateway("egressgateway", "a.example.com", "x"), gateway("b", "b.example.com", "x")
     narrow = narrow.replace("{istio: b}", "{app: istio-egressgateway, istio: egressgateway}")

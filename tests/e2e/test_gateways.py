@@ -132,3 +132,16 @@ def test_explain_tells_of_the_trap(tmp_path: Path) -> None:
         "outbound_.443_._.istio-egressgateway.istio-system.svc.cluster.local\n" in told.partition("mutual TLS, SNI")[2]
     )
     assert "filter_chain_not_found" in told.partition("then through")[2]
+
+
+def test_ports_that_the_gateway_does_not_listen_on_refuse_and_go_nowhere_else(tmp_path: Path) -> None:
+    """The pod's address is an address of this process: a machine of the network that has it, too, is not called."""
+    config = tmp_path / "mutual.yaml"
+    config.write_text(MUTUAL.replace("port: {number: 443, name: https", "port: {number: 444, name: https"))
+
+    status, lines, _ = asyncio.run(ask(tmp_path, config))
+
+    (sidecar,) = lines
+    assert (status, sidecar["response_flags"]) == (503, "URX,UF")
+    assert sidecar["upstream_host"] == "10.244.0.20:8443"
+    assert sidecar["upstream_transport_failure_reason"] == "delayed_connect_error:_Connection_refused"

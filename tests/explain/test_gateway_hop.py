@@ -191,6 +191,27 @@ def test_what_only_sidecars_cannot_do_is_told_only_where_one_does_it(to_gateway:
     assert [problem.code for problem in walk.findings] == told
 
 
+@pytest.mark.parametrize(
+    ("target", "status", "flags"),
+    [("http://api.example.com/", 503, ("URX", "UF")), ("https://api.example.com/", 0, ("UF", "URX"))],
+)
+def test_a_port_that_the_gateway_does_not_listen_on_refuses(target: str, status: int, flags: tuple[str, ...]) -> None:
+    yaml = YAML.replace(
+        "number: 80, name: http, protocol: HTTP}, hosts", "number: 81, name: http, protocol: HTTP}, hosts"
+    )
+    yaml = yaml.replace(
+        "number: 443, name: tls, protocol: TLS}, hosts", "number: 444, name: tls, protocol: TLS}, hosts"
+    )
+
+    walk = _explain(target, yaml)
+
+    assert (walk.outcome.status, walk.outcome.flags, walk.outcome.is_forwarded) == (status, flags, False)
+    assert walk.outcome.sentence.startswith("every connection to the upstream fails: shop/gw does not listen on port 8")
+    assert walk.onward is not None
+    assert walk.onward.outcome.sentence == "nothing listens: the connection is refused"
+    assert all(step.losers == () for step in walk.onward.steps)
+
+
 def test_both_nodes_are_printed() -> None:
     text = as_text(_explain("http://api.example.com/"))
     assert "from shop/web (sidecar)" in text
