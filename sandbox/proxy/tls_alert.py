@@ -16,6 +16,9 @@ CERTIFICATE_UNKNOWN: Final = b"\x15\x03\x03\x00\x02\x02\x2e"
 
 In plain text, as every alert of OpenSSL's about a server's certificate: its client takes its keys into use after that.
 """
+BAD_CERTIFICATE: Final = b"\x02\x2a"
+CERTIFICATE_EXPIRED: Final = b"\x02\x2d"
+"""BoringSSL says of certificates that are not valid yet, too."""
 LINGER_SECONDS: Final = 1.0
 READ_BYTES: Final = 65_536
 

@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Final
 from sandbox.proxy.certificates import PeerCertificate, read_certificate
 from sandbox.proxy.downstream import TlsFacts
 from sandbox.proxy.peer_verification import PeerRules
-from sandbox.proxy.tls_alert import CERTIFICATE_UNKNOWN
-from sandbox.proxy.tls_failure import HANDSHAKE_FAILURE, LateRefusal, VerifyFailure
+from sandbox.proxy.tls_alert import BAD_CERTIFICATE, CERTIFICATE_EXPIRED, CERTIFICATE_UNKNOWN
+from sandbox.proxy.tls_failure import (
+    HANDSHAKE_FAILURE,
+    HTTP_REASONS,
+    NOT_YET_VALID,
+    HttpAnswer,
+    LateRefusal,
+    VerifyFailure,
+)
 from sandbox.proxy.transport_options import TransportOptions
 
 if TYPE_CHECKING:
@@ -57,7 +64,12 @@ class _Session(ssl.SSLObject):
         except ssl.SSLError as error:
             if error.reason == HANDSHAKE_FAILURE and self.cipher() is not None:
                 raise LateRefusal(*error.args) from None
-            error.unsent = self.outgoing.read()  # type: ignore[attr-defined]
+            if error.reason in HTTP_REASONS and not self.server_side:
+                raise HttpAnswer from None
+            alert = self.outgoing.read()
+            if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in NOT_YET_VALID:
+                alert = alert.replace(BAD_CERTIFICATE, CERTIFICATE_EXPIRED)
+            error.unsent = alert  # type: ignore[attr-defined]
             raise
         try:
             self._check_rules()
@@ -310,7 +322,10 @@ def _load_source(context: ssl.SSLContext, filename: str | None, inline: str | No
 def facts_of_session(session: ssl.SSLObject | ssl.SSLSocket) -> TlsFacts:
     """What a finished handshake says."""
     cipher = session.cipher()
-    der = session.getpeercert(binary_form=True)
+    try:
+        der = session.getpeercert(binary_form=True)
+    except ValueError:  # an error came right after the handshake
+        der = None
     peer: PeerCertificate | None = read_certificate(der) if der else None
     return TlsFacts(
         version=session.version(),

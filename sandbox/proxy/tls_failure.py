@@ -11,6 +11,8 @@ from sandbox.proxy.failure import FailureKind, UpstreamFailure
 LIBRARY: Final = 16 << 24
 """BoringSSL's number of the SSL library, in the upper byte of an error."""
 VERIFY_FAILED: Final = 125
+PROTOCOL_VERSION: Final = b"\x15\x03\x01\x00\x02\x02\x46"
+"""The alert to a server that answers a ClientHello with something else than TLS."""
 SYSTEM_LIBRARY_RESET: Final = "33554536:system library:OPENSSL_internal:Connection reset by peer"
 
 ALERTS: Final = {
@@ -97,9 +99,14 @@ DETAILS: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": ":peer did not provide required client certificate",
 }
 """What Envoy adds."""
+NOT_YET_VALID: Final = (9, 11)
+"""OpenSSL's verify codes of a certificate, and of a revocation list, whose time has not come."""
+HTTP_REASONS: Final = ("HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
+"""OpenSSL's reasons where first bytes are HTTP's; BoringSSL looks for that in servers only."""
 VERIFY_MESSAGES: Final = {
     "self-signed certificate": "self signed certificate",
     "self-signed certificate in certificate chain": "self signed certificate in certificate chain",
+    "unsuitable certificate purpose": "unsupported certificate purpose",
 }
 
 
@@ -115,6 +122,12 @@ class VerifyFailure(ssl.SSLError):
 
 class LateRefusal(ssl.SSLError):
     """The alert handshake_failure after the server's hello: it is not the client's hello that was refused."""
+
+
+class HttpAnswer(ssl.SSLError):
+    """A server speaks HTTP in place of TLS."""
+
+    unsent = PROTOCOL_VERSION
 
 
 def failure_of_handshake(error: Exception) -> UpstreamFailure:
@@ -134,6 +147,8 @@ def _reason(error: Exception) -> str | None:
             return _frame(VERIFY_FAILED, "CERTIFICATE_VERIFY_FAILED", f":verify cert failed: {text}")
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return None
+        case HttpAnswer():
+            return _frame(REASONS["WRONG_VERSION_NUMBER"], "WRONG_VERSION_NUMBER")
         case LateRefusal():
             return _frame(REASONS[HANDSHAKE_FAILURE], HANDSHAKE_FAILURE)
         case ssl.SSLError():

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Final, cast
+
+from sandbox.proxy.downstream import TlsFacts
 
 READ_BYTES: Final = 65_536
 
@@ -47,6 +51,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._is_held = is_held
         """Our first answer is the last, until ``go_on``."""
         self._failure: Exception | None = None
+        self.facts = TlsFacts()
+        """What the handshake says; an error that comes right after it takes that away from the session."""
         self.handshake: asyncio.Future[asyncio.BaseProtocol] = asyncio.get_running_loop().create_future()
 
     # --- what the transport below calls ---
@@ -100,12 +106,21 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         except ssl.SSLError as error:
             self._fail(error)
             return
+        if self._outgoing.pending and self._was_reset():
+            self._fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
+            return
         self._flush()
+        self.facts = TlsFacts.of(self._session)
         protocol = self._factory()
         self._protocol = cast(asyncio.Protocol, protocol)
         protocol.connection_made(self)
         if not self.handshake.done():
             self.handshake.set_result(protocol)
+
+    def _was_reset(self) -> bool:
+        """The kernel knows by now that nobody hears our last message; the loop would tell later."""
+        sock = None if self._below is None else self._below.get_extra_info("socket")
+        return sock is not None and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET
 
     def go_on(self) -> None:
         """The handshake of a server that was held goes on."""

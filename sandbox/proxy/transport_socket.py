@@ -75,11 +75,11 @@ async def open_session(
             with sending_alerts(sock):
                 name = dressing.tls.server_name(options)
                 if half_close:
-                    transport, protocol = await start_tls_client(sock, context, protocol_factory, name)
-                else:
-                    transport, protocol = await loop.create_connection(
-                        protocol_factory, sock=sock, ssl=context, server_hostname=name
-                    )
+                    layer, protocol = await start_tls_client(sock, context, protocol_factory, name)
+                    return Session(layer, protocol, layer.facts)
+                transport, protocol = await loop.create_connection(
+                    protocol_factory, sock=sock, ssl=context, server_hostname=name
+                )
         session: ssl.SSLObject = transport.get_extra_info("ssl_object")
         return Session(transport, protocol, TlsFacts.of(session))
     except TimeoutError:

@@ -22,7 +22,7 @@ from sandbox.plan.tls import (
 )
 
 from .proxy_world import Upstream, address, closed_port, on_a_loop, run, serving, static_cluster, to_cluster
-from .test_transport_security import Authority, failure, originating
+from .test_transport_security import START, Authority, failure, originating
 
 DAY = timedelta(days=1)
 MONTH = timedelta(days=30)
@@ -53,6 +53,13 @@ def test_a_server_is_told_why_its_certificate_is_refused(
 ) -> None:
     authority = Authority(tmp_path)
     server_hears(alert, authority.issue(name, life), originating(authority.root, "up.example"), version)
+
+
+def test_a_server_is_told_that_its_certificate_is_not_valid_now(tmp_path: Path) -> None:
+    """Too early is expired, for BoringSSL."""
+    authority = Authority(tmp_path)
+    early = authority.issue("up.example", DAY, START + MONTH)
+    server_hears("SSLV3_ALERT_CERTIFICATE_EXPIRED", early, originating(authority.root))
 
 
 def test_a_server_is_told_that_nobody_knows_its_authority(tmp_path: Path) -> None:

@@ -44,6 +44,13 @@ class TlsPeer:
         if flush:
             await self.flush()
 
+    async def answer_hello(self, *, and_say: bytes = b"") -> None:
+        """A server's whole first flight, and bytes that are no TLS."""
+        await self._hear()
+        with pytest.raises(ssl.SSLWantReadError):
+            self._session.do_handshake()
+        await self.client.send(self._outgoing.read() + and_say)
+
     async def send(self, data: bytes) -> None:
         self._session.write(data)
         await self.flush()
@@ -223,6 +230,41 @@ def test_what_a_client_has_said_goes_on_though_its_upstream_refuses_us_after_the
             info = await world.ended.get()
         assert (info.bytes_received, info.bytes_sent, info.response_flags) == (5, 0, [])
         assert info.upstream_transport_failure_reason is None
+
+    run(test)
+
+
+def test_an_error_that_comes_with_the_end_of_a_handshake_ends_the_connection(authority: Authority) -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        cluster = static_cluster("up", upstream.port, transport_socket=originating(authority.root))
+        async with serving((tcp_listener(to_cluster("up")),), cluster) as world:
+            client = await world.client()
+            server = TlsPeer(
+                await upstream.accept(), server_context(authority, ssl.TLSVersion.TLSv1_3), server_side=True
+            )
+            await server.answer_hello(and_say=b"no TLS")
+            assert await client.ending() == "fin"
+            info = await world.ended.get()
+        assert (info.upstream_tls_version, info.response_flags) == ("TLSv1.3", [])
+
+    run(test)
+
+
+def test_an_upstream_that_resets_while_its_certificate_is_read_has_failed(authority: Authority) -> None:
+    async def test() -> None:
+        upstream = Upstream()
+        cluster = static_cluster("up", upstream.port, transport_socket=originating(authority.root))
+        async with serving((tcp_listener(to_cluster("up")),), cluster) as world:
+            await world.client()
+            server = TlsPeer(
+                await upstream.accept(), server_context(authority, ssl.TLSVersion.TLSv1_3), server_side=True
+            )
+            await server.answer_hello()
+            server.client.reset()
+            info = await world.ended.get()
+        assert info.response_flags == ["UF", "URX"]
+        assert info.upstream_transport_failure_reason == RESET
 
     run(test)
 

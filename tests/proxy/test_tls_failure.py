@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from sandbox.proxy.tls_failure import LateRefusal, VerifyFailure, failure_of_handshake
+from sandbox.proxy.tls_failure import HttpAnswer, LateRefusal, VerifyFailure, failure_of_handshake
 
 ALERT = b"\x15\x03\x03\x00\x02\x02"
 HELLO = b"\x16\x03\x03\x00\x2a\x02\x00\x00\x26\x03\x03" + b"r" * 32 + b"\0"
@@ -89,6 +89,29 @@ def test_answer_that_is_no_handshake(answer: bytes, reason: str) -> None:
     failure = failure_of_handshake(error_of_answer(answer))
 
     assert failure.transport_failure_reason == f"TLS_error:|{reason}:TLS_error_end".replace(" ", "_")
+
+
+@pytest.mark.parametrize(
+    ("openssl", "boringssl"),
+    [
+        pytest.param("self-signed certificate", "self_signed_certificate", id="self-signed"),
+        pytest.param("unsuitable certificate purpose", "unsupported_certificate_purpose", id="a client's certificate"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate(openssl: str, boringssl: str) -> None:
+    error = ssl.SSLCertVerificationError(1, "")
+    error.verify_code, error.verify_message = 18, openssl
+
+    reason = failure_of_handshake(error).transport_failure_reason
+
+    assert reason is not None
+    assert reason.endswith(f":_X509_verify_cert:_certificate_verification_error_at_depth_0:_{boringssl}:TLS_error_end")
+
+
+def test_a_server_that_speaks_http_first_has_no_tls_version() -> None:
+    assert failure_of_handshake(HttpAnswer()).transport_failure_reason == (
+        "TLS_error:|268435703:SSL_routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end"
+    )
 
 
 def test_end_of_the_stream_has_no_reason() -> None:

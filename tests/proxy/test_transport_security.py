@@ -43,12 +43,12 @@ class Authority:
         self.directory = directory
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"Test CA of {directory.name}")])
-        self.certificate = self._sign(self.name, self.key, None, timedelta(days=30))
+        self.certificate = self._sign(self.name, self.key, None, (START, START + timedelta(days=30)))
         self.root = str(directory / "ca.crt")
         Path(self.root).write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def _sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, dns: str | None, life: timedelta
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, dns: str | None, life: tuple[datetime, datetime]
     ) -> x509.Certificate:
         builder = (
             x509.CertificateBuilder()
@@ -56,18 +56,18 @@ class Authority:
             .issuer_name(self.name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(START)
-            .not_valid_after(START + life)
+            .not_valid_before(life[0])
+            .not_valid_after(life[1])
             .add_extension(x509.BasicConstraints(ca=dns is None, path_length=None), critical=True)
         )
         if dns is not None:
             builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(dns)]), critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
-    def issue(self, dns: str, life: timedelta = timedelta(days=30)) -> tuple[str, str]:
+    def issue(self, dns: str, life: timedelta = timedelta(days=30), start: datetime = START) -> tuple[str, str]:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, dns)])
-        certificate = self._sign(subject, key, dns, life)
+        certificate = self._sign(subject, key, dns, (start, start + life))
         names = str(self.directory / f"{dns}.crt"), str(self.directory / f"{dns}.key")
         Path(names[0]).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         Path(names[1]).write_bytes(
