@@ -189,7 +189,7 @@ def _act(plan: NodePlan, call: Call, route: Route, steps: list[Step]) -> Outcome
         outcome = Outcome(sentence="the route has no action")
     preflight = preflight_answer(call, route) if aborted is None else None
     if preflight is not None:
-        return replace(preflight, route=route.name)
+        return replace(preflight, route=route.name, cluster=outcome.cluster)
     if aborted is not None:
         return _as_grpc(call, replace(aborted, route=route.name, cluster=outcome.cluster))
     return _as_grpc(call, _with_fault(outcome, fault))
