@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import urlsplit
 
-from sandbox.explain.call import Call
+from sandbox.explain.call import Call, is_ip
 from sandbox.explain.failure_steps import failure_steps
 from sandbox.explain.steps import Hop, Outcome, Step
 from sandbox.explain.tls_steps import plain_notes, tls_step, upstream_protocol, upstream_tls
@@ -19,6 +20,7 @@ from sandbox.plan.cluster import Cluster, DynamicForwardProxyClusterConfig, LbEn
 from sandbox.plan.listener import TcpProxy
 from sandbox.plan.route import RouteAction
 from sandbox.plan.tls import UpstreamTlsContext
+from sandbox.yaml_source.span import Origin
 
 _SHOWN: Final = 3
 _HTTP_PORT: Final = 80
@@ -52,7 +54,23 @@ def through_tcp_proxy(plan: NodePlan, call: Call, proxy: TcpProxy, steps: list[S
     else:
         outcome = _through_clusters(plan, call, [(proxy.cluster or "", 1, ())], steps, is_http=False)
     outcome = _as_tcp(call, outcome)
-    return replace(outcome, notes=(*outcome.notes, *_unused_rules(plan, call)))
+    return replace(outcome, notes=(*_wrong_host(call, outcome, steps), *outcome.notes, *_unused_rules(plan, call)))
+
+
+def _wrong_host(call: Call, outcome: Outcome, steps: Sequence[Step]) -> tuple[str, ...]:
+    """Where nobody routed a connection elsewhere, and it arrives at another host all the same."""
+    _, _, host = outcome.cluster.rpartition("|")
+    if not outcome.is_forwarded or outcome.cluster.count("|") != 3 or is_ip(call.host):
+        return ()
+    kinds = {each.origin.resource.kind for step in steps for each in step.because if isinstance(each.origin, Origin)}
+    if "VirtualService" in kinds or any(is_named(host, name) for name in (call.host.lower(), call.server_name)):
+        return ()
+    return (f"this is not {call.host}: the bytes name no host, and {host} has the port",)
+
+
+def is_named(host: str, name: str) -> bool:
+    """Whether a name, perhaps short for a Service, stands for a host or one of a pattern's."""
+    return fnmatchcase(name, host) or (".svc." in host and host.startswith(f"{name}."))
 
 
 def _unused_rules(plan: NodePlan, call: Call) -> tuple[str, ...]:

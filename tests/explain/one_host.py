@@ -17,9 +17,11 @@ status: {podIP: 10.0.0.9}
 """
 
 
-def entry(ports: str = "{number: 80, name: http, protocol: HTTP}, {number: 443, name: https, protocol: HTTPS}") -> str:
-    spec = f"{{hosts: [api.example.com], resolution: DNS, ports: [{ports}]}}"
-    return _object("ServiceEntry", spec)
+def entry(
+    ports: str = "{number: 80, name: http, protocol: HTTP}, {number: 443, name: https, protocol: HTTPS}",
+    host: str = "api.example.com",
+) -> str:
+    return _object("ServiceEntry", f"{{hosts: [{host}], resolution: DNS, ports: [{ports}]}}", host.partition(".")[0])
 
 
 def routes(*rules: str) -> str:
@@ -30,8 +32,8 @@ def policy(spec: str) -> str:
     return _object("DestinationRule", f"{{host: api.example.com, {spec}}}")
 
 
-def _object(kind: str, spec: str) -> str:
-    head = f"apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: api, namespace: shop}}\n"
+def _object(kind: str, spec: str, name: str = "api") -> str:
+    head = f"apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: shop}}\n"
     return f"{head}spec: {spec}\n---\n"
 
 

@@ -65,6 +65,24 @@ def test_the_mistake_of_another_rule_is_none_of_this_call() -> None:
     assert walked("http://api.example.com/a", entry(), routes(*rules)).findings == ()
 
 
+BYTES = "{number: 5432, name: db, protocol: TCP}"
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("a.example.com", ""),
+        ("b.example.com", "this is not b.example.com: the bytes name no host, and a.example.com has"),
+    ],
+)
+def test_bytes_that_arrive_at_another_host_are_told(host: str, told: str) -> None:
+    entries = (entry(BYTES, "a.example.com"), entry(BYTES, "b.example.com"))
+
+    first, *_ = walked(f"tcp://{host}:5432", *entries).outcome.notes
+
+    assert first.startswith(told or "reset, with flags UF,URX")
+
+
 TLS_BY_HOST = "TLS, SNI from the request's host"
 SYSTEM = "the server's certificate must be of an authority that the system trusts, for"
 SIMPLE = policy("trafficPolicy: {tls: {mode: SIMPLE}}")
