@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from sandbox.app import Sandbox
     from sandbox.metrics.cluster_counters import HostCounters
     from sandbox.plan.cluster import Cluster
-    from sandbox.proxy.cluster_manager import ClusterManager, ClusterRuntime
+    from sandbox.proxy.cluster_manager import ClusterManager
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.host import Host
 
 _DEFAULTS: Final = {"max_connections": 1024, "max_pending_requests": 1024, "max_requests": 1024, "max_retries": 3}

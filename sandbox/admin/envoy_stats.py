@@ -16,7 +16,8 @@ from sandbox.metrics.cluster_counters import OutlierCounters
 if TYPE_CHECKING:
     from sandbox.plan.cluster import Cluster
     from sandbox.plan.metrics import StatsMatcher
-    from sandbox.proxy.cluster_manager import ClusterManager, ClusterRuntime
+    from sandbox.proxy.cluster_manager import ClusterManager
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.snapshot import Snapshot
 
 COUNTER: Final = "counter"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from sandbox.proxy.failure import PENDING_OVERFLOW, REQUESTS_OVERFLOW, FailureKind, UpstreamFailure
 
 if TYPE_CHECKING:
-    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.host import Host
     from sandbox.proxy.http2_client_stream import Http2ClientStream
     from sandbox.proxy.http_upstream import Http1ClientConnection

@@ -16,7 +16,7 @@ from sandbox.proxy.internal_listener import connect_inside
 from sandbox.proxy.poller import poller_of
 
 if TYPE_CHECKING:
-    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.host import SocketTarget
 
 Connected = Callable[["socket.socket | UpstreamFailure"], None]

@@ -15,7 +15,7 @@ from sandbox.proxy.tasks import spawn
 
 if TYPE_CHECKING:
     from sandbox.plan.cluster import Cluster, LbEndpoint, LocalityLbEndpoints
-    from sandbox.proxy.cluster_manager import ClusterEnvironment
+    from sandbox.proxy.cluster_runtime import ClusterEnvironment
 
 DEFAULT_REFRESH_SECONDS: Final = 5.0
 SHORTEST_REFRESH: Final = 0.1

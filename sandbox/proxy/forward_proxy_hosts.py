@@ -16,7 +16,7 @@ from sandbox.wire.http1_target import MOST_PORT
 
 if TYPE_CHECKING:
     from sandbox.plan.listener import DnsCacheConfig
-    from sandbox.proxy.cluster_manager import ClusterEnvironment
+    from sandbox.proxy.cluster_runtime import ClusterEnvironment
     from sandbox.proxy.load_balancer import LoadBalancerContext
 
 log = logging.getLogger("sandbox.proxy")

@@ -15,7 +15,7 @@ from sandbox.proxy.host import Host
 
 if TYPE_CHECKING:
     from sandbox.plan.cluster import Cluster, LbEndpoint, LocalityLbEndpoints
-    from sandbox.proxy.cluster_manager import ClusterEnvironment
+    from sandbox.proxy.cluster_runtime import ClusterEnvironment
     from sandbox.proxy.load_balancer import LoadBalancerContext
 
 UNHEALTHY: Final = ("UNHEALTHY", "DRAINING", "TIMEOUT")

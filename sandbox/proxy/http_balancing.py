@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.match.facts import RequestFacts
-from sandbox.proxy.cluster_manager import LoadBalancerContext
 from sandbox.proxy.http_router import hash_cookie
+from sandbox.proxy.load_balancer import LoadBalancerContext
 
 if TYPE_CHECKING:
-    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.host import Host
     from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_stream import HttpStream

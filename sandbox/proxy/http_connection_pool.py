@@ -17,7 +17,7 @@ from sandbox.proxy.upstream import connect
 
 if TYPE_CHECKING:
     from sandbox.plan.http_connection_manager import Http2ProtocolOptions
-    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.host import Host
     from sandbox.proxy.upstream import TransportOptions
 

@@ -10,7 +10,7 @@ from sandbox.proxy.forward_proxy_hosts import TOO_MANY
 from sandbox.proxy.http_upstream_failure import reply_no_host
 
 if TYPE_CHECKING:
-    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.host import Host
     from sandbox.proxy.http_stream import HttpStream
 

@@ -11,7 +11,7 @@ from sandbox.proxy.upstream import TransportOptions, options_for_proxy_protocol
 from sandbox.wire.headers import header_value
 
 if TYPE_CHECKING:
-    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.host import Host
     from sandbox.proxy.http2_connection_pool import Http2ConnectionPool
     from sandbox.proxy.http_connection_pool import HttpConnectionPool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sandbox.match.xxhash64 import xxhash64
 from sandbox.proxy.host import Host
 
 
@@ -25,3 +26,8 @@ class LoadBalancerContext:
         """``host_selection_retry_max_attempts``."""
         self.priority_excluded: frozenset[int] = frozenset()
         """Priorities that previous_priorities excludes."""
+
+
+def hash_of_ip(ip: str) -> int:
+    """A 64-bit hash of an address for ring hash and maglev; stable between runs."""
+    return xxhash64(ip.encode())

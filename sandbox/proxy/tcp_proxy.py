@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.access_log.stream_info import CLIENT_RESET, DENIED, IDLE
-from sandbox.proxy.cluster_manager import LoadBalancerContext, hash_of_ip
 from sandbox.proxy.connector import Connector
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
 from sandbox.proxy.http_tunnel import HttpTunnel
+from sandbox.proxy.load_balancer import LoadBalancerContext, hash_of_ip
 from sandbox.proxy.relay import Relay, RelayEnd
 from sandbox.proxy.socket_relay import SocketRelay
 from sandbox.proxy.stream_relay import StreamEnd, StreamRelay
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sandbox.access_log.stream_info import StreamInfo
     from sandbox.plan.listener import TcpProxy
-    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.downstream import DownstreamConnection
     from sandbox.proxy.host import Host
     from sandbox.proxy.snapshot import NodeRuntime

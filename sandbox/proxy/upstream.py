@@ -21,7 +21,7 @@ __all__ = ["FailureKind", "TransportOptions", "Upstream", "UpstreamFailure", "co
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.proxy.cluster_manager import ClusterRuntime
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.downstream import DownstreamConnection
 
 

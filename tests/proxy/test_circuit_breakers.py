@@ -9,7 +9,7 @@ import pytest
 from sandbox.plan.base import Percent
 from sandbox.plan.cluster import CircuitBreakers, Cluster, RetryBudget, Thresholds
 from sandbox.plan.route import RetryBackOff, RetryPolicy
-from sandbox.proxy.cluster_manager import ResourceManager
+from sandbox.proxy.circuit_breakers import ResourceManager
 
 from .http_world import OK, get, http_listener, read_message, route
 from .proxy_world import Upstream, on_a_loop, serving, static_cluster

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.plan.cluster import Cluster, ExplicitHttpConfig, HttpProtocolOptions
 from sandbox.plan.http_connection_manager import Http2ProtocolOptions, KeepaliveSettings
-from sandbox.proxy.cluster_manager import HTTP_OPTIONS
+from sandbox.proxy.cluster_runtime import HTTP_OPTIONS
 from sandbox.wire import http2_frames as frames
 
 from .http_world import get, http_listener, read_message, route

@@ -10,7 +10,7 @@ from h2.settings import SettingCodes
 
 from sandbox.plan.cluster import Cluster, ExplicitHttpConfig, HttpProtocolOptions
 from sandbox.plan.http_connection_manager import Http2ProtocolOptions, UpgradeConfig
-from sandbox.proxy.cluster_manager import HTTP_OPTIONS
+from sandbox.proxy.cluster_runtime import HTTP_OPTIONS
 
 from .http_world import get, http_listener, read_head, route
 from .proxy_world import Client, Upstream, on_a_loop, serving, static_cluster

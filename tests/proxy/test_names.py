@@ -27,9 +27,10 @@ from sandbox.plan.cluster import (
 )
 from sandbox.plan.listener import DnsCacheConfig
 from sandbox.proxy import forward_proxy_hosts
-from sandbox.proxy.cluster_manager import ClusterEnvironment, ClusterRuntime, LoadBalancerContext
+from sandbox.proxy.cluster_runtime import ClusterEnvironment, ClusterRuntime
 from sandbox.proxy.forward_proxy_hosts import LOOP, TOO_MANY, split_authority
 from sandbox.proxy.host import Host
+from sandbox.proxy.load_balancer import LoadBalancerContext
 from sandbox.proxy.resolver import Answer, NoAnswer, Resolver, read_answer
 from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.system_names import SystemNames, read_system_names

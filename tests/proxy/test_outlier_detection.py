@@ -22,8 +22,9 @@ from sandbox.plan.cluster import (
     OutlierDetection,
 )
 from sandbox.plan.http_connection_manager import Http2ProtocolOptions
-from sandbox.proxy.cluster_manager import HTTP_OPTIONS, ClusterEnvironment, ClusterRuntime, LoadBalancerContext
+from sandbox.proxy.cluster_runtime import HTTP_OPTIONS, ClusterEnvironment, ClusterRuntime
 from sandbox.proxy.host import Host
+from sandbox.proxy.load_balancer import LoadBalancerContext
 from sandbox.proxy.outlier_detection import OutlierDetector, counted_status, error_statuses
 from sandbox.proxy.resolver import Resolver
 from sandbox.proxy.secrets import SecretStore

@@ -16,7 +16,7 @@ from sandbox.plan.base import EnvoyInternalAddress
 from sandbox.plan.cluster import Cluster, ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
 from sandbox.plan.listener import Filter, FilterChain, InternalListenerConfig, Listener
 from sandbox.plan.tls import TransportSocket
-from sandbox.proxy.cluster_manager import LoadBalancerContext
+from sandbox.proxy.load_balancer import LoadBalancerContext
 from sandbox.proxy.outlier_detection import HostOutlierState
 from sandbox.proxy.server import ListeningSocket, bind
 from sandbox.proxy.snapshot import Snapshot
