@@ -71,20 +71,29 @@ async def open_session(
                 FailureKind.REMOTE_CONNECTION_FAILURE,
                 transport_failure_reason="TLS_error:_Secret_is_not_supplied_by_SDS",
             )
+        begin = _begin_tls_that_half_closes if half_close else _begin_tls
         async with asyncio.timeout(seconds):
             with sending_alerts(sock):
-                name = dressing.tls.server_name(options)
-                if half_close:
-                    layer, protocol = await start_tls_client(sock, context, protocol_factory, name)
-                    return Session(layer, protocol, layer.facts)
-                transport, protocol = await loop.create_connection(
-                    protocol_factory, sock=sock, ssl=context, server_hostname=name
-                )
-        session: ssl.SSLObject = transport.get_extra_info("ssl_object")
-        return Session(transport, protocol, TlsFacts.of(session))
+                return await begin(sock, context, protocol_factory, dressing.tls.server_name(options))
     except TimeoutError:
         sock.close()
         return UpstreamFailure(FailureKind.CONNECTION_TIMEOUT)
     except (OSError, EOFError) as error:
         sock.close()
         return failure_of_handshake(error)
+
+
+async def _begin_tls(
+    sock: socket.socket, context: ssl.SSLContext, protocol_factory: Callable[[], asyncio.BaseProtocol], name: str
+) -> Session:
+    transport, protocol = await asyncio.get_running_loop().create_connection(
+        protocol_factory, sock=sock, ssl=context, server_hostname=name
+    )
+    return Session(transport, protocol, TlsFacts.of(transport.get_extra_info("ssl_object")))
+
+
+async def _begin_tls_that_half_closes(
+    sock: socket.socket, context: ssl.SSLContext, protocol_factory: Callable[[], asyncio.BaseProtocol], name: str
+) -> Session:
+    layer, protocol = await start_tls_client(sock, context, protocol_factory, name)
+    return Session(layer, protocol, layer.facts)
