@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sandbox.access_log import operator_values as values
+from sandbox.access_log import query_values
 from sandbox.access_log.grpc_status import grpc_status
 from sandbox.access_log.response_flags import BITS
 from sandbox.access_log.stream_info import Header, StreamInfo
@@ -110,7 +111,7 @@ def _url_path(info: StreamInfo) -> str | None:
 
 
 def _query(info: StreamInfo) -> str | None:
-    return None if info.path is None else values.query(info, False, None) or ""
+    return None if info.path is None else query_values.query(info, False, None) or ""
 
 
 def _content_length(info: StreamInfo) -> int | None:

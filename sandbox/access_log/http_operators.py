@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sandbox.access_log import operator_values as values
+from sandbox.access_log import query_values
 from sandbox.access_log.command import Command, FormatRefused
 from sandbox.access_log.grpc_status import CAMEL_NAMES, SNAKE_NAMES, status_name
 from sandbox.access_log.operator import Builder, LogEnvironment, Operator
@@ -130,13 +131,13 @@ def query_parameters(command: Command, _environment: LogEnvironment) -> Operator
     if command.argument not in ("", "ORIG", "DECODED"):
         raise FormatRefused(f"Invalid QUERY_PARAMS option: '{command.argument}', only 'ORIG'/'DECODED' are allowed")
     source = f"_query(info, {command.argument == 'DECODED'}, {command.max_length})"
-    return Operator(source=source, names={"_query": values.query})
+    return Operator(source=source, names={"_query": query_values.query})
 
 
 def query_parameter(command: Command, _environment: LogEnvironment) -> Operator:
     """``QUERY_PARAM(X):Z``: the first value."""
     source = f"_query_parameter(info, {command.argument.encode()!r}, {command.max_length})"
-    return Operator(source=source, names={"_query_parameter": values.query_parameter})
+    return Operator(source=source, names={"_query_parameter": query_values.query_parameter})
 
 
 def unique_id(_command: Command, environment: LogEnvironment) -> Operator:

@@ -37,6 +37,8 @@ class LogEnvironment:
     hostname: str = "-"
     variables: Mapping[str, str] = field(default_factory=dict)
     new_id: Callable[[], str] = lambda: "00000000-0000-4000-8000-000000000000"
+    clock: Callable[[], float] | None = None
+    """The present, for what is formatted before the stream has ended: header values."""
 
 
 Builder = Callable[[Command, LogEnvironment], Operator]

@@ -8,7 +8,6 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from sandbox.access_log.grpc_status import HeaderMap, grpc_status, is_grpc
 from sandbox.access_log.json_text import encode, structure_value
@@ -95,23 +94,6 @@ def request_id(info: StreamInfo) -> str | None:
 def stream_grpc_status(info: StreamInfo, request: HeaderMap, response: HeaderMap, trailers: HeaderMap) -> int | None:
     """Only for gRPC requests."""
     return grpc_status(trailers, response, info.response_code) if is_grpc(request) else None
-
-
-def query(info: StreamInfo, is_decoded: bool, max_length: int | None) -> str | None:
-    """The query of the path, without the question mark."""
-    if info.path is None or b"?" not in info.path:
-        return None
-    whole = info.path.partition(b"?")[2]
-    return text((unquote_to_bytes(whole) if is_decoded else whole)[:max_length])
-
-
-def query_parameter(info: StreamInfo, name: bytes, max_length: int | None) -> str | None:
-    """The first value of a query parameter, its escapes undone."""
-    for parameter in (info.path or b"").partition(b"?")[2].split(b"&"):
-        key, _, value = parameter.partition(b"=")
-        if key == name:
-            return text(unquote_to_bytes(value)[:max_length])
-    return None
 
 
 # --- connection ---

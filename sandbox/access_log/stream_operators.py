@@ -48,8 +48,11 @@ def _duration_operator(begin: str, end: str, per_second: int) -> Operator:
     return Operator(source=source, kind="number", names={"_span": values.span})
 
 
-def total_duration(_command: Command, _environment: LogEnvironment) -> Operator:
-    """Milliseconds from the first byte to the end."""
+def total_duration(_command: Command, environment: LogEnvironment) -> Operator:
+    """Milliseconds from the first byte to the end, or to the present."""
+    if environment.clock is not None:
+        source = "int(((_clock() if info.end is None else info.end) - info.start) * 1000 + 1e-6)"
+        return Operator(source=source, kind="number", is_always_there=True, names={"_clock": environment.clock})
     source = "(0 if info.end is None else int((info.end - info.start) * 1000 + 1e-6))"
     return Operator(source=source, kind="number", is_always_there=True)
 

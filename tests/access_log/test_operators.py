@@ -36,7 +36,7 @@ HTTP = {
     "%QUERY_PARAM(zz)%": b"null",
     "%QUERY_PARAM(a):1%": b'"1"',
     "%QUERY_PARAMS%": b'"a=1%20x&b&c=2"',
-    "%QUERY_PARAMS(DECODED)%": b'"a=1 x&b&c=2"',
+    "%QUERY_PARAMS(DECODED)%": b'"a=1%20x&b&c=2"',
     "%QUERY_PARAMS(ORIG):3%": b'"a=1"',
     "%RESPONSE_CODE%": b"200",
     "x%RESPONSE_CODE%": b'"x200"',
@@ -209,6 +209,23 @@ def test_what_envoy_refuses_is_refused_in_its_words(text: str, message: str) -> 
     with pytest.raises(FormatRefused) as refused:
         compile_line(_json(text), ENVIRONMENT)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("query", "decoded"),
+    [
+        ("%41=%7e%2F%26", "A=~/&"),
+        ("a=%20%7f%00%c3", "a=%20%7f%00%c3"),
+        ("a=%2520", "a=%20"),
+        ("a=%zz&%%41", "a=zz&A"),
+        ("%4", "%4"),
+        ("%%%", "%%"),
+    ],
+)
+def test_only_visible_characters_of_a_query_are_decoded(query: str, decoded: str) -> None:
+    stream = http_stream()
+    stream.path = f"/?{query}".encode()
+    assert compile_line(_json("%QUERY_PARAMS(DECODED)%"), ENVIRONMENT)(stream) == f'{{"k":"{decoded}"}}\n'.encode()
 
 
 def test_empty_brackets_are_no_argument() -> None:
