@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sandbox.wire.http_message import Header
 
@@ -89,6 +89,7 @@ _INLINE_BOTH = frozenset(
         b"content-encoding",
         b"x-envoy-decorator-operation",
         b"x-envoy-attempt-count",
+        b"proxy-status",
     }
 )
 INLINE_REQUEST = (
@@ -112,6 +113,7 @@ INLINE_REQUEST = (
         b"access-control-request-private-network",
         b"grpc-accept-encoding",
         b"x-forwarded-host",
+        b"x-envoy-is-timeout-retry",
     }
 )
 """Envoy keeps these of a request in one slot: a repeated one is joined to the first with a comma, no space."""
@@ -135,6 +137,9 @@ INLINE_RESPONSE = (
         b"access-control-expose-headers",
         b"access-control-max-age",
         b"x-envoy-degraded",
+        b"x-envoy-upstream-canary",
+        b"x-envoy-upstream-healthchecked-cluster",
+        b"x-envoy-immediate-health-check-fail",
     }
 )
 """The same of a response."""
@@ -153,13 +158,23 @@ def joined(headers: Iterable[Header], inline: frozenset[bytes]) -> list[Header]:
                 places[name] = len(result)
             result.append((name, value))
         else:
-            result[place] = (name, result[place][1] + b"," + value)
+            result[place] = (name, appended(result[place][1], value))
     return result
+
+
+def appended(old: bytes, value: bytes) -> bytes:
+    """An inline field's value with another one joined to it; empty ones leave no comma (``appendToHeader``)."""
+    return b"%b,%b" % (old, value) if old and value else old or value
 
 
 def tokens(value: bytes) -> list[bytes]:
     """The members of a comma-separated field, lower-cased, empty ones left out."""
     return [token for part in value.split(b",") if (token := part.strip(b" \t").lower())]
+
+
+def tells_upgrade(marked: Mapping[bytes, bytes]) -> bool:
+    """Whether ``connection`` and ``upgrade`` together speak of another protocol (``Utility::isUpgrade``)."""
+    return b"upgrade" in marked and b"upgrade" in tokens(marked.get(b"connection", b""))
 
 
 def set_header(headers: list[Header], name: bytes, value: bytes) -> None:
@@ -171,6 +186,14 @@ def set_header(headers: list[Header], name: bytes, value: bytes) -> None:
                 headers[place + 1 :] = [header for header in headers[place + 1 :] if header[0] != name]
             return
     headers.append((name, value))
+
+
+def set_or_remove(headers: list[Header], name: bytes, value: bytes) -> None:
+    """Gives the field of that name another value; an empty one takes it away."""
+    if value:
+        set_header(headers, name, value)
+    else:
+        headers[:] = [header for header in headers if header[0] != name]
 
 
 def header_value(headers: Iterable[Header], name: bytes) -> bytes | None:
@@ -186,6 +209,6 @@ def add_or_join(headers: list[Header], name: bytes, value: bytes) -> None:
     if name in INLINE:
         for place, (existing, old) in enumerate(headers):
             if existing == name:
-                headers[place] = (name, old + b"," + value)
+                headers[place] = (name, appended(old, value))
                 return
     headers.append((name, value))

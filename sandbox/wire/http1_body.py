@@ -13,7 +13,7 @@ _MOST_TRAILER_BYTES = 60 * 1024
 
 
 class BodyError(Exception):
-    """The framing is broken; ``payload`` is what stood before the fault, ``refusal`` what a client is told."""
+    """The framing is broken; ``payload`` is what of this read still counts, ``refusal`` what a client is told."""
 
     def __init__(self, payload: bytes = b"", refusal: Refusal = BAD_REQUEST) -> None:
         super().__init__()
@@ -82,7 +82,8 @@ class ChunkedBody:
         try:
             rest = self._feed(self._buffer + data if self._buffer else data, payload)
         except BodyError as error:
-            raise BodyError(b"".join(payload), error.refusal) from error
+            # Envoy passes a read's payload on when all of it is taken, or when the last chunk has come
+            raise BodyError(b"".join(payload) if self._state == "trailers" else b"", error.refusal) from error
         return b"".join(payload), rest
 
     def _feed(self, data: bytes, payload: list[bytes]) -> bytes:

@@ -172,7 +172,7 @@ def field_bytes(head: bytes, most: int | None = None) -> int:
         if colon and most is not None and place > most:
             return total + len(name)
         if colon:
-            total += len(name) + len(value.strip(b" \t\r")) + 3
+            total += len(name) + len(value.replace(b"\r", b"").strip(b" \t")) + 3
     return total or 3
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from sandbox.wire.decimal_number import decimal_number
-from sandbox.wire.headers import INLINE_REQUEST, MARKED_REQUEST, joined, tokens
+from sandbox.wire.headers import INLINE_REQUEST, MARKED_REQUEST, joined, set_or_remove, tells_upgrade, tokens
 from sandbox.wire.http1_lines import (
     BAD_REQUEST,
     DEFAULT_LIMITS,
@@ -68,9 +68,14 @@ def read_request_head(data: bytes, limits: HeadLimits = DEFAULT_LIMITS) -> Reque
                 return _incomplete_request(data, limits)
             return _request_of(data, regular[0], regular[1], limits)
     except RefusedHead as refused:
-        return refused.refusal
+        return INVALID_CHARACTERS if _has_control(data, size) else refused.refusal
     except OddLine:
-        return BAD_REQUEST
+        return INVALID_CHARACTERS if _has_control(data, size) else BAD_REQUEST
+
+
+def _has_control(data: bytes, size: int) -> bool:
+    """Characters that no head may have are looked for first, wherever in it they are, but for how it begins."""
+    return data.lstrip(b"\r\n")[0] > _SPACE and bool(data[:size].translate(None, NOT_CONTROL))
 
 
 def _incomplete_request(data: bytes, limits: HeadLimits) -> Refusal | None:
@@ -79,17 +84,13 @@ def _incomplete_request(data: bytes, limits: HeadLimits) -> Refusal | None:
         return HEADERS_TOO_LARGE
     if text and text[0] <= _SPACE:
         return BAD_REQUEST
-    line, end, rest = text.partition(b"\n")
+    line, end, _ = text.partition(b"\n")
     if end:
-        # an error in what is already complete is not kept waiting for the rest
         try:
             _request_line(line.rstrip(b"\r"))
-            for header in rest.split(b"\r\n")[:-1]:
-                REQUEST_LINES[header]
         except RefusedHead as refused:
-            return refused.refusal
-        except OddLine:
-            pass
+            # a bad request line is not kept waiting for the rest; anything else is found when all is there
+            return BAD_REQUEST if refused.refusal == BAD_REQUEST else None
     return None
 
 
@@ -101,7 +102,7 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, bool]:
     if line[0] not in _FIRST_LETTERS:
         raise RefusedHead(BAD_REQUEST)
     parts = line.split(b" ")
-    if len(parts) != 3:
+    if len(parts) != 3 or b"\t" in line:
         parts = line.split(None, 2)
     if line.translate(None, NOT_CONTROL):
         raise RefusedHead(INVALID_CHARACTERS)
@@ -138,7 +139,8 @@ def _request_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) 
     if not lines:
         return BAD_REQUEST
     method, target, is_http11 = _request_line(lines[0])
-    headers = REQUEST_LINES.read_all(lines[1:])
+    fields = lines[1:] if is_http11 or len(lines[0].split()) > 2 else []  # HTTP/0.9, where no version is told
+    headers = REQUEST_LINES.read_all(fields)
     if len(headers) > limits.max_count:
         return TOO_MANY_HEADERS
     if limits.underscores != "ALLOW" and any(b"_" in name for name, _ in headers):
@@ -165,20 +167,20 @@ def framing_refusal(head: RequestHead) -> Refusal | None:
     """Why the fields that tell of body and connection are refused; takes away those that Connection names."""
     marked = head.marked
     length = marked.get(b"content-length")
+    coding = marked.get(b"transfer-encoding")
     if length is not None:
         head.content_length = decimal_number(length, MOST_CONTENT)
-        if head.content_length is None:
+        if head.content_length is None and (coding is None or coding.lower() != b"chunked"):
             return BAD_REQUEST
         if head.content_length and head.method == b"CONNECT":
             return Refusal(400, "http1.body_disallowed")
-    coding = marked.get(b"transfer-encoding")
     if coding is not None:
         if length is not None:
             return Refusal(400, "http1.content_length_and_chunked_not_allowed")
         if coding.lower() != b"chunked" or head.method == b"CONNECT":
             return Refusal(501, "http1.invalid_transfer_encoding")
         head.is_chunked = True
-    if b"connection" in marked:
+    if b"connection" in marked and (not tells_upgrade(marked) or marked[b"upgrade"].lower() == b"h2c"):
         return _sanitize_connection(head)
     return None
 
@@ -196,6 +198,8 @@ def _sanitize_connection(head: RequestHead) -> Refusal | None:
     gone = {name for name in members if name not in _KEPT_TOKENS and name != b"te"}
     if gone:
         head.headers = [header for header in head.headers if header[0] not in gone]
+        left = [part for part in head.marked[b"connection"].split(b",") if part.strip(b" \t").lower() not in gone]
+        set_or_remove(head.headers, b"connection", b",".join(left))
         head.index = dict(head.headers)
         for name in gone & head.marked.keys():
             del head.marked[name]
@@ -218,12 +222,29 @@ def _without_host(head: RequestHead) -> RequestHead | Refusal:
     return head
 
 
+def _bytes_before_foreign_name(head: bytes) -> int:
+    """What ``field_bytes`` is of the fields before the first whose name is not ASCII (which is found while they are
+    read one by one); 0 where all are, or the head is not so far."""
+    line, *lines = head.lstrip(b"\r\n").split(b"\n")
+    for place, field in enumerate(lines):
+        if not field.partition(b":")[0].isascii():
+            try:
+                _request_line(line.rstrip(b"\r"))
+            except RefusedHead:
+                return 0
+            return max(field_bytes(b"\n".join((b"", *lines[:place]))) - 3, 0)
+    return 0
+
+
 _REFUSED_WHILE_READING = (BAD_REQUEST, INVALID_CHARACTERS, HEADERS_TOO_LARGE)
 
 
 def head_sizes(data: bytes, head: RequestHead | Refusal) -> tuple[int, int]:
     """Bytes of the header fields as Envoy counts them (three more than name and value), and of all that was read."""
-    if isinstance(head, Refusal) and head in _REFUSED_WHILE_READING:
-        return 0, len(data)
-    most = DEFAULT_LIMITS.max_count if head is TOO_MANY_HEADERS else None
-    return field_bytes(data if isinstance(head, Refusal) else data[: head.size], most), len(data)
+    if isinstance(head, RequestHead):
+        return field_bytes(data[: head.size]), len(data)
+    found = lines_of(data)
+    own = data if found is None else data[: found[1]]
+    if head in _REFUSED_WHILE_READING:
+        return _bytes_before_foreign_name(own) if head == BAD_REQUEST else 0, len(data)
+    return field_bytes(own, DEFAULT_LIMITS.max_count if head is TOO_MANY_HEADERS else None), len(data)

@@ -105,18 +105,18 @@ def _response_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits)
 
 def _response_framing(head: ResponseHead) -> ResponseHead | Refusal:
     length = head.marked.get(b"content-length")
+    coding = head.marked.get(b"transfer-encoding")
     if length is not None:
         head.content_length = decimal_number(length, MOST_CONTENT)
-        if head.content_length is None:
+        if head.content_length is None and (coding is None or coding.lower() != b"chunked"):
             return PROTOCOL_ERROR
-    coding = head.marked.get(b"transfer-encoding")
     if coding is not None:
         if length is not None or coding.lower() != b"chunked":
             return FIELDS_REFUSED
         head.is_chunked = True
     if head.status < 200 or head.status == 204:
         if head.content_length or head.is_chunked:
-            return PROTOCOL_ERROR
+            return FIELDS_REFUSED
         head.content_length = 0
     head.is_simple = (
         head.is_http11

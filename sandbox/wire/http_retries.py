@@ -65,6 +65,8 @@ class RetryRules(msgspec.Struct, frozen=True):
     max_interval: float
     avoid_previous_hosts: bool = False
     host_attempts: int = 0
+    header_names: frozenset[bytes] = frozenset()
+    """Fields of a response that ``retriable-headers`` covers."""
     priority_update_frequency: int = 0
     """After so many tries other priorities are tried (``previous_priorities``); 0 is never."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.wire.http1_lines import HeadLimits, Memory
-from sandbox.wire.http1_request import read_request_head
+from sandbox.wire.http1_request import head_sizes, read_request_head
 from sandbox.wire.http_message import Refusal, RequestHead
 
 HOST = b"Host: svc.example.com\r\n"
@@ -134,7 +134,73 @@ def test_repeated_hosts_are_joined() -> None:
 
 def test_connection_takes_the_fields_it_names_along() -> None:
     head = head_of(GET + HOST + b"Connection: keep-alive, X-Drop\r\nX-Drop: 1\r\nX-Keep: 1\r\n\r\n")
-    assert head.headers == [(b"connection", b"keep-alive, X-Drop"), (b"x-keep", b"1")]
+    assert head.headers == [(b"connection", b"keep-alive"), (b"x-keep", b"1")]
+
+
+def test_a_connection_that_names_nothing_else_goes_too() -> None:
+    assert head_of(GET + HOST + b"Connection: X-Drop\r\nX-Drop: 1\r\n\r\n").headers == []
+
+
+def test_an_upgrade_keeps_the_fields_that_connection_names() -> None:
+    fields = b"Connection: Upgrade, X-Forwarded-For, X-Keep\r\nUpgrade: websocket\r\nX-Keep: 1\r\n\r\n"
+    assert [name for name, _ in head_of(GET + HOST + fields).headers] == [b"connection", b"upgrade", b"x-keep"]
+
+
+@pytest.mark.parametrize(
+    ("head", "details"),
+    [
+        (GET + HOST + b"no colon\r\nX: \x01\r\n\r\n", "http1.invalid_characters"),
+        (b"FOO /p HTTP/1.1\r\nX: \x01\r\n\r\n", "http1.invalid_characters"),
+        (b"\x00GET /p HTTP/1.1\r\nX: \x01\r\n\r\n", "http1.codec_error"),
+        (
+            GET + b"Content-Length: -1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "http1.content_length_and_chunked_not_allowed",
+        ),
+        (b"GET /p \r\nno colon\r\n\r\n", "low_version"),
+    ],
+)
+def test_of_several_faults_one_is_told(head: bytes, details: str) -> None:
+    assert refusal_of(head).details == details
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(GET + b"no colon\r\nX", id="a field without a colon"),
+        pytest.param(GET + b"X: \x01\r\nX", id="a control character"),
+        pytest.param(b"GET /\x00 HTTP/1.1\r\nX", id="a control character in the target"),
+    ],
+)
+def test_faulty_fields_are_found_when_the_head_is_complete(part: bytes) -> None:
+    assert read_request_head(part) is None
+
+
+def test_blanks_of_a_request_line_may_be_tabs() -> None:
+    assert head_of(b"GET\t/p \t HTTP/1.1 \t\r\n" + HOST + b"\r\n").path == b"/p"
+
+
+def test_empty_values_of_a_list_leave_no_comma() -> None:
+    head = head_of(GET + HOST + b"Accept:\r\nAccept: a\r\nAccept:\r\nAccept: b\r\n\r\n")
+    assert head.headers == [(b"accept", b"a,b")]
+
+
+NEXT = b"GET /next HTTP/1.1\r\n" + HOST + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "size"),
+    [
+        pytest.param(b"X: 1\r\nTransfer-Encoding: gzip\r\n", 22 + 5 + 24, id="all of its own head"),
+        pytest.param(b"X: a\rb\r\n", 22 + 6, id="no bare CR"),
+        pytest.param(b"X: 1\r\nX\xe9: 1\r\nY: 1\r\n", 22 + 5 - 3, id="up to a name that is not ASCII"),
+        pytest.param(b"X: 1\r\nno colon\r\n", 0, id="nothing of a head that cannot be read"),
+    ],
+)
+def test_bytes_of_fields_are_counted(fields: bytes, size: int) -> None:
+    data = GET + HOST + fields + b"\r\n"
+    found = read_request_head(data)
+    assert found is not None
+    assert head_sizes(data + NEXT, found)[0] == size
 
 
 def test_a_head_may_have_sixty_kibibytes_and_no_more() -> None:
