@@ -118,7 +118,7 @@ class HttpConnectionManagerRuntime:
         if configuration is None and plan.rds is not None:
             configuration = node.plan.route_configurations.get(plan.rds.route_config_name)
         self.route_configuration = configuration = configuration or RouteConfiguration()
-        self._owner = RouteOwner(plan, configuration, node.clusters)
+        self._owner = RouteOwner(plan, configuration, node.clusters, node.header_environment)
         tables = node.shared.get(("virtual hosts", id(configuration)))
         if tables is None:
             # the configuration is kept with its tables: its id stays its own

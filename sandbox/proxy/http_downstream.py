@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, cast
 from sandbox.proxy.http1_clock import Http1Clock
 from sandbox.proxy.http_stream import HttpStream
 from sandbox.proxy.http_stream_setup import body_of
-from sandbox.proxy.http_upstream_head import original_names, render_headers
+from sandbox.proxy.http_upstream_head import CHUNKED, NO_CONTENT, original_names, render_headers
+from sandbox.proxy.read_away import read_away
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, chunk
 from sandbox.wire.http1_request import head_sizes
 from sandbox.wire.http_message import Header, Refusal, RequestHead
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sandbox.proxy")
 
-_IN_FLIGHT = 0.02
-"""Seconds: a message that was sent in one go has arrived by then."""
+_MOST_AHEAD = 64 * 1024
+"""Bytes of further requests that are read ahead; until then a client that leaves is noticed, as by Envoy."""
 
 MOST_QUEUED_RESPONSES = 2
 """Envoy's ``kMaxOutboundResponses``: who asks on while so many responses are not yet written is no good client."""
@@ -102,7 +103,8 @@ class Http1ServerConnection(asyncio.Protocol):
                     self.stream.flush_request()
             elif self._state == WAIT:
                 self._buffer += data
-                self._pause_reading(True)
+                if len(self._buffer) > _MOST_AHEAD:
+                    self._pause_reading(True)
         except Exception:  # the guard of one connection: the others go on
             log.exception("connection %d: fault while reading", self.connection.connection_id)
             self.transport.abort()
@@ -294,7 +296,7 @@ class Http1ServerConnection(asyncio.Protocol):
         """See DownstreamCodec."""
         is_http11 = stream.info.protocol != "HTTP/1.0"
         line = (STATUS_LINES.get(status) if is_http11 else status_line(status, b"HTTP/1.0")) or status_line(status)
-        framing = b""
+        framing: list[Header] = []
         self._is_chunked = False
         has_length = False
         for name, _ in headers:
@@ -304,12 +306,12 @@ class Http1ServerConnection(asyncio.Protocol):
         if has_length or status < 200 or status in (204, 304):
             pass
         elif is_end and not stream.is_head:
-            framing = b"content-length: 0\r\n"
+            framing = NO_CONTENT
         elif is_http11:
-            framing = b"transfer-encoding: chunked\r\n"
+            framing = CHUNKED
             self._is_chunked = not stream.is_head
         original = original_names(names) if names is not None else None
-        data = b"%b%b%b\r\n" % (line, render_headers(headers, original), framing)
+        data = b"%b%b%b\r\n" % (line, render_headers(headers, original), render_headers(framing, original))
         if self.manager.counts_wire:
             stream.info.response_headers_bytes += len(data) - len(line) - 2
         stream.info.wire_bytes_sent += len(data)
@@ -362,7 +364,8 @@ class Http1ServerConnection(asyncio.Protocol):
         if self._is_reading_paused:
             self._pause_reading(False)
         if self._buffer and not self._is_processing:
-            asyncio.get_running_loop().call_soon(self._process)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._process)  # an upstream that has closed is heard before
 
     def _close(self, *, is_immediate: bool) -> None:
         """Closes once everything is written: now, or after the time given to the client to close first."""
@@ -372,10 +375,10 @@ class Http1ServerConnection(asyncio.Protocol):
         if is_immediate or delay <= 0:
             self.transport.close()
             return
-        loop = asyncio.get_running_loop()
-        # what is in flight is still read; what comes later stays in the kernel, and closing resets the connection
-        loop.call_later(_IN_FLIGHT, self._pause_reading, True)
-        loop.call_later(delay, self.transport.close)
+        # what is here is read; what comes now stays in the kernel, so that closing resets the connection
+        read_away(self.transport.get_extra_info("socket"))
+        self._pause_reading(True)
+        asyncio.get_running_loop().call_later(delay, self.transport.close)
 
     def drain(self) -> None:
         """The server shuts down: an idle connection is closed, a busy one after its response."""

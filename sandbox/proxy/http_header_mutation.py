@@ -21,9 +21,11 @@ Value = Callable[["StreamInfo"], bytes]
 class HeaderMutations:
     """What one level (route, weighted cluster, route configuration) does to a list of headers."""
 
-    __slots__ = ("_adds", "_removed", "_sets")
+    __slots__ = ("_adds", "_removed", "_sets", "written")
 
-    def __init__(self, add: tuple[HeaderValueOption, ...], remove: tuple[str, ...]) -> None:
+    def __init__(
+        self, add: tuple[HeaderValueOption, ...], remove: tuple[str, ...], environment: LogEnvironment
+    ) -> None:
         self._removed = frozenset(name.lower().encode() for name in remove)
         sets: list[tuple[bytes, Value, str, bool]] = []
         adds: list[tuple[bytes, Value, str, bool]] = []
@@ -32,13 +34,15 @@ class HeaderMutations:
                 continue
             entry = (
                 option.header.key.lower().encode(),
-                compile_value(option.header.value),
+                compile_value(option.header.value, environment),
                 option.append_action,
                 option.keep_empty_value,
             )
             (sets if option.append_action.startswith("OVERWRITE") else adds).append(entry)
         self._sets = tuple(sets)
         self._adds = tuple(adds)
+        self.written = frozenset(name for name, *_ in (*sets, *adds))
+        """The fields that may be there afterwards."""
 
     def apply(self, headers: list[Header], info: StreamInfo) -> None:
         """Changes the list in place; values are all formatted first. What is set moves to the end, as in Envoy."""
@@ -55,18 +59,20 @@ class HeaderMutations:
                 add_or_join(headers, name, text)
 
 
-def compile_mutations(add: tuple[HeaderValueOption, ...], remove: tuple[str, ...]) -> HeaderMutations | None:
+def compile_mutations(
+    add: tuple[HeaderValueOption, ...], remove: tuple[str, ...], environment: LogEnvironment
+) -> HeaderMutations | None:
     """The operations, or ``None`` where there are none."""
-    return HeaderMutations(add, remove) if add or remove else None
+    return HeaderMutations(add, remove, environment) if add or remove else None
 
 
-def compile_value(text: str) -> Value:
+def compile_value(text: str, environment: LogEnvironment) -> Value:
     """A header value with ``%OPERATORS%`` as a function of the stream."""
     if "%" not in text:
         constant = text.encode()
         return lambda _info: constant
     source = DataSource(inline_string=text)
-    return compile_line(SubstitutionFormatString(text_format_source=source, omit_empty_values=True), LogEnvironment())
+    return compile_line(SubstitutionFormatString(text_format_source=source, omit_empty_values=True), environment)
 
 
 def _has(headers: list[Header], name: bytes) -> bool:

@@ -34,15 +34,25 @@ class LocalReply:
 
 
 def local_reply(
-    status: int, body: bytes, *, first: Sequence[Header] = (), is_grpc: bool = False, grpc_status: int | None = None
+    status: int,
+    body: bytes,
+    *,
+    first: Sequence[Header] = (),
+    is_grpc: bool = False,
+    grpc_status: int | None = None,
+    is_head: bool = False,
 ) -> LocalReply:
-    """The reply; ``first`` are fields that stand before all others (``x-envoy-overloaded``, ``location``)."""
+    """The reply; ``first`` are fields that stand before all others (``x-envoy-overloaded``, ``location``).
+
+    What they say of a body that is not there goes; ``is_head``: the request's method takes none.
+    """
     if is_grpc:
         code = GRPC_STATUS.get(status, 2) if grpc_status is None else grpc_status
         headers = [field for field in first if field[0] != b"content-length"]
         set_header(headers, b"content-type", b"application/grpc")
-        set_header(headers, b"grpc-status", b"%d" % code)
-        if body:
+        if header_value(headers, b"grpc-status") is None:
+            headers.append((b"grpc-status", b"%d" % code))
+        if body and not is_head:
             set_header(headers, b"grpc-message", grpc_message(body))
         return LocalReply(200, b"", headers)
     headers = list(first)
@@ -50,6 +60,8 @@ def local_reply(
         set_header(headers, b"content-length", b"%d" % len(body))
         if header_value(headers, b"content-type") is None:
             headers.append((b"content-type", b"text/plain"))
+    else:
+        headers = [field for field in headers if field[0] not in (b"content-length", b"content-type")]
     return LocalReply(status, body, headers)
 
 

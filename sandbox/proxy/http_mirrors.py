@@ -11,7 +11,7 @@ from sandbox.proxy.cluster_manager import LoadBalancerContext
 from sandbox.proxy.failure import UpstreamFailure
 from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
-from sandbox.proxy.http_upstream_head import render_headers
+from sandbox.proxy.http_upstream_head import CHUNKED, NO_CONTENT, render_headers
 from sandbox.proxy.upstream_callbacks import UpstreamCallbacks
 from sandbox.wire.headers import add_or_join
 from sandbox.wire.http2_head import request_fields
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sandbox.proxy.http_router import Mirror, RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.proxy.http_upstream import Http1ClientConnection
-    from sandbox.wire.http_message import ResponseHead
+    from sandbox.wire.http_message import Header, ResponseHead
     from sandbox.wire.http_retries import Reset
 
 _BODILESS = (b"GET", b"HEAD", b"DELETE")
@@ -105,7 +105,7 @@ def _start(stream: HttpStream, mirror: Mirror, timeout: float, pauses: RequestPa
 class MirrorRequest(UpstreamCallbacks):
     """One copy; its response is read and dropped. With the request it copies, it ends early too."""
 
-    __slots__ = ("_authority", "_connection", "_head", "_headers", "_is_complete", "_is_head", "_is_over",
+    __slots__ = ("_authority", "_connection", "_framing", "_head", "_headers", "_is_complete", "_is_head", "_is_over",
                  "_is_upgrade", "_line", "_path", "_pool", "_timeout", "_timer", "_waiting", "_waiting_bytes",
                  "pauses")  # fmt: skip
 
@@ -127,13 +127,11 @@ class MirrorRequest(UpstreamCallbacks):
         self._waiting: list[bytes] = []
         """Payload that came before there was a connection."""
         self._waiting_bytes = 0
-        if (
-            head.content_length is None
-            and not head.is_chunked
-            and not self._is_upgrade
-            and head.method not in _BODILESS
-        ):
-            self._headers.append((b"content-length", b"0"))
+        self._framing: list[Header] = []
+        if head.is_chunked and not self._is_upgrade:
+            self._framing = CHUNKED
+        elif head.content_length is None and not self._is_upgrade and head.method not in _BODILESS:
+            self._framing = NO_CONTENT
 
     def start(self, pool: HttpConnectionPool | Http2ConnectionPool) -> None:
         """Asks for a connection."""
@@ -205,11 +203,14 @@ class MirrorRequest(UpstreamCallbacks):
             fields = request_fields(head, self._path, self._authority, head.scheme or b"http", headers)
             connection.send_request(self, fields, is_end=not head.is_chunked and not head.content_length)
         else:
-            is_chunked = head.is_chunked and not self._is_upgrade
-            framing = b"transfer-encoding: chunked\r\n" if is_chunked else b""
-            data = b"%bhost: %b\r\n%b%b\r\n" % (self._line, self._authority, render_headers(headers, None), framing)
+            fields_text = render_headers([*headers, *self._framing], None)
+            data = b"%bhost: %b\r\n%b\r\n" % (self._line, self._authority, fields_text)
             connection.send_head(
-                self, data, is_chunked=is_chunked, is_head_method=self._is_head, is_upgrade=self._is_upgrade
+                self,
+                data,
+                is_chunked=self._framing is CHUNKED,
+                is_head_method=self._is_head,
+                is_upgrade=self._is_upgrade,
             )
         self.pauses.put(self, is_full=False)
         for piece in self._waiting:

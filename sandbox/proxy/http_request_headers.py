@@ -13,6 +13,7 @@ from sandbox.wire.headers import (
     HOP_BY_HOP_REQUEST,
     header_value,
     set_header,
+    tells_upgrade,
 )
 from sandbox.wire.request_id import (
     CLIENT,
@@ -124,11 +125,12 @@ class RequestHeaders:
         """The rare case: something among the headers concerns us."""
         marked = head.marked
         removed = self._removed
+        is_upgrade = is_upgrade and tells_upgrade(marked)  # a CONNECT need not say so
         if is_upgrade:
             removed = removed - {b"connection", b"upgrade"}
         headers = [header for header in head.headers if header[0] not in removed]
         te = marked.get(b"te")
-        if te:
+        if te and not is_upgrade:
             if b"trailers" in [part.strip(b" \t") for part in te.split(b",")]:
                 set_header(headers, b"te", b"trailers")
             else:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from sandbox.wire.headers import HOP_BY_HOP_RESPONSE, set_header
+from sandbox.wire.headers import HOP_BY_HOP_RESPONSE, set_header, tells_upgrade
 
 if TYPE_CHECKING:
     from sandbox.proxy.http_stream import HttpStream
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
 
 _REMOVED = HOP_BY_HOP_RESPONSE | {b"x-envoy-decorator-operation"}
 _REMOVED_AT_UPGRADE = _REMOVED - {b"connection", b"upgrade"}
-_OF_BODY = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
+_NOT_IN_REFUSAL = _REMOVED - {b"keep-alive"}
 
 
 def upstream_response_headers(stream: HttpStream, head: ResponseHead, service_time: int | None) -> list[Header]:
@@ -37,7 +35,7 @@ def _to_pass_on(stream: HttpStream, head: ResponseHead) -> list[Header]:
     marked = head.marked
     headers = head.headers.copy()
     if not _REMOVED.isdisjoint(marked):
-        is_upgraded = stream.is_upgrade and head.status == 101 and b"upgrade" in marked
+        is_upgraded = stream.is_upgrade and head.status == 101 and tells_upgrade(marked)
         removed = _REMOVED_AT_UPGRADE if is_upgraded else _REMOVED
         headers = [header for header in headers if header[0] not in removed]
     if b"content-length" in marked and (head.status < 200 or head.status == 204):
@@ -69,12 +67,9 @@ def change_response_headers(stream: HttpStream, headers: list[Header]) -> None:
 
 def refuses_upgrade(stream: HttpStream, head: ResponseHead) -> bool:
     """Whether the upstream answers an upgrade as if nothing had been asked."""
-    if not 200 <= head.status < 400 or stream.head.method == b"CONNECT":
-        return False
-    stream.info.response_code_details = "websocket_handshake_unsuccessful"
-    return True
+    return 200 <= head.status < 400 and stream.head.method != b"CONNECT"
 
 
-def without_body(head: ResponseHead) -> ResponseHead:
-    """The head without what tells of a body: a client that waits for a 101 would be misled by one."""
-    return msgspec.structs.replace(head, headers=[header for header in head.headers if header[0] not in _OF_BODY])
+def headers_of_refusal(head: ResponseHead) -> list[Header]:
+    """What the client gets of them then, in a reply of the proxy's own: a body could be taken for a tunnel's."""
+    return [header for header in head.headers if header[0] not in _NOT_IN_REFUSAL]

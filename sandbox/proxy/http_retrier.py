@@ -57,6 +57,9 @@ class Retrier(RetryState):
             is_rate_limited=b"x-envoy-ratelimited" in head.marked,
             grpc_status=decimal_number(grpc, MOST_STATUS) if grpc is not None else None,
         )
+        names = self.rules.header_names
+        if names and not wants and "retriable-headers" in self.rules.words:
+            wants = any(name in names for name, _ in head.headers)
         return wants and self._retry_or_flag()
 
     def retries_reset(self, reset: Reset, *, request_started: bool) -> bool:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from sandbox.proxy.http_local_reply import LocalReply, local_reply
 from sandbox.proxy.http_response_headers import change_response_headers
-from sandbox.wire.headers import header_value
+from sandbox.wire.headers import add_or_join, header_value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sandbox.plan.route import VirtualHost
     from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
@@ -70,16 +72,21 @@ def reply_of(
     body: bytes,
     *,
     first: tuple[Header, ...],
+    last: Sequence[Header],
     grpc_status: int | None,
     is_route_reply: bool,
 ) -> LocalReply:
-    """A reply of the proxy's own, with what the route says about response headers."""
+    """A reply of the proxy's own, with what the route says about response headers; ``last`` come behind that."""
     fields = list(first)
     if is_route_reply and not first and (status == 201 or 300 <= status < 400):
         fields.append((b"location", own_url(stream)))
     if stream.route is not None:
         change_response_headers(stream, fields)
-    return local_reply(status, body, first=fields, is_grpc=stream.is_grpc, grpc_status=grpc_status)
+    for header in last:
+        add_or_join(fields, *header)
+    return local_reply(
+        status, body, first=fields, is_grpc=stream.is_grpc, grpc_status=grpc_status, is_head=stream.is_head
+    )
 
 
 def own_url(stream: HttpStream) -> bytes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.wire.headers import add_or_join, header_value, set_header
+from sandbox.wire.http_asked_retries import RETRY_FIELDS, TIMEOUT_FIELD, asked_rules
 
 if TYPE_CHECKING:
     from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.wire.http_message import Header
+    from sandbox.wire.http_retries import RetryRules
 
 
 FIRST_ATTEMPT: Header = (b"x-envoy-attempt-count", b"1")
@@ -38,6 +40,13 @@ def apply_route_changes(stream: HttpStream, route: RouteRuntime) -> None:
                 info.original_path = path
                 set_header(headers, b"x-envoy-original-path", path)
             info.path = rewritten
+
+
+def take_asked_retries(stream: HttpStream, policy: RetryRules) -> tuple[RetryRules | None, bool]:
+    """The retries that the route's header operations ask for, and whether timeouts are answered with 204."""
+    fields = {name: value for name, value in stream.headers if name in RETRY_FIELDS or name == TIMEOUT_FIELD}
+    stream.headers[:] = [header for header in stream.headers if header[0] not in fields]
+    return asked_rules(policy, fields), TIMEOUT_FIELD in fields
 
 
 def _note_removed_length(stream: HttpStream) -> None:

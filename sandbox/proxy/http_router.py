@@ -21,11 +21,13 @@ from sandbox.proxy.http_faults import Fault
 from sandbox.proxy.http_header_mutation import HeaderMutations, compile_mutations
 from sandbox.proxy.http_redirect import Redirect, matched_part
 from sandbox.proxy.http_transport import has_fixed_transport
+from sandbox.wire.http_asked_retries import NO_POLICY, RETRY_FIELDS, TIMEOUT_FIELD
 from sandbox.wire.http_retries import NO_STATUS, RetryRules
 
 if TYPE_CHECKING:
     import random
 
+    from sandbox.access_log.operator import LogEnvironment
     from sandbox.plan.base import DataSource
     from sandbox.plan.http_connection_manager import HttpConnectionManager
     from sandbox.plan.route import (
@@ -63,9 +65,9 @@ class Target:
         "response_mutations",
     )
 
-    def __init__(self, name: str, clusters: ClusterManager, weight: ClusterWeight | None = None) -> None:
+    def __init__(self, name: str, owner: RouteOwner, weight: ClusterWeight | None = None) -> None:
         self.name = name
-        self.cluster: ClusterRuntime | None = clusters.get(name)
+        self.cluster: ClusterRuntime | None = owner.clusters.get(name)
         self.has_fixed_transport = self.cluster is not None and has_fixed_transport(self.cluster)
         """Whether connections of all requests are alike (see ``transport_options``)."""
         self.host_rewrite: bytes | None = None
@@ -74,9 +76,11 @@ class Target:
         if weight is not None:
             if weight.host_rewrite_literal:
                 self.host_rewrite = weight.host_rewrite_literal.encode()
-            self.request_mutations = compile_mutations(weight.request_headers_to_add, weight.request_headers_to_remove)
+            self.request_mutations = compile_mutations(
+                weight.request_headers_to_add, weight.request_headers_to_remove, owner.environment
+            )
             self.response_mutations = compile_mutations(
-                weight.response_headers_to_add, weight.response_headers_to_remove
+                weight.response_headers_to_add, weight.response_headers_to_remove, owner.environment
             )
         self.changes_requests = self.request_mutations is not None or self.host_rewrite is not None
 
@@ -86,8 +90,8 @@ class Mirror:
 
     __slots__ = ("keep_host", "share", "target")
 
-    def __init__(self, plan: RequestMirrorPolicy, clusters: ClusterManager) -> None:
-        self.target = Target(plan.cluster, clusters)
+    def __init__(self, plan: RequestMirrorPolicy, owner: RouteOwner) -> None:
+        self.target = Target(plan.cluster, owner)
         fraction = plan.runtime_fraction.default_value if plan.runtime_fraction is not None else None
         self.share = 1.0 if fraction is None else fraction.share
         self.keep_host = plan.disable_shadow_host_suffix_append
@@ -98,6 +102,7 @@ class RouteRuntime:
 
     __slots__ = (
         "append_forwarded_host",
+        "asked_retry",
         "attempt_count",
         "auto_host_rewrite",
         "balances_by_request",
@@ -144,12 +149,14 @@ class RouteRuntime:
         self.request_mutations = tuple(
             mutations
             for mutations in (
-                compile_mutations(route.request_headers_to_add, route.request_headers_to_remove),
-                compile_mutations(owner.configuration.request_headers_to_add, ()),
+                compile_mutations(route.request_headers_to_add, route.request_headers_to_remove, owner.environment),
+                compile_mutations(owner.configuration.request_headers_to_add, (), owner.environment),
             )
             if mutations is not None
         )
-        self.response_mutations = compile_mutations(route.response_headers_to_add, route.response_headers_to_remove)
+        self.response_mutations = compile_mutations(
+            route.response_headers_to_add, route.response_headers_to_remove, owner.environment
+        )
         per_filter = {**(virtual_host.typed_per_filter_config or {}), **(route.typed_per_filter_config or {})}
         fault, cors = per_filter.get(FAULT_FILTER, owner.fault), per_filter.get(CORS_FILTER)
         self.fault = Fault(fault) if isinstance(fault, HTTPFault) and (fault.delay or fault.abort) else None
@@ -175,6 +182,8 @@ class RouteRuntime:
         self.has_stream_timers = self.idle_timeout is not None or self.max_stream_duration is not None
         self.max_grpc_timeout = None if grpc_maximum is None else seconds(grpc_maximum)
         self.retry = retry_rules(action.retry_policy)
+        self.asked_retry: RetryRules | None = None
+        """The policy, for routes whose header operations may ask for more (see ``http_asked_retries``)."""
         self.lowest_retried_status = NO_STATUS if self.retry is None else self.retry.lowest_status
         per_try = seconds(action.retry_policy.per_try_timeout) if action.retry_policy is not None else 0.0
         self.per_try_timeout = 0.0 if 0 < self.timeout <= per_try else per_try
@@ -184,29 +193,31 @@ class RouteRuntime:
         self.host_rewrite = action.host_rewrite_literal.encode() if action.host_rewrite_literal else None
         self.auto_host_rewrite = bool(action.auto_host_rewrite)
         self.append_forwarded_host = action.append_x_forwarded_host
-        self.mirrors = tuple(Mirror(mirror, owner.clusters) for mirror in action.request_mirror_policies)
+        self.mirrors = tuple(Mirror(mirror, owner) for mirror in action.request_mirror_policies)
         self.hash_policy = compile_hash_policy(action.hash_policy)
         self.hash_cookies = tuple(
             policy for policy in action.hash_policy if policy.cookie is not None and policy.cookie.ttl is not None
         )
         weights = action.weighted_clusters.clusters if action.weighted_clusters is not None else ()
         if weights:
-            self.weighted = tuple(
-                (weight.weight or 0, Target(weight.name, owner.clusters, weight)) for weight in weights
-            )
+            self.weighted = tuple((weight.weight or 0, Target(weight.name, owner, weight)) for weight in weights)
         else:
-            self.weighted = ((1, Target(action.cluster or "", owner.clusters)),)
+            self.weighted = ((1, Target(action.cluster or "", owner)),)
         self.total_weight = sum(weight for weight, _ in self.weighted)
         targets = [target for _, target in self.weighted]
         self.only_target = targets[0] if len(targets) == 1 else None
-        self._look_ahead(targets)
+        self._look_ahead(targets, action.retry_policy)
 
-    def _look_ahead(self, targets: list[Target]) -> None:
+    def _look_ahead(self, targets: list[Target], policy: RetryPolicy | None) -> None:
         """What no request has to ask any more."""
         self.changes_requests = bool(
             self.request_mutations or self.host_rewrite or self.prefix_rewrite or self.regex_rewrite
         ) or any(target.changes_requests for target in targets)
         """Whether more than the count of attempts is written into requests."""
+        mutations = (*self.request_mutations, *(target.request_mutations for target in targets))
+        written = {name for each in mutations if each is not None for name in each.written}
+        if not written.isdisjoint(RETRY_FIELDS | {TIMEOUT_FIELD}):
+            self.asked_retry = NO_POLICY if policy is None else _read_policy(policy)
         self.changes_responses = self.response_mutations is not None or any(
             target.response_mutations is not None for target in targets
         )
@@ -244,13 +255,18 @@ class RouteRuntime:
 class RouteOwner:
     """What routes need while they are compiled: their configuration, the clusters, the filters around them."""
 
-    __slots__ = ("clusters", "configuration", "fault", "has_cors", "traces")
+    __slots__ = ("clusters", "configuration", "environment", "fault", "has_cors", "traces")
 
     def __init__(
-        self, manager: HttpConnectionManager, configuration: RouteConfiguration, clusters: ClusterManager
+        self,
+        manager: HttpConnectionManager,
+        configuration: RouteConfiguration,
+        clusters: ClusterManager,
+        environment: LogEnvironment,
     ) -> None:
         self.configuration = configuration
         self.clusters = clusters
+        self.environment = environment
         filters = {each.name: each.typed_config for each in manager.http_filters}
         fault = filters.get(FAULT_FILTER)
         self.fault = fault if isinstance(fault, HTTPFault) else None
@@ -260,11 +276,12 @@ class RouteOwner:
 
 def retry_rules(policy: RetryPolicy | None) -> RetryRules | None:
     """The policy read once; ``None`` where nothing is ever retried."""
-    if policy is None:
-        return None
+    rules = None if policy is None else _read_policy(policy)
+    return rules if rules is not None and rules.words else None
+
+
+def _read_policy(policy: RetryPolicy) -> RetryRules:
     words = RetryRules.words_of(policy.retry_on)
-    if not words:
-        return None
     back_off = policy.retry_back_off
     base = max(seconds(back_off.base_interval if back_off is not None else None, 0.025), 0.001)
     predicates = [type(each.typed_config) for each in policy.retry_host_predicate]

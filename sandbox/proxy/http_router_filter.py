@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sandbox.proxy import http_route_changes as changes
 from sandbox.proxy import http_upstream_failure as failures
 from sandbox.proxy import http_upstream_send as upstream_send
 from sandbox.proxy.failure import REQUESTS_OVERFLOW, UpstreamFailure
@@ -14,9 +15,8 @@ from sandbox.proxy.http_dynamic_forward_proxy import resolve_then
 from sandbox.proxy.http_mirrors import BODY, MirrorRequest, end_mirrors, pause_for, start_mirrors
 from sandbox.proxy.http_request_body import RequestBody
 from sandbox.proxy.http_request_timeouts import RequestTimeouts, needs_timeouts
-from sandbox.proxy.http_response_headers import refuses_upgrade, upstream_response_headers, without_body
+from sandbox.proxy.http_response_headers import headers_of_refusal, refuses_upgrade, upstream_response_headers
 from sandbox.proxy.http_retrier import Retrier
-from sandbox.proxy.http_route_changes import FIRST_ATTEMPT, apply_route_changes, put_header, rewrite_host
 from sandbox.proxy.http_transport import pool_for
 from sandbox.proxy.tasks import detach
 from sandbox.proxy.upstream_callbacks import UpstreamCallbacks
@@ -39,12 +39,14 @@ class RouterFilter(UpstreamCallbacks):
     """Sends a request to its cluster, again where the retry policy says so, and the response back to the stream."""
 
     __slots__ = ("_body", "_cluster", "_completed_at", "_connection", "_context", "_has_informed", "_host",
-                 "_is_done", "_is_last_try", "_mirrors", "_pool", "_retry", "_set_cookies", "_timeouts", "_tried",
-                 "route", "stream")  # fmt: skip
+                 "_is_done", "_is_last_try", "_mirrors", "_pool", "_retry", "_rules", "_set_cookies", "_timeouts",
+                 "_tried", "answers_no_content", "route", "stream")  # fmt: skip
 
     def __init__(self, stream: HttpStream, route: RouteRuntime) -> None:
         self.stream = stream
         self.route = route
+        self._rules = route.retry
+        self.answers_no_content = False
         self._cluster: ClusterRuntime
         self._completed_at: float | None = None
         self._body: RequestBody | None = None
@@ -74,9 +76,12 @@ class RouterFilter(UpstreamCallbacks):
             self._timeouts = RequestTimeouts(self, route)
             self._timeouts.set_headers(0.0)
         if route.attempt_count:
-            put_header(stream, FIRST_ATTEMPT)
+            changes.put_header(stream, changes.FIRST_ATTEMPT)
         if route.changes_requests:
-            apply_route_changes(stream, route)
+            changes.apply_route_changes(stream, route)
+        if route.asked_retry is not None:
+            self._rules, self.answers_no_content = changes.take_asked_retries(stream, route.asked_retry)
+            self._retrier()
         if route.balances_by_request:
             self._context, self._set_cookies = balancing_context(stream, route, cluster, self._tried)
             self._retrier()  # it looks at every try, not only from the first failure on
@@ -97,7 +102,7 @@ class RouterFilter(UpstreamCallbacks):
         body = self._body
         if body is None:
             is_held = self.stream.is_upgrade and not self.stream.response_started
-            keeps, pause = self.route.retry is not None, pause_for(BODY, self.stream.codec, self._mirrors)
+            keeps, pause = self._rules is not None, pause_for(BODY, self.stream.codec, self._mirrors)
             self._body = body = RequestBody(self.stream.codec, pause, keeps=keeps, is_held=is_held)
         for mirror in self._mirrors:
             mirror.send_data(data)
@@ -152,7 +157,7 @@ class RouterFilter(UpstreamCallbacks):
             return
         self._host = host
         if self.route.auto_host_rewrite and host.hostname:
-            rewrite_host(stream, host.hostname.encode())
+            changes.rewrite_host(stream, host.hostname.encode())
         self._tried.append(host)
         if self._retry is not None:
             self._retry.tried(host)
@@ -219,6 +224,10 @@ class RouterFilter(UpstreamCallbacks):
             self._connection = None
         elif stream.manager.counts_wire:
             upstream_send.count_wire(stream, connection)
+        info.response_code_details = "via_upstream"
+        if stream.is_upgrade and refuses_upgrade(stream, head):
+            stream.local_reply(head.status, b"", "websocket_handshake_unsuccessful", last=headers_of_refusal(head))
+            return
         if self._retry is not None or head.status >= self.route.lowest_retried_status or not head.is_simple:
             retrier = self._retrier()
             if retrier is not None and retrier.retries_response(head):
@@ -226,11 +235,6 @@ class RouterFilter(UpstreamCallbacks):
                 return
         if self._timeouts is not None:
             self._timeouts.response_started(is_upgrade=stream.is_upgrade and head.status == 101)
-        info.response_code_details = "via_upstream"
-        if stream.is_upgrade and refuses_upgrade(stream, head):
-            head = without_body(head)
-            self._drop_connection()
-            is_end = True
         completed_at = self._completed_at
         service_time = None if completed_at is None else int((now - completed_at) * 1000)
         headers = upstream_response_headers(self.stream, head, service_time)
@@ -241,12 +245,7 @@ class RouterFilter(UpstreamCallbacks):
         marked = None if self.route.changes_responses else head.marked
         stream.send_head(head.status, headers, is_end, is_upgraded, names, marked)
         if is_upgraded:
-            stream.codec.enter_tunnel()
-            if stream.timers is not None:
-                stream.timers.request_complete()  # what follows is no request
-            if self._body is not None:
-                self._body.release(connection)
-                connection.flush()
+            upstream_send.open_tunnel(stream, self._body, connection)
         if is_end and not stream.is_ended:
             self.on_upstream_end()
 
@@ -300,8 +299,8 @@ class RouterFilter(UpstreamCallbacks):
 
     def _retrier(self) -> Retrier | None:
         """Who decides on another try, where there may be one; made at first need, for most requests need none."""
-        if self._retry is None and self.route.retry is not None:
-            self._retry = Retrier(self, self.route.retry, self._cluster)
+        if self._retry is None and self._rules is not None:
+            self._retry = Retrier(self, self._rules, self._cluster)
         return None if self._is_last_try else self._retry
 
     def _give_up_retries(self) -> None:
@@ -335,7 +334,7 @@ class RouterFilter(UpstreamCallbacks):
         info = self.stream.info
         if self._context is PLAIN:
             self._context, _ = balancing_context(self.stream, self.route, self._cluster, self._tried)
-        info.upstream_transport_failure_reason = info.upstream_wait_start = None
+        info.upstream_transport_failure_reason = info.upstream_wait_start = info.first_upstream_rx = None
         info.upstream_request_attempt_count += 1
         if self.route.attempt_count:
             set_header(self.stream.headers, b"x-envoy-attempt-count", b"%d" % info.upstream_request_attempt_count)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 from sandbox.match.facts import RequestFacts
 from sandbox.proxy import http_route_answers as route_answers
-from sandbox.proxy.http_local_reply import CODEC_BODIES, is_grpc_content
+from sandbox.proxy.http_local_reply import CODEC_BODIES
 from sandbox.proxy.http_response_headers import informational_headers, persistence_of_http10
 from sandbox.proxy.http_route_changes import put_header
 from sandbox.proxy.http_router_filter import RouterFilter
-from sandbox.proxy.http_stream_setup import normalize_path, read_connection_options
+from sandbox.proxy.http_stream_setup import normalize_path, note_grpc, read_connection_options
 from sandbox.proxy.http_timeouts import StreamTimers
-from sandbox.wire.grpc_frames import GrpcMessages
 
 if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
@@ -85,6 +84,8 @@ class HttpStream:
         info.authority = head.host
         info.request_headers = self.headers = head.headers
         self.is_head = head.method == b"HEAD"
+        if b"content-type" in head.index:
+            note_grpc(self, head)
         path = head.path
         if head.marked or path is None or not head.is_http11:
             if not head.is_http11:
@@ -122,19 +123,15 @@ class HttpStream:
             is_routable = tls_only is None
         facts = RequestFacts(head.method, path, head.host, head.scheme or b"http", self.headers)
         route = manager.find_route(virtual_host, facts) if is_routable else None
-        content_type = head.index.get(b"content-type")
-        if content_type is not None:
-            self.is_grpc = is_grpc_content(content_type)
-            info.grpc_messages = GrpcMessages() if self.is_grpc else None
         if route is not None:
             self._use_route(route)
-            if route.decoration is not None:
-                put_header(self, route.decoration)
         if self.is_upgrade and head.method != b"CONNECT" and (route is not None or tls_only is not None):
             wanted = head.marked.get(b"upgrade", b"").lower()
             if wanted not in manager.upgrades:
                 self.local_reply(403, b"", "upgrade_failed")
                 return
+        if route is not None and route.decoration is not None:
+            put_header(self, route.decoration)
         for access in manager.access_filters:
             denial = access.refusal(self, facts)
             if denial is not None:
@@ -299,6 +296,7 @@ class HttpStream:
         details: str,
         *,
         first: tuple[Header, ...] = (),
+        last: Sequence[Header] = (),
         grpc_status: int | None = None,
         is_route_reply: bool = False,
     ) -> None:
@@ -309,7 +307,7 @@ class HttpStream:
             self.saw_close = True  # Envoy takes it for a broken message: whatever follows cannot be trusted
         self.info.response_code_details = details
         reply = route_answers.reply_of(
-            self, status, body, first=first, grpc_status=grpc_status, is_route_reply=is_route_reply
+            self, status, body, first=first, last=last, grpc_status=grpc_status, is_route_reply=is_route_reply
         )
         self.send_head(reply.status, reply.headers, is_end=not reply.body)
         if reply.body and not self.is_head:

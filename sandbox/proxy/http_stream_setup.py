@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.wire.headers import tokens
+from sandbox.proxy.http_local_reply import is_grpc_content
+from sandbox.wire.grpc_frames import GrpcMessages
+from sandbox.wire.headers import tells_upgrade, tokens
 from sandbox.wire.http1_body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody
 from sandbox.wire.http_path import PathRedirect, PathRejected
 
@@ -18,7 +20,7 @@ def asks_upgrade(head: RequestHead) -> bool:
     if head.method == b"CONNECT":
         return True
     wanted = head.marked.get(b"upgrade")
-    return wanted is not None and wanted.lower() != b"h2c" and b"upgrade" in tokens(head.marked.get(b"connection", b""))
+    return wanted is not None and wanted.lower() != b"h2c" and tells_upgrade(head.marked)
 
 
 def body_of(head: RequestHead) -> BodyReader | None:
@@ -48,6 +50,13 @@ def read_connection_options(stream: HttpStream, head: RequestHead) -> None:
         stream.codec.write_informational(100, [])
 
 
+def note_grpc(stream: HttpStream, head: RequestHead) -> None:
+    """Whether it is a gRPC call, by its ``content-type``."""
+    if is_grpc_content(head.index[b"content-type"]):
+        stream.is_grpc = True
+        stream.info.grpc_messages = GrpcMessages()
+
+
 def normalize_path(stream: HttpStream, path: bytes) -> bytes | None:
     """The path in its normal form; ``None`` where the stream has answered: it is refused, or redirected."""
     if path[:1] != b"/":
@@ -55,6 +64,7 @@ def normalize_path(stream: HttpStream, path: bytes) -> bytes | None:
         stream.local_reply(404, b"", "absolute_path_rejected")
         return None
     info = stream.info
+    info.path = path = path.partition(b"#")[0]
     try:
         info.path = path = stream.manager.paths.normalize(path)
     except PathRejected:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from sandbox.wire.headers import tells_upgrade
 from sandbox.wire.http1_body import LAST_CHUNK, BodyError, BodyReader, ChunkedBody, LengthBody, UntilCloseBody, chunk
 from sandbox.wire.http1_lines import field_bytes
 from sandbox.wire.http1_response import FIELDS_REFUSED, RESPONSE_LIMITS, ResponseHeadReader
@@ -286,7 +287,7 @@ class Http1ClientConnection(asyncio.Protocol):
 
     def _body_of(self, head: ResponseHead) -> BodyReader | None:
         status = head.status
-        if status == 101 and self._is_upgrade and b"upgrade" in head.marked and b"connection" in head.marked:
+        if status == 101 and self._is_upgrade and tells_upgrade(head.marked):
             return UntilCloseBody()
         if self._expects_no_body or status < 200 or status in (204, 304):
             return None

@@ -100,6 +100,8 @@ def reply_try_timeout(stream: HttpStream, *, is_duration: bool) -> None:
 
 def _reply_late(stream: HttpStream, flag: str, status: int, text: str, details: str) -> None:
     stream.info.response_flags.append(flag)
+    if flag == "UT" and stream.router is not None and stream.router.answers_no_content:
+        status, text = 204, ""
     if stream.response_started:
         stream.info.response_code_details = details
         stream.reset()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sandbox.wire.http_message import Header
+
 if TYPE_CHECKING:
     from sandbox.proxy.http_stream import HttpStream
-    from sandbox.wire.http_message import Header
 
+NO_CONTENT: list[Header] = [(b"content-length", b"0")]
+CHUNKED: list[Header] = [(b"transfer-encoding", b"chunked")]
 _BODILESS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
 
 
@@ -17,20 +20,20 @@ def render_request_head(stream: HttpStream, is_end: bool) -> tuple[bytes, bool]:
     headers = stream.headers
     method = stream.head.method
     is_chunked = False
-    framing = b""
+    framing: list[Header] = []
     if stream.head.content_length is None:
         if is_end and not stream.is_upgrade:
             if method not in _BODILESS:
-                framing = b"content-length: 0\r\n"
+                framing = NO_CONTENT
         elif not stream.is_upgrade:
             is_chunked = True
-            framing = b"transfer-encoding: chunked\r\n"
+            framing = CHUNKED
     names = original_names(stream.head.raw) if stream.manager.keeps_case else None
     host = b"host" if names is None else names.get(b"host", b"host")
     target = info.path if info.path is not None else info.authority or b""
     return (
         b"%b %b HTTP/1.1\r\n%b: %b\r\n%b%b\r\n"
-        % (method, target, host, info.authority or b"", render_headers(headers, names), framing),
+        % (method, target, host, info.authority or b"", render_headers(headers, names), render_headers(framing, names)),
         is_chunked,
     )
 
@@ -53,4 +56,4 @@ def original_names(raw: bytes) -> dict[bytes, bytes]:
     return names
 
 
-__all__ = ["original_names", "render_headers", "render_request_head"]
+__all__ = ["CHUNKED", "NO_CONTENT", "original_names", "render_headers", "render_request_head"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sandbox.access_log.stream_info import StreamInfo
     from sandbox.proxy.host import Host
+    from sandbox.proxy.http_request_body import RequestBody
     from sandbox.proxy.http_router_filter import RouterFilter
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.proxy.http_upstream import Http1ClientConnection
@@ -83,6 +84,18 @@ def end_request(connection: Http1ClientConnection | Http2ClientStream, trailers:
     if trailers:
         connection.send_trailers(list(trailers))
     connection.end_request()
+
+
+def open_tunnel(
+    stream: HttpStream, body: RequestBody | None, connection: Http1ClientConnection | Http2ClientStream
+) -> None:
+    """The upstream has agreed to another protocol: payload that was held goes on."""
+    stream.codec.enter_tunnel()
+    if stream.timers is not None:
+        stream.timers.request_complete()  # what follows is no request
+    if body is not None:
+        body.release(connection)
+        connection.flush()
 
 
 def count_wire(stream: HttpStream, connection: Http1ClientConnection | Http2ClientStream | None) -> None:

@@ -7,8 +7,10 @@ import copy
 import os
 import random
 import socket
+import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.access_log.format import LogEnvironment, compile_access_log
@@ -130,6 +132,8 @@ class NodeRuntime:
         self._capture_port = next((_port(each) for each in plan.listeners if each.use_original_dst), None)
         self._loggers: dict[tuple[int, ...], StreamLogger] = {}
         self._log_environment = log_environment(plan.workload)
+        self.header_environment = replace(self._log_environment, clock=time.monotonic)
+        """What operators in header values may say."""
 
     def capture_address(self, destination_ip: str) -> str | None:
         """Where a connection to this address arrives after its redirection, as Envoy prints it."""
