@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from sandbox.explain.call import Call, is_ip
+from sandbox.explain.endpoint_steps import BLACK_HOLE, endpoint_step, usable_endpoints
 from sandbox.explain.failure_steps import failure_steps
 from sandbox.explain.steps import Hop, Outcome, Step
 from sandbox.explain.tls_steps import plain_notes, tls_step, upstream_protocol, upstream_tls
@@ -16,20 +17,15 @@ from sandbox.match.reference import choose_virtual_host
 from sandbox.plan import NodePlan
 from sandbox.plan.base import EnvoyInternalAddress, SocketAddress
 from sandbox.plan.because import Because, IstioDefault
-from sandbox.plan.cluster import Cluster, DynamicForwardProxyClusterConfig, LbEndpoint, used_endpoints
+from sandbox.plan.cluster import Cluster, DynamicForwardProxyClusterConfig, LbEndpoint
 from sandbox.plan.listener import TcpProxy
 from sandbox.plan.route import RouteAction
 from sandbox.plan.tls import UpstreamTlsContext
 from sandbox.yaml_source.span import Origin
 
-_SHOWN: Final = 3
 _HTTP_PORT: Final = 80
 _TLS_PORT: Final = 443
 """Where a dynamic forward proxy calls a name that comes without a port."""
-BLACK_HOLE: Final = "BlackHoleCluster"
-_ENDPOINTS_OF_SERVICES: Final = (
-    "a Service's endpoints are those of its EndpointSlices, which a cluster writes: kubectl get endpointslices -o yaml",
-)
 
 
 def through_route(plan: NodePlan, call: Call, action: RouteAction, steps: list[Step]) -> Outcome:
@@ -143,7 +139,7 @@ def _through_cluster(
     settings = _settings(cluster, is_http=is_http)
     reason = "; ".join(text for text in (share, settings) if text)
     steps.append(Step(kind="cluster", found=name, reason=reason, because=(*because, *cluster.because)))
-    return _through_endpoints(call, cluster, steps, is_http=is_http)
+    return _through_endpoints(plan, call, cluster, steps, is_http=is_http)
 
 
 def _missing(plan: NodePlan, name: str) -> str:
@@ -178,23 +174,14 @@ def _settings(cluster: Cluster, *, is_http: bool) -> str:
     return ", ".join(told)
 
 
-def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_http: bool) -> Outcome:
+def _through_endpoints(plan: NodePlan, call: Call, cluster: Cluster, steps: list[Step], *, is_http: bool) -> Outcome:
     if cluster.type == "ORIGINAL_DST" or cluster.cluster_type is not None:
         tls = _find_tls(cluster, None, call, steps, is_http=is_http)
         steps += failure_steps(cluster, is_http=is_http)
         return replace(_forwarded(cluster), hop=_meant_hop(call, cluster, tls, is_http=is_http))
-    endpoints = [endpoint for group in used_endpoints(cluster) for endpoint in group.lb_endpoints]
-    usable = [endpoint for endpoint in endpoints if endpoint.health_status in ("UNKNOWN", "HEALTHY", "DEGRADED")]
+    steps.append(endpoint_step(plan, cluster))
+    usable = usable_endpoints(cluster)
     if not usable:
-        reason = "the cluster has no endpoints" if not endpoints else "none of the endpoints is healthy"
-        because: tuple[Because, ...] = (
-            (Because("outbound policy", IstioDefault("unknown destinations are not allowed (REGISTRY_ONLY)")),)
-            if cluster.name == BLACK_HOLE
-            else ()
-        )
-        because = () if cluster.because else because
-        notes = _ENDPOINTS_OF_SERVICES if not endpoints and ".svc." in cluster.name else ()
-        steps.append(Step(kind="endpoint", found="none", reason=reason, because=because, notes=notes))
         return Outcome(
             status=503,
             flags=("UH",),
@@ -202,10 +189,6 @@ def _through_endpoints(call: Call, cluster: Cluster, steps: list[Step], *, is_ht
             cluster=cluster.name,
             sentence="blocked" if cluster.name == BLACK_HOLE else "no healthy upstream",
         )
-    shown = ", ".join(endpoint_text(endpoint) for endpoint in usable[:_SHOWN])
-    more = f" (and {len(usable) - _SHOWN} more)" if len(usable) > _SHOWN else ""
-    lines = tuple(dict.fromkeys(each for endpoint in usable[:_SHOWN] for each in endpoint.because))
-    steps.append(Step(kind="endpoint", found=shown + more, because=lines))
     tls = _find_tls(cluster, usable[0], call, steps, is_http=is_http)
     steps += failure_steps(cluster, is_http=is_http)
     return replace(_forwarded(cluster), hop=_hop(usable[0], tls))
@@ -255,23 +238,6 @@ def clusters_of(plan: NodePlan, action: RouteAction) -> tuple[Cluster, ...]:
     return tuple(plan.clusters[name] for name in dict.fromkeys(names) if name in plan.clusters)
 
 
-def endpoints_of(cluster: Cluster) -> list[SocketAddress]:
-    """Addresses (or names) and ports of all endpoints."""
-    groups = cluster.load_assignment.endpoints if cluster.load_assignment is not None else ()
-    endpoints = (each.endpoint for group in groups for each in group.lb_endpoints)
-    addresses = [endpoint.address for endpoint in endpoints if endpoint is not None]
-    return [address for address in addresses if isinstance(address, SocketAddress)]
-
-
-def endpoint_text(endpoint: LbEndpoint) -> str:
-    """``address:port`` of an endpoint."""
-    address = endpoint.endpoint.address if endpoint.endpoint is not None else None
-    if isinstance(address, SocketAddress):
-        host = f"[{address.address}]" if ":" in address.address else address.address
-        return f"{host}:{address.port_value}"
-    return address.path if address is not None else "?"
-
-
 def _find_tls(
     cluster: Cluster, endpoint: LbEndpoint | None, call: Call, steps: list[Step], *, is_http: bool
 ) -> UpstreamTlsContext | None:
@@ -283,6 +249,9 @@ def _find_tls(
         port = call.port
     if context is not None:
         steps.append(tls_step(context, cluster, call, port, is_http=is_http))
+    elif cluster.transport_socket_matches:
+        reason = "auto mTLS is for endpoints whose pods have a sidecar (label security.istio.io/tlsMode: istio)"
+        steps.append(Step(kind="tls", found="none", reason=reason))
     elif notes := plain_notes(port, is_http=is_http):
         steps.append(Step(kind="tls", found="none", notes=notes))
     return context

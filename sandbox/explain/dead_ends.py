@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from sandbox.explain.cluster_steps import endpoints_of
+from sandbox.explain.endpoint_steps import endpoints_of
 from sandbox.frozen_dataclass import dataclass
 from sandbox.plan import NodePlan
 from sandbox.plan.because import Because

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from sandbox.explain.call import Call
-from sandbox.explain.cluster_steps import endpoints_of, looks_names_up
+from sandbox.explain.cluster_steps import looks_names_up
+from sandbox.explain.endpoint_steps import endpoints_of
 from sandbox.explain.http_steps import request_facts
 from sandbox.explain.regex_example import EXAMPLES, examples_of
 from sandbox.explain.steps import Walk

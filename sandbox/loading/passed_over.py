@@ -123,12 +123,28 @@ class _Search:
         for resource in self._push.configuration.resources("VirtualService"):
             hosts = [resolve_host(host, resource.namespace, self._push.domain) for host in resource.spec.hosts]
             meant = next((index for index, host in enumerate(hosts) if self._names_it(host)), None)
-            if meant is None or resource.ref in self._deciding:
+            if meant is None:
+                continue
+            yield from self._other_callers_rules(resource)
+            if resource.ref in self._deciding:
                 continue
             reason, origin = self._why_not_routed(resource, hosts[meant], first, imported)
             if reason:
                 because = Because("passed over", origin or resource.spec.origin_of("hosts", meant))
                 yield Near(name=str(resource.ref), reason=reason, because=(because,))
+
+    def _other_callers_rules(self, resource: Resource[Any]) -> Iterator[Near]:
+        """Matches that are for workloads with other labels, or of another namespace."""
+        for rule in (*resource.spec.http, *resource.spec.tls, *resource.spec.tcp):
+            for match in rule.match:
+                reason, field = "", "source_labels"
+                if match.source_labels and not selects(match.source_labels, self._proxy.labels):
+                    reason = "its sourceLabels are not the caller's"
+                elif match.source_namespace not in ("", self._proxy.namespace):
+                    reason, field = f"it is for callers of the namespace {match.source_namespace}", "source_namespace"
+                if reason:
+                    because = Because("passed over", match.origin_of(field))
+                    yield Near(name=f"a match of {resource.ref}", reason=reason, because=(because,))
 
     def _why_not_routed(
         self, resource: Resource[Any], host: str, first: dict[str, Resource[Any]], imported: Sequence[Resource[Any]]

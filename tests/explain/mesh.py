@@ -107,7 +107,9 @@ def compiled() -> tuple[NodePlan, Problems]:
     """The plan of the sidecar of ``shop/web``, and what was found while compiling."""
     configuration = load_texts([(FILE, YAML)])
     push = PushContext(configuration)
-    return compile_node(push, find_proxy(configuration, "shop/web", "sidecar")), push.problems
+    proxy = find_proxy(configuration, "shop/web", "sidecar")
+    assert proxy is not None
+    return compile_node(push, proxy), push.problems
 
 
 def plan() -> NodePlan:

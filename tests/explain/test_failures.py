@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,8 @@ LINES = (Because("connection pool", IstioDefault("a")), Because("outlier detecti
 
 def limits(*, is_http: bool = True, **set_limits: int) -> list[tuple[str, str]]:
     names = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
-    thresholds = Thresholds(**{**dict.fromkeys(names, UNLIMITED), **set_limits})
+    given: dict[str, Any] = {**dict.fromkeys(names, UNLIMITED), **set_limits}
+    thresholds = Thresholds(**given)
     cluster = Cluster(name="c", circuit_breakers=CircuitBreakers(thresholds=(thresholds,)), because=LINES)
     steps = list(failure_steps(cluster, is_http=is_http))
     assert all(step.kind == "limits" and step.because == LINES[:1] for step in steps)
@@ -56,10 +58,10 @@ def assignment(endpoints: int) -> ClusterLoadAssignment:
     return ClusterLoadAssignment(cluster_name="c", endpoints=(LocalityLbEndpoints(lb_endpoints=each * endpoints),))
 
 
-def ejection(endpoints: int, *, is_http: bool = True, panic: int = 0, **settings: object) -> Step:
+def ejection(endpoints: int, *, is_http: bool = True, panic: int = 0, **settings: Any) -> Step:
     cluster = Cluster(
         name="c",
-        outlier_detection=OutlierDetection(**settings),  # type: ignore[arg-type]
+        outlier_detection=OutlierDetection(**settings),
         common_lb_config=CommonLbConfig(healthy_panic_threshold=Percent(value=panic)),
         load_assignment=assignment(endpoints),
         because=LINES,
@@ -98,7 +100,7 @@ def test_ejections_are_told() -> None:
     ],
     ids=["Envoy's own numbers", "not enforced", "gateway errors", "split"],
 )
-def test_what_ejects_is_told(settings: dict[str, object], words: str) -> None:
+def test_what_ejects_is_told(settings: dict[str, Any], words: str) -> None:
     assert words in ejection(20, **settings).found
 
 
@@ -187,12 +189,12 @@ PERHAPS = "; with flag UH once no endpoint is left"
     ],
 )
 def test_a_call_whose_tries_leave_no_endpoint_ends_with_uh(
-    endpoints: int, type_: str, settings: dict[str, object], notes: tuple[str, str]
+    endpoints: int, type_: str, settings: dict[str, Any], notes: tuple[str, str]
 ) -> None:
     cluster = Cluster(
         name="c",
         type=type_,
-        outlier_detection=OutlierDetection(**{**OUT_AT_ONCE, **settings}),  # type: ignore[arg-type]
+        outlier_detection=OutlierDetection(**{**OUT_AT_ONCE, **settings}),
         common_lb_config=CommonLbConfig(healthy_panic_threshold=Percent(value=0)),
         load_assignment=assignment(endpoints),
     )

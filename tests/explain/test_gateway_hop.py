@@ -13,6 +13,7 @@ from sandbox.explain.steps import Walk
 from sandbox.explain.walk import Arrival, explain
 from sandbox.istio.load import load_texts
 from sandbox.plan import NodePlan
+from sandbox.plan.because import origin_of
 from sandbox.yaml_source.problems import Problems
 
 GATEWAY_ADDRESS = "10.0.0.20"
@@ -93,8 +94,10 @@ spec:
 def _plans(yaml: str = YAML) -> tuple[tuple[NodePlan, NodePlan], Problems]:
     configuration = load_texts([("mesh.yaml", yaml)])
     push = PushContext(configuration)
-    sidecar = compile_node(push, find_proxy(configuration, "shop/web", "sidecar"))
-    return (sidecar, compile_node(push, find_proxy(configuration, "shop/gw", "router"))), push.problems
+    sidecar, gateway = find_proxy(configuration, "shop/web", "sidecar"), find_proxy(configuration, "shop/gw", "router")
+    assert sidecar is not None
+    assert gateway is not None
+    return (compile_node(push, sidecar), compile_node(push, gateway)), push.problems
 
 
 def _explain(target: str, yaml: str = YAML) -> Walk:
@@ -147,7 +150,9 @@ def test_a_dry_run_says_what_the_policy_would_do(path: str, found: str, reason: 
     step = onward.step("dry run")
     assert step is not None
     assert (step.found, step.reason) == (found, reason)
-    assert [each.origin.resource.name for each in step.because] == ["no-admin"]
+    origin = origin_of(step.because)
+    assert origin is not None
+    assert origin.resource.name == "no-admin"
     assert onward.outcome.status is None
 
 

@@ -36,6 +36,13 @@ def routes(name: str, namespace: str, more: str = "") -> str:
     return one("VirtualService", name, namespace, f"{{hosts: [api.example.com], {more}{rule}}}")
 
 
+def rules(match: str) -> str:
+    to = "route: [{destination: {host: api.example.com}}]"
+    return one(
+        "VirtualService", "api", "shop", f"{{hosts: [api.example.com], http: [{{match: [{match}], {to}}}, {{{to}}}]}}"
+    )
+
+
 def policy(name: str, namespace: str, more: str = "") -> str:
     tls = "trafficPolicy: {tls: {mode: SIMPLE}}"
     return one("DestinationRule", name, namespace, f"{{host: api.example.com, {more}{tls}}}")
@@ -86,6 +93,16 @@ ROWS = {
         ENTRY + routes("a", "shop") + routes("b", "shop"),
         "not VirtualService shop/b: VirtualService shop/a has the host already",
         "VirtualService shop/b spec.hosts[0]",
+    ),
+    "a rule for other workloads": (
+        ENTRY + rules("{sourceLabels: {app: other}}"),
+        "not a match of VirtualService shop/api: its sourceLabels are not the caller's",
+        "VirtualService shop/api spec.http[0].match[0].sourceLabels",
+    ),
+    "a rule for another namespace": (
+        ENTRY + rules("{sourceNamespace: other}"),
+        "not a match of VirtualService shop/api: it is for callers of the namespace other",
+        "VirtualService shop/api spec.http[0].match[0].sourceNamespace",
     ),
     "a policy in a third namespace": (
         ENTRY + policy("tls", "other"),
