@@ -86,6 +86,7 @@ class Sandbox:
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """From now on ``subscriber`` gets each ended stream, after its lines were written."""
+        self.count_ended()
         self._surroundings.subscribers.append(subscriber)
 
     @property
@@ -116,6 +117,10 @@ class Sandbox:
     def has_programs(self) -> bool:
         """Whether a captured program runs at this moment."""
         return self._captured is not None and not self._captured.is_empty
+
+    def count_ended(self) -> None:
+        """From now on metrics and logs know of every stream that has ended."""
+        self._sink.ended.tell()
 
     @property
     def metrics(self) -> MetricsRegistry:

@@ -55,6 +55,7 @@ class Port:
             if endpoint.changes and request.method != "POST":
                 words = f"Method {request.method} not allowed, POST required."
                 return Answer(words, HTTPStatus.METHOD_NOT_ALLOWED)
+            sandbox.count_ended()
             return endpoint.handler(sandbox, request)
         except Refused as refused:
             return refused.answer

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sandbox.errors import FileError
+from sandbox.proxy.ended_streams import EndedStreams
 
 log = logging.getLogger("sandbox.proxy")
 FLUSH_SECONDS: Final = 0.1
@@ -104,6 +105,8 @@ class AccessLogSink:
     """
 
     def __init__(self, standard_output: str | None = None) -> None:
+        self.ended = EndedStreams()
+        """Those whose lines are still to be written."""
         self._standard_output = standard_output or "-"
         file = LogFile(self._standard_output)
         self._files = {self._standard_output: file}
@@ -122,15 +125,18 @@ class AccessLogSink:
 
     def flush(self) -> None:
         """Writes what waits for every target."""
+        self.ended.tell()
         for file in self._files.values():
             file.flush()
 
     def reopen(self) -> None:
         """SIGUSR1."""
+        self.ended.tell()
         for file in self._files.values():
             file.reopen()
 
     def close(self) -> None:
         """At exit."""
+        self.ended.tell()
         for file in self._files.values():
             file.close()

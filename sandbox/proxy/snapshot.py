@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sandbox.plan.access_log import AccessLog
     from sandbox.plan.listener import FilterChain, Listener
     from sandbox.proxy.access_log_sink import AccessLogSink
+    from sandbox.proxy.ended_streams import EndedStreams
     from sandbox.proxy.resolver import Resolver
     from sandbox.proxy.secrets import SecretStore
 
@@ -47,23 +48,34 @@ Meter = Callable[[StreamInfo], None]
 class StreamLogger:
     """The meters and access logs of one filter or listener, compiled; ``log`` never raises and never blocks."""
 
-    __slots__ = ("_logs", "_meters", "_subscribers")
+    __slots__ = ("_ended", "_logs", "_meters", "_subscribers")
 
     def __init__(
         self,
         logs: Sequence[tuple[Callable[[StreamInfo], bytes | None], Callable[[bytes], None]]],
         subscribers: Sequence[Subscriber],
+        ended: EndedStreams,
         meters: Sequence[Meter] = (),
     ) -> None:
+        self._ended = ended
         self._meters = tuple(meters)
         self._logs = tuple(logs)
         self._subscribers = subscribers
 
     def log(self, info: StreamInfo) -> None:
-        """The stream has ended: it is counted, then told.
+        """The stream has ended: it is counted, then told, in the order in which streams end.
 
-        There is one line for each log whose filter lets it through; then come the subscribers.
+        One of HTTP/1 may wait a little for others. Of HTTP/2 some frames are counted late, so it does not wait; nor
+        does any where somebody is told of each.
         """
+        if info.is_http and info.protocol != "HTTP/2" and not self._subscribers:
+            self._ended.add(self, info)
+            return
+        self._ended.tell()
+        self.tell(info)
+
+    def tell(self, info: StreamInfo) -> None:
+        """Counts it; writes one line for each log whose filter lets it through; then come the subscribers."""
         for meter in self._meters:
             meter(info)
         for line_of, write in self._logs:
@@ -159,7 +171,8 @@ class NodeRuntime:
                 compiled = compile_access_log(each, self._log_environment)
                 if compiled is not None:
                     logs.append((compiled.line, self.surroundings.sink.writer(compiled.path)))
-        logger = self._loggers[key] = StreamLogger(logs, self.surroundings.subscribers, meters)
+        around = self.surroundings
+        logger = self._loggers[key] = StreamLogger(logs, around.subscribers, around.sink.ended, meters)
         return logger
 
 
