@@ -113,7 +113,7 @@ def test_the_certificates_of_an_upstream_connection(text: str, printed: bytes) -
     peer = SimpleNamespace(issuer="CN=ca", ip_addresses=("10.0.0.1", "10.0.0.2"))
     own = SimpleNamespace(uris=("spiffe://own",), dns_names=())
     info = http_stream()
-    info.upstream_tls = SimpleNamespace(peer=peer, own=own, peer_certificate=b"0\0")  # type: ignore[assignment]
+    info.upstream_tls = SimpleNamespace(peer=peer, own=own, peer_certificate=b"0\0")
 
     assert compile_line(_json(text), ENVIRONMENT)(info) == b'{"k":' + printed + b"}\n"
 

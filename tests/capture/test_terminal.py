@@ -161,6 +161,8 @@ def test_environment_is_the_callers_to_the_byte(sandbox: RunningSandbox) -> None
         shutil.which("env") or "env",
     ]
 
-    ended = subprocess.run(command, cwd=ROOT, env={"A": "b", "C": "", b"D": b"\xff"}, capture_output=True, check=True)
+    ended = subprocess.run(
+        command, cwd=ROOT, env={b"A": b"b", b"C": b"", b"D": b"\xff"}, capture_output=True, check=True
+    )
 
     assert sorted(ended.stdout.split(b"\n")) == [b"", b"A=b", b"C=", b"D=\xff"]

@@ -97,6 +97,7 @@ def test_whether_peers_of_the_mesh_exchange_metadata(variable: str, value: str, 
 
 def test_a_reload_heeds_what_has_changed() -> None:
     pushes: list[PushContext] = []
+    jitter = None
     for value in ("1s", "2s"):
         text = "---\n".join([CLIENT, OPERATOR.format(f"PILOT_DNS_JITTER_DURATION: {value}"), ENTRY])
         configuration = load_texts([("mesh.yaml", text)])

@@ -122,7 +122,8 @@ def has_twins(chains: Sequence[FilterChain]) -> bool:
 
 def _facts(listener: Listener, call: Call) -> ConnectionFacts:
     inspectors = {entry.name for entry in listener.listener_filters}
-    transport, protocols = "raw_buffer", ()
+    transport = "raw_buffer"
+    protocols: tuple[str, ...] = ()
     if call.tls and TLS_INSPECTOR in inspectors:
         transport, protocols = "tls", (call.alpn,) if call.alpn else ()
     elif not call.tls and HTTP_INSPECTOR in inspectors:

@@ -34,7 +34,9 @@ pytestmark = pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings 
 def _plan(world: str) -> NodePlan:
     files = sorted([*(WORLDS / "common").glob("*.yaml"), *(WORLDS / world).glob("*.yaml")])
     configuration = load_texts([(file.name, _filled_in(file.read_text())) for file in files])
-    return compile_node(PushContext(configuration), find_proxy(configuration, "default/client-1", "sidecar"))
+    proxy = find_proxy(configuration, "default/client-1", "sidecar")
+    assert proxy is not None
+    return compile_node(PushContext(configuration), proxy)
 
 
 def _filled_in(text: str) -> str:

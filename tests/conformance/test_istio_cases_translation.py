@@ -93,7 +93,7 @@ def _holds(op: str, actual: Json, expected: Json) -> bool:
         case "consist_of":
             return same(expected, actual)
         case "len":
-            return len(actual or ()) == expected
+            return bool(len(actual or ()) == expected)
         case _:
             raise AssertionError(f"unknown operator {op}")
 
@@ -152,7 +152,7 @@ def _check_cors(case: dict[str, Any]) -> None:
 def _check_mirror(case: dict[str, Any]) -> None:
     destination = {"host": "b.example.com"}
     if "mirror_policy" in case:
-        fields = {"mirrors": [{**case["mirror_policy"], "destination": destination}]}
+        fields: dict[str, Any] = {"mirrors": [{**case["mirror_policy"], "destination": destination}]}
     else:
         fields = {**case["http_route"], "mirror": destination}
         if "mirrorPercent" in fields:

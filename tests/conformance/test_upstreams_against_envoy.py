@@ -137,7 +137,7 @@ class Answers(BaseHTTPRequestHandler):
         word = self.path[1:]
         if word == "held":
             RELEASED.wait(10)
-        body = str(self.server.server_address[0]).encode()
+        body = self.connection.getsockname()[0].encode()
         self.send_response(int(word) if word.isdigit() else 200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -33,7 +33,7 @@ class FakeResolver(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.DatagramTransport, transport)
 
-    def datagram_received(self, data: bytes, source: object) -> None:
+    def datagram_received(self, data: bytes, source: tuple[str, int]) -> None:
         self.asked += 1
         reply = self._answer(data)
         if reply is not None:

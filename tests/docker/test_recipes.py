@@ -54,7 +54,7 @@ def test_there_are_four_recipes_each_with_a_readme() -> None:
 
 @pytest.mark.parametrize(("recipe", "service"), list(ours()))
 def test_command_and_files_exist(recipe: Path, service: dict[str, Any]) -> None:
-    assert parse(service["command"])
+    assert parse(service["command"]) is not None
     context = (recipe / service["build"]["context"]).resolve()
     assert (context / service["build"]["dockerfile"]).samefile(DOCKER / "Dockerfile")
     for volume in service["volumes"]:

@@ -122,7 +122,7 @@ def test_the_store_keeps_a_value_whichever_way_it_is_asked(internet: Internet) -
 
 
 def test_every_host_has_an_address_of_its_own(internet: Internet) -> None:
-    addresses = {}
+    addresses: dict[str, set[str]] = {}
     for one in internet.overrides:
         addresses.setdefault(one.address, set()).add(one.host)
 

@@ -64,7 +64,7 @@ CASES = {
 
 @pytest.mark.parametrize(("facts", "name"), CASES.values(), ids=list(CASES))
 def test_chain(facts: dict[str, Any], name: str) -> None:
-    given = {"destination_ip": "1.2.3.4", "destination_port": 443, "transport_protocol": "tls"} | facts
+    given: dict[str, Any] = {"destination_ip": "1.2.3.4", "destination_port": 443, "transport_protocol": "tls"} | facts
     found = FilterChainTable(LISTENER).find(ConnectionFacts(**given))
     assert found is not None
     assert found.name == name

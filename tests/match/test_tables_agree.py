@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,7 +114,7 @@ def test_virtual_host_table_agrees_with_the_plain_ranking(
 
 TEXTS = st.sampled_from(["", "/", "/a", "/a/b", "/ab", "/A", "a", "a,b"])
 MATCHERS = st.builds(
-    lambda kind, text, ignore_case: StringMatcher(**{kind: text}, ignore_case=ignore_case),  # type: ignore[arg-type]
+    lambda kind, text, ignore_case: StringMatcher(**{kind: text}, ignore_case=ignore_case),
     st.sampled_from(["exact", "prefix", "suffix", "contains"]),
     TEXTS,
     st.booleans(),
@@ -133,10 +135,15 @@ QUERY_MATCHERS = st.builds(
     string_match=st.one_of(st.none(), MATCHERS),
     present_match=st.sampled_from([None, None, True, False]),
 )
+
+
+def _route_match(kind: str, text: str, rest: dict[str, Any]) -> RouteMatch:
+    given: dict[str, Any] = {kind: RegexMatcher(regex=text + ".*") if kind == "safe_regex" else text}
+    return RouteMatch(**given, **rest)
+
+
 ROUTE_MATCHES = st.builds(
-    lambda kind, text, rest: RouteMatch(
-        **{kind: RegexMatcher(regex=text + ".*") if kind == "safe_regex" else text}, **rest
-    ),
+    _route_match,
     st.sampled_from(["prefix", "path", "path_separated_prefix", "safe_regex"]),
     TEXTS,
     st.fixed_dictionaries(

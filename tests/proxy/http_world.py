@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 from sandbox.plan.http_connection_manager import Cors, HttpConnectionManager, HTTPFault, HttpFilter, Router, Tracing
 from sandbox.plan.listener import Listener
@@ -29,7 +30,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 def http_listener(*routes: Route, **more: object) -> Listener:
     """A listener whose manager sends every host through ``routes``."""
     host = VirtualHost(name="all", domains=("*",), routes=routes, include_request_attempt_count=True)
-    settings: dict[str, object] = {
+    settings: dict[str, Any] = {
         "stream_idle_timeout": timedelta(0),
         "delayed_close_timeout": timedelta(milliseconds=30),
         "normalize_path": True,
@@ -43,7 +44,7 @@ def http_listener(*routes: Route, **more: object) -> Listener:
     )
 
 
-def route(cluster: str = "up", **action: object) -> Route:
+def route(cluster: str = "up", **action: Any) -> Route:
     """Everything to one cluster, without a timeout."""
     action.setdefault("timeout", timedelta(0))
     return Route(

@@ -9,13 +9,13 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import uvloop
 
 from sandbox.access_log.stream_info import StreamInfo
 from sandbox.plan import NodePlan
-from sandbox.plan.base import SocketAddress
+from sandbox.plan.base import Extension, SocketAddress
 from sandbox.plan.cluster import Cluster, ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
 from sandbox.plan.listener import Filter, FilterChain, Listener, TcpProxy
 from sandbox.plan.metrics import StatsConfig
@@ -66,7 +66,7 @@ def address(port: int, ip: str = "127.0.0.1") -> SocketAddress:
     return SocketAddress(address=ip, port_value=port)
 
 
-def static_cluster(name: str, *ports: int, **more: object) -> Cluster:
+def static_cluster(name: str, *ports: int, **more: Any) -> Cluster:
     """A STATIC cluster of loopback ports."""
     endpoints = tuple(LbEndpoint(endpoint=Endpoint(address=address(port))) for port in ports)
     assignment = ClusterLoadAssignment(endpoints=(LocalityLbEndpoints(lb_endpoints=endpoints),))
@@ -74,13 +74,13 @@ def static_cluster(name: str, *ports: int, **more: object) -> Cluster:
     return Cluster(name=name, type="STATIC", load_assignment=assignment, **more)
 
 
-def tcp_listener(*filters: object, port: int = 0, **more: object) -> Listener:
+def tcp_listener(*filters: Extension, port: int = 0, **more: Any) -> Listener:
     """A listener of one chain on a port of its own (0: any)."""
     chain = FilterChain(filters=tuple(Filter(typed_config=each) for each in filters))
     return Listener(name=f"tcp_{port}", address=address(port), filter_chains=(chain,), **more)
 
 
-def to_cluster(name: str, **more: object) -> TcpProxy:
+def to_cluster(name: str, **more: Any) -> TcpProxy:
     return TcpProxy(stat_prefix=name, cluster=name, **more)
 
 

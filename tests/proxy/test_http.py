@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from sandbox.access_log.stream_info import StreamInfo
 from sandbox.compiler.retries import PREVIOUS_PRIORITIES
 from sandbox.plan.access_log import AccessLog, FileAccessLog, SubstitutionFormatString
 from sandbox.plan.base import FractionalPercent, HeaderValue, HeaderValueOption
@@ -172,7 +173,7 @@ async def test_connections_of_both_sides_are_numbered_in_one_row() -> None:
         first = await world.client()
         await first.send(get())
         server = await upstream.accept()
-        lines = []
+        lines: list[StreamInfo] = []
         for client in (first, first, await world.client()):
             if client is not first or lines:
                 await client.send(get())

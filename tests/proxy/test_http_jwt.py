@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sandbox.match.facts import RequestFacts
+from sandbox.plan.base import DataSource
 from sandbox.plan.http_connection_manager import (
     ClaimToHeader,
     JwtAuthentication,
@@ -26,7 +27,6 @@ from sandbox.plan.http_connection_manager import (
     JwtRequirementRule,
     NormalizePayload,
 )
-from sandbox.plan.tls import DataSource
 from sandbox.proxy.http_access import Denial
 from sandbox.proxy.http_jwt import METADATA, JwtFilter
 

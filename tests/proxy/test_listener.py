@@ -6,9 +6,11 @@ import asyncio
 import socket
 import ssl
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from sandbox.plan.base import Extension
 from sandbox.plan.listener import (
     Filter,
     FilterChain,
@@ -35,13 +37,13 @@ def hello(name: str | None = "api.example.com") -> bytes:
     raise AssertionError("a handshake cannot be done by one side")
 
 
-def chain(cluster: str, **match: object) -> FilterChain:
+def chain(cluster: str, **match: Any) -> FilterChain:
     return FilterChain(
         filter_chain_match=FilterChainMatch(**match), filters=(Filter(typed_config=to_cluster(cluster)),)
     )
 
 
-def listener(*inspectors: object, timeout: float = 0.0, proceeds: bool = True) -> Listener:
+def listener(*inspectors: Extension, timeout: float = 0.0, proceeds: bool = True) -> Listener:
     return Listener(
         name="test",
         address=address(0),

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ class FakeLoop:
 class Detected:
     """A detector with hosts and its clock."""
 
-    def __init__(self, count: int = 4, **settings: object) -> None:
+    def __init__(self, count: int = 4, **settings: Any) -> None:
         settings.setdefault("max_ejection_percent", 100)
         settings.setdefault("interval", timedelta(seconds=10))
         settings.setdefault("base_ejection_time", timedelta(seconds=30))
@@ -235,6 +236,9 @@ async def test_every_request_that_waits_for_a_refused_connection_counts() -> Non
         late = await world.client()
         await late.send(get())
         flags.append((await world.ended.get()).response_flags)
-        counted = world.server.snapshot.node.clusters.get("up").counters.outlier
+        snapshot = world.server.snapshot
+        running = snapshot.node.clusters.get("up") if snapshot is not None else None
+        assert running is not None
+        counted = running.counters.outlier
     assert flags == [["UF"], ["UF"], ["UH"]]
     assert (counted.active, counted.enforced["consecutive_5xx"], counted.overflows) == (1, 1, 0)

@@ -53,8 +53,17 @@ async def test_reading_and_writing_of_one_socket_are_told_apart(loop: str) -> No
     client, server = pair()
     told: asyncio.Queue[str] = asyncio.Queue()
     fd = server.fileno()
-    poller.add_reader(fd, lambda: (poller.remove_reader(fd), told.put_nowait("read")))
-    poller.add_writer(fd, lambda: (poller.remove_writer(fd), told.put_nowait("write")))
+
+    def is_readable() -> None:
+        poller.remove_reader(fd)
+        told.put_nowait("read")
+
+    def is_writable() -> None:
+        poller.remove_writer(fd)
+        told.put_nowait("write")
+
+    poller.add_reader(fd, is_readable)
+    poller.add_writer(fd, is_writable)
     assert await told.get() == "write"
     client.send(b"x")
     assert await told.get() == "read"
