@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from sandbox.proxy.downstream import Redirect
 from sandbox.proxy.host_source import is_address
-from sandbox.proxy.resolver import Answer, NoAnswer, Resolver
+from sandbox.proxy.resolver import TIMED_OUT, Answer, NoAnswer, Resolver
 from sandbox.proxy.stream_relay import StreamEnd
+
+LOOK_UP_SECONDS: Final = 12.0
+"""A client waits no longer for its name."""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -48,7 +52,11 @@ class WorkloadNames:
         override = resolver.override(name, port)
         if override is not None:
             return override[0]
-        answer = await resolver.resolve(name, "V4_PREFERRED", port)
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                answer = await resolver.resolve(name, "V4_PREFERRED", port)
+        except TimeoutError:
+            return TIMED_OUT
         if isinstance(answer, Answer):
             return answer.addresses[0] if answer.addresses else NoAnswer("the name has no address")
         return answer

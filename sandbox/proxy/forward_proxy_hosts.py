@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Final
 from sandbox.proxy.downstream import address_text
 from sandbox.proxy.host import Host, close_idle_pools
 from sandbox.proxy.host_source import HostSource, is_address
-from sandbox.proxy.resolver import NO_SERVER, NO_SUCH_NAME, REFUSED, SERVER_FAILURE, TIMED_OUT, NoAnswer
+from sandbox.proxy.resolver import (
+    MISUNDERSTOOD,
+    NO_SERVER,
+    NO_SUCH_NAME,
+    NOT_IMPLEMENTED,
+    REFUSED,
+    SERVER_FAILURE,
+    TIMED_OUT,
+    UNREACHABLE,
+    UNREADABLE,
+    NoAnswer,
+)
 from sandbox.proxy.tasks import spawn
 from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.http1_target import MOST_PORT
@@ -41,6 +52,10 @@ FAILURES: Final = {
     SERVER_FAILURE: "cares_failure:DNS_server_returned_general_failure",
     REFUSED: "cares_failure:DNS_server_refused_query",
     TIMED_OUT: "cares_failure:Timeout_while_contacting_DNS_servers",
+    NOT_IMPLEMENTED: "cares_failure:DNS_server_does_not_implement_requested_operation",
+    MISUNDERSTOOD: "cares_failure:DNS_server_claims_query_was_misformatted",
+    UNREADABLE: "cares_failure:Misformatted_DNS_reply",
+    UNREACHABLE: "cares_failure:Could_not_contact_DNS_servers",
     NO_SERVER: "cares_failure:Could_not_contact_DNS_servers",
 }
 """What Envoy's resolver, c-ares, says of them."""

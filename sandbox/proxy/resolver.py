@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from sandbox.proxy.dns_server import DnsServer
 from sandbox.proxy.hop_addresses import LOCAL, HopAddresses
 from sandbox.proxy.host_source import is_address
 from sandbox.proxy.system_names import SystemNames, read_system_names
@@ -19,12 +20,8 @@ if TYPE_CHECKING:
 
     from sandbox.settings import HostPort, ResolveOverride
 
-TRY_SECONDS: Final = 2.0
-TRIES: Final = 3
-CONCURRENT_QUERIES: Final = 64
+CONCURRENT_QUERIES: Final = 256
 """Each question has a socket of its own: ten thousand names at once would use up all descriptors."""
-MAXIMUM_CHAIN: Final = 16
-RCODE_REFUSED: Final = 5
 NOBODYS_PORT: Final = 0
 """The kernel refuses to connect there."""
 V4: Final = "A"
@@ -56,6 +53,10 @@ NO_SUCH_NAME: Final = NoAnswer("no such name")
 TIMED_OUT: Final = NoAnswer("DNS query timed out")
 SERVER_FAILURE: Final = NoAnswer("DNS server failure")
 REFUSED: Final = NoAnswer("the DNS server refuses to answer")
+NOT_IMPLEMENTED: Final = NoAnswer("the DNS server does not know such questions")
+MISUNDERSTOOD: Final = NoAnswer("the DNS server does not understand the question")
+UNREADABLE: Final = NoAnswer("the DNS server's answer cannot be read")
+UNREACHABLE: Final = NoAnswer("no DNS server can be reached")
 NO_SERVER: Final = NoAnswer("no DNS server is configured")
 
 
@@ -70,7 +71,9 @@ class Resolver:
     ) -> None:
         self._overrides = {(each.host, each.port): each for each in overrides}
         self._system = system or read_system_names()
-        self._servers = [(server.host, server.port) for server in servers] or list(self._system.servers)
+        addresses = [(server.host, server.port) for server in servers] or self._system.servers
+        self._servers = [DnsServer(*address) for address in addresses]
+        self._draws = random.Random()
         self._slots = asyncio.Semaphore(CONCURRENT_QUERIES)
         self._connect_targets = {
             (each.address, each.port or each.address_port): (each.address, each.address_port)
@@ -180,51 +183,42 @@ class Resolver:
         return outcome
 
     async def _query(self, name: str, kind: str) -> Answer | NoAnswer:
-        from sandbox.proxy.dns_client import exchange
+        from sandbox.proxy.dns_client import NoReply, ask
 
         if not self._servers:
             return NO_SERVER
-        failure = TIMED_OUT
-        for attempt in range(TRIES):
-            for server in self._servers:
-                async with self._slots:
-                    response = await exchange(server, name, kind, TRY_SECONDS * (attempt + 1))
-                if response is None:
-                    continue
-                outcome = read_answer(response, kind)
-                if outcome is not None:
-                    return outcome
-                failure = REFUSED if response.rcode() == RCODE_REFUSED else SERVER_FAILURE
-            if failure is not TIMED_OUT:
-                break
-        return failure
+        async with self._slots:
+            reply = await ask(self._servers, name, kind, self._draws)
+        match reply:
+            case NoReply.TIMED_OUT:
+                return TIMED_OUT
+            case NoReply.UNREACHABLE:
+                return UNREACHABLE
+            case NoReply.UNREADABLE:
+                return UNREADABLE
+            case _:
+                return read_answer(reply, kind)
 
 
-def read_answer(response: dns.message.Message, kind: str) -> Answer | NoAnswer | None:
-    """Follows CNAMEs to the addresses; ``None`` means ask another server (SERVFAIL, REFUSED …)."""
+def read_answer(response: dns.message.Message, kind: str) -> Answer | NoAnswer:
+    """All addresses of the answer, whosever they are, as c-ares takes them; the shortest life counts."""
     import dns.rcode
     import dns.rdatatype
 
-    if response.rcode() == dns.rcode.NXDOMAIN:
-        return NO_SUCH_NAME
     if response.rcode() != dns.rcode.NOERROR:
-        return None
+        return _FAILURES.get(dns.rcode.to_text(response.rcode()), SERVER_FAILURE)
     wanted = dns.rdatatype.from_text(kind)
-    name, ttl = response.question[0].name, None
-    for _ in range(MAXIMUM_CHAIN):
-        for records in response.answer:
-            if records.name != name:
-                continue
-            if records.rdtype == wanted:
-                life = records.ttl if ttl is None else min(ttl, records.ttl)
-                return Answer(tuple(str(each.address) for each in records), float(life))
-            if records.rdtype == dns.rdatatype.CNAME:
-                name = records[0].target
-                ttl = records.ttl if ttl is None else min(ttl, records.ttl)
-                break
-        else:
-            break
-    return Answer(())
+    addresses = [str(each.address) for records in response.answer if records.rdtype == wanted for each in records]
+    lives = [records.ttl for records in response.answer if records.rdtype in (wanted, dns.rdatatype.CNAME)]
+    return Answer(tuple(addresses), float(min(lives))) if addresses else Answer(())
+
+
+_FAILURES: Final[Mapping[str, NoAnswer]] = {
+    "NXDOMAIN": NO_SUCH_NAME,
+    "REFUSED": REFUSED,
+    "NOTIMP": NOT_IMPLEMENTED,
+    "FORMERR": MISUNDERSTOOD,
+}
 
 
 def jittered(draws: random.Random, seconds: float, jitter: float) -> float:
