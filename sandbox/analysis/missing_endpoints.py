@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sandbox.analysis.destinations import destinations_of
 from sandbox.compiler.push_context import PushContext
 from sandbox.compiler.services import Resolution, Service
-from sandbox.istio.kubernetes import ServiceSpec
+from sandbox.istio.kubernetes import PodSpec, ServiceSpec
 from sandbox.istio.load import Configuration
 from sandbox.istio.resource import Resource
 from sandbox.yaml_source.problems import Problems
@@ -16,9 +16,12 @@ from sandbox.yaml_source.problems import Problems
 def report_missing_endpoints(configuration: Configuration, push: PushContext, problems: Problems) -> None:
     """Reports each port of them; of Services that nobody mentions files need not have endpoints."""
     routed = _routed_hosts(configuration)
+    pods: dict[str, list[Resource[PodSpec]]] = {}
+    for pod in configuration.resources("Pod"):
+        pods.setdefault(pod.namespace, []).append(pod)
     for resource in configuration.resources("Service"):
         service = push.registry.of_host(_host(resource, configuration)).get(resource.namespace)
-        why = _who_counts_on(resource, configuration, routed)
+        why = _who_counts_on(resource, pods.get(resource.namespace, ()), routed.get(_host(resource, configuration), ""))
         if service is None or not why or service.resolution is not Resolution.CLIENT_SIDE_LB:
             continue
         missing = [
@@ -46,13 +49,12 @@ def _host(resource: Resource[ServiceSpec], configuration: Configuration) -> str:
     return f"{resource.name}.{resource.namespace}.svc.{configuration.domain_suffix}"
 
 
-def _who_counts_on(resource: Resource[ServiceSpec], configuration: Configuration, routed: Mapping[str, str]) -> str:
+def _who_counts_on(resource: Resource[ServiceSpec], pods: Sequence[Resource[PodSpec]], route: str) -> str:
     """The first pod that the Service selects, else the first route that leads to it, in words."""
-    selector = resource.spec.selector
-    for pod in configuration.resources("Pod") if selector else ():
-        if pod.namespace == resource.namespace and selector.items() <= pod.metadata.labels.items():
-            return f"it selects the pod {pod.name}"
-    route = routed.get(_host(resource, configuration), "")
+    selector = resource.spec.selector.items()
+    pod = next((pod for pod in pods if selector and selector <= pod.metadata.labels.items()), None)
+    if pod is not None:
+        return f"it selects the pod {pod.name}"
     return route and f"{route} routes to it"
 
 
