@@ -61,7 +61,7 @@ class Http2ServerStream:
 
     # --- to the client ---
 
-    def write_informational(self, status: int, headers: list[Header]) -> None:
+    def write_informational(self, status: int, headers: list[Header], names: bytes | None) -> None:
         """See DownstreamCodec."""
         self._owner.codec.send_headers(self.stream_id, [(b":status", b"%03d" % status), *headers], is_end=False)
         self._owner.send()

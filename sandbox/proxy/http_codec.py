@@ -20,7 +20,7 @@ class DownstreamCodec(Protocol):
     """The connection is to be closed after this response."""
     is_http1: bool
 
-    def write_informational(self, status: int, headers: list[Header]) -> None:
+    def write_informational(self, status: int, headers: list[Header], names: bytes | None) -> None:
         """A 1xx head."""
 
     def write_head(

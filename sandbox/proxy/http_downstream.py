@@ -279,9 +279,9 @@ class Http1ServerConnection(asyncio.Protocol):
 
     # --- writing ---
 
-    def write_informational(self, status: int, headers: list[Header]) -> None:
+    def write_informational(self, status: int, headers: list[Header], names: bytes | None) -> None:
         """See DownstreamCodec."""
-        fields = render_headers(headers, None)
+        fields = render_headers(headers, original_names(names) if names is not None else None)
         assert self.stream is not None
         info = self.stream.info
         line = status_line(status, b"HTTP/1.0" if info.protocol == "HTTP/1.0" else b"HTTP/1.1")

@@ -20,8 +20,11 @@ _LONGEST_GRPC_NUMBER = 99_999_999
 
 
 def needs_timeouts(stream: HttpStream, route: RouteRuntime) -> bool:
-    """Whether any clock may run for this request."""
-    if route.timeout > 0 or route.per_try_timeout > 0 or _STREAM_DURATION in stream.head.marked:
+    """Whether any clock may run for this request; what it says of its stream's life goes no further."""
+    if _STREAM_DURATION in stream.head.marked:
+        stream.headers[:] = [header for header in stream.headers if header[0] != _STREAM_DURATION]
+        return True
+    if route.timeout > 0 or route.per_try_timeout > 0:
         return True
     return stream.is_grpc and route.max_grpc_timeout is not None
 

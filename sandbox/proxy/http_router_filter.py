@@ -72,7 +72,7 @@ class RouterFilter(UpstreamCallbacks):
             return
         self._cluster = cluster
         stream.info.upstream_request_attempt_count = 1
-        if route.has_timeouts or ((stream.head.marked or stream.is_grpc) and needs_timeouts(stream, route)):
+        if ((stream.head.marked or stream.is_grpc) and needs_timeouts(stream, route)) or route.has_timeouts:
             self._timeouts = RequestTimeouts(self, route)
             self._timeouts.set_headers(0.0)
         if route.attempt_count:
@@ -210,7 +210,10 @@ class RouterFilter(UpstreamCallbacks):
             return  # the client gets one, and from then on nothing is tried again
         self._has_informed = True
         self._give_up_retries()
-        self.stream.send_informational(head)
+        self.stream.info.first_upstream_rx = time.monotonic()
+        connection = self._connection
+        names = head.raw if connection is not None and connection.pool.preserve_case else None
+        self.stream.send_informational(head, names)
 
     def on_upstream_head(self, head: ResponseHead, is_end: bool) -> None:
         """See UpstreamCallbacks."""

@@ -314,11 +314,11 @@ class HttpStream:
             self.send_data(reply.body)
         self.send_end()
 
-    def send_informational(self, head: ResponseHead) -> None:
-        """A 1xx head of the upstream."""
+    def send_informational(self, head: ResponseHead, names: bytes | None) -> None:
+        """A 1xx head of the upstream; ``names``: see ``write_head`` of the codec."""
         if self.manager.proxy_100_continue:
             self.info.response_code = head.status
-            self.codec.write_informational(head.status, informational_headers(head))
+            self.codec.write_informational(head.status, informational_headers(head), names)
 
     def send_head(
         self,

@@ -47,12 +47,12 @@ def read_connection_options(stream: HttpStream, head: RequestHead) -> None:
     )
     if not stream.manager.proxy_100_continue and marked.get(b"expect", b"").lower() == b"100-continue":
         head.headers = [header for header in head.headers if header[0] != b"expect"]
-        stream.codec.write_informational(100, [])
+        stream.codec.write_informational(100, [], None)
 
 
 def note_grpc(stream: HttpStream, head: RequestHead) -> None:
     """Whether it is a gRPC call, by its ``content-type``."""
-    if is_grpc_content(head.index[b"content-type"]):
+    if head.path is not None and is_grpc_content(head.index[b"content-type"]):
         stream.is_grpc = True
         stream.info.grpc_messages = GrpcMessages()
 

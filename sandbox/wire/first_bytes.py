@@ -16,7 +16,7 @@ class HttpLook(enum.Enum):
 
     HTTP_1_1 = "http/1.1"
     HTTP_1_0 = "http/1.0"
-    """Also HTTP/0.9, 1.2, 2.0 and ``http/1.1``: any well-formed line that does not end in ``HTTP/1.1``."""
+    """Also HTTP/0.9, 1.2 and 2.0: any well-formed line that does not end in ``HTTP/1.1``."""
     HTTP_2 = "h2c"
     NOT_HTTP = ""
     NEED_MORE = "?"
@@ -26,9 +26,9 @@ class HttpLook(enum.Enum):
 _PLAIN_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [/*][!-~]* HTTP/1\.1\r?\n")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _ISLAND = re.compile(rb"[^\x00-\x20]+")
-_VERSION = re.compile(rb"[Hh][Tt][Tt][Pp]/[0-9]\.[0-9]")
+_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _PATH = re.compile(rb"[!-~]*")
-_ABSOLUTE = re.compile(rb"[A-Za-z]+://(.*)", re.DOTALL)
+_ABSOLUTE = re.compile(rb"[A-Za-z][0-9A-Za-z+.\-]*://(.*)", re.DOTALL)
 _HOST = re.compile(rb"[0-9A-Za-z!$%&'()*+,\-.:;=@\[\]_~]*")
 
 

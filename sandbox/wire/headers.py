@@ -26,7 +26,6 @@ EXTERNAL_REQUEST_REMOVED = frozenset(
         b"x-envoy-ip-tags",
         b"x-envoy-force-trace",
         b"x-envoy-original-url",
-        b"x-envoy-upstream-stream-duration-ms",
     }
 )
 """What ``ConnectionManagerUtility::cleanInternalHeaders`` takes off a request that is not internal."""
@@ -56,6 +55,7 @@ MARKED_REQUEST = (
             b"x-client-trace-id",
             b"via",
             b"grpc-timeout",
+            b"x-envoy-upstream-stream-duration-ms",
         }
     )
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from sandbox.wire.http1_lines import BAD_REQUEST, HEADERS_TOO_LARGE, INVALID_CHARACTERS, NOT_CONTROL, TOKEN
 from sandbox.wire.http_message import Refusal
 
 _HEX = frozenset(b"0123456789abcdefABCDEF")
+_SIZE_LINE = re.compile(rb"(?=[0-9A-Fa-f])0*([0-9A-Fa-f]*)(?:[ \t;][^\r]*)?\r").fullmatch
+"""A number, and what follows a blank or a semicolon."""
+_MOST_DIGITS = 16
 _LONGEST_SIZE_LINE = 16 * 1024
 _MOST_TRAILER_BYTES = 60 * 1024
 
@@ -120,17 +124,10 @@ class ChunkedBody:
             # Envoy does not insist on the line end right behind the data: what stands before it is skipped
             self._state = "size"
         elif self._state == "size":
-            digits = line.partition(b";")[0].strip(b" \t\r")
-            if (
-                line[-1:] != b"\r"
-                or b"\r" in line[:-1]
-                or not digits
-                or len(digits) > 16
-                or not _HEX.issuperset(digits)
-                or line[0] not in _HEX
-            ):
+            size = _SIZE_LINE(line)
+            if size is None or len(size[1]) > _MOST_DIGITS:
                 raise BodyError
-            self._left = int(digits, 16)
+            self._left = int(size[1] or b"0", 16)
             self._state = "data" if self._left else "trailers"
         elif not line.strip(b"\r"):
             self.is_done = True

@@ -158,9 +158,10 @@ def _request_of(data: bytes, lines: list[bytes], size: int, limits: HeadLimits) 
     head = RequestHead(method, target, host, headers, marked, size, None, is_http11, index=index, raw=data[:size])
     if is_http11 and target[:1] == b"/" and host is not None and len(marked) == 1 and method != b"CONNECT":
         return _without_host(head)  # as most are: no field says anything of the body or of the connection
-    if not is_http11 and not limits.accept_http10:
-        return framing_refusal(head) or LOW_VERSION
-    return framing_refusal(head) or resolve_target(head, limits) or _without_host(head)
+    refusal = framing_refusal(head) or resolve_target(head, limits)
+    if refusal is None and not is_http11 and not limits.accept_http10:
+        refusal = LOW_VERSION
+    return refusal or _without_host(head)
 
 
 def framing_refusal(head: RequestHead) -> Refusal | None:
@@ -236,15 +237,19 @@ def _bytes_before_foreign_name(head: bytes) -> int:
     return 0
 
 
+_PARTS_WITHOUT_VERSION = 2
 _REFUSED_WHILE_READING = (BAD_REQUEST, INVALID_CHARACTERS, HEADERS_TOO_LARGE)
 
 
 def head_sizes(data: bytes, head: RequestHead | Refusal) -> tuple[int, int]:
     """Bytes of the header fields as Envoy counts them (three more than name and value), and of all that was read."""
     if isinstance(head, RequestHead):
-        return field_bytes(data[: head.size]), len(data)
-    found = lines_of(data)
-    own = data if found is None else data[: found[1]]
+        own = data[: head.size]
+    else:
+        found = lines_of(data)
+        own = data if found is None else data[: found[1]]
     if head in _REFUSED_WHILE_READING:
         return _bytes_before_foreign_name(own) if head == BAD_REQUEST else 0, len(data)
+    if len(own.lstrip(b"\r\n").partition(b"\n")[0].split()) == _PARTS_WITHOUT_VERSION:
+        own = b""
     return field_bytes(own, DEFAULT_LIMITS.max_count if head is TOO_MANY_HEADERS else None), len(data)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
+
 from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.http1_lines import HeadLimits
 from sandbox.wire.http_message import Refusal, RequestHead
@@ -24,7 +27,8 @@ def resolve_target(head: RequestHead, limits: HeadLimits) -> Refusal | None:
         return INVALID_URL
     cut = min((place for mark in (b"/", b"?", b"#") if (place := rest.find(mark)) >= 0), default=len(rest))
     authority, path = rest[:cut], rest[cut:]
-    if not authority or not _is_port_good(authority):
+    user, _, host = authority.rpartition(b"@")
+    if not _IS_USER(user) or not _is_host(host, needs_port=False):
         return INVALID_URL
     scheme = scheme.lower()
     if scheme not in (b"http", b"https"):
@@ -32,21 +36,42 @@ def resolve_target(head: RequestHead, limits: HeadLimits) -> Refusal | None:
     if scheme == b"https" and limits.refuses_https:
         return HTTPS_IN_PLAINTEXT
     head.scheme = scheme
-    head.host = authority.rpartition(b"@")[2]
+    head.host = host
     head.path = b"/" + path if path[:1] in (b"", b"#") else path
     return None
 
 
 def _authority_form(head: RequestHead, target: bytes) -> Refusal | None:
-    host, colon, port = target.rpartition(b":")
-    if not host or not colon or decimal_number(port, MOST_PORT) is None or b"/" in host or b"?" in host:
+    if not _is_host(target, needs_port=True):
         return INVALID_URL
     head.host = target
     head.path = None
     return None
 
 
-def _is_port_good(authority: bytes) -> bool:
-    host = authority.rpartition(b"@")[2]
-    _, colon, port = host.rpartition(b":") if not host.endswith(b"]") else (host, b"", b"")
-    return not colon or decimal_number(port, MOST_PORT) is not None
+_IS_NAME = re.compile(rb"[0-9A-Za-z.\-]+").fullmatch
+_IS_USER = re.compile(rb"[0-9A-Za-z\-_.!~*'()%;:&=+$,]*").fullmatch
+_IS_ZONE = re.compile(rb"[0-9]+|[A-Za-z][0-9A-Za-z._\-]*").fullmatch
+
+
+def _is_host(text: bytes, *, needs_port: bool) -> bool:
+    """A name or an address in brackets, with its port: of fewer letters than the field Host may have."""
+    if text[:1] == b"[":
+        address, bracket, rest = text[1:].partition(b"]")
+        is_good = bool(bracket) and _is_address(address)
+        colon, port = rest[:1], rest[1:]
+    else:
+        name, colon, port = text.partition(b":")
+        is_good = _IS_NAME(name) is not None
+    if not colon:
+        return is_good and not needs_port
+    return is_good and colon == b":" and decimal_number(port, MOST_PORT) is not None
+
+
+def _is_address(text: bytes) -> bool:
+    address, percent, zone = text.partition(b"%")
+    try:
+        ipaddress.ip_address(address.decode("ascii", "replace"))
+    except ValueError:
+        return False
+    return not percent or _IS_ZONE(zone) is not None

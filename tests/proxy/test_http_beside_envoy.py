@@ -15,7 +15,7 @@ from sandbox.plan.http_connection_manager import (
     PreserveCaseFormatterConfig,
     UpgradeConfig,
 )
-from sandbox.plan.route import DirectResponseAction, RedirectAction, RequestMirrorPolicy, RetryPolicy, Route
+from sandbox.plan.route import DirectResponseAction, RedirectAction, RequestMirrorPolicy, RetryPolicy, Route, RouteMatch
 from tests.proxy.http_world import OK, direct, get, http_listener, read_head, read_message, route
 from tests.proxy.proxy_world import Upstream, on_a_loop, serving, static_cluster
 from tests.proxy.test_http_details import ALL, ANY, BUSY, WEBSOCKET, option
@@ -45,6 +45,12 @@ REFUSED_BY_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-st
             get("/a%00#b", GRPC),
             REFUSED_BY_HEAD + b"date: D\r\nserver: envoy\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
             id="a refused path is told to gRPC in its way",
+        ),
+        pytest.param(
+            replace(route(), match=RouteMatch(prefix="/other")),
+            b"CONNECT svc:80 HTTP/1.1\r\nHost: svc\r\nContent-Type: application/grpc\r\n\r\n",
+            b"HTTP/1.1 404 Not Found\r\ndate: D\r\nserver: envoy\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+            id="a CONNECT is no call of gRPC",
         ),
         pytest.param(
             route("gone"),

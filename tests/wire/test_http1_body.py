@@ -51,6 +51,13 @@ def test_sizes_are_refused(framing: bytes) -> None:
         ChunkedBody().feed(framing)
 
 
+@pytest.mark.parametrize(
+    "size", [b"3 3", b"3\tzz;x", b"3 \x00", b"3;a\tb", b"3 ;", b"0000000000000000000003", b"3  \t "]
+)
+def test_anything_may_follow_a_size(size: bytes) -> None:
+    assert ChunkedBody().feed(size + b"\r\nabc\r\n0\r\n\r\n") == (b"abc", b"")
+
+
 def test_what_stood_before_a_fault_is_lost_unless_it_was_all() -> None:
     with pytest.raises(BodyError) as fault:
         ChunkedBody().feed(b"5\r\nhello\r\nzz\r\n")

@@ -157,6 +157,7 @@ def test_an_upgrade_keeps_the_fields_that_connection_names() -> None:
             "http1.content_length_and_chunked_not_allowed",
         ),
         (b"GET /p \r\nno colon\r\n\r\n", "low_version"),
+        (b"GET http:// HTTP/2.0\r\n\r\n", "http1.invalid_url"),
     ],
 )
 def test_of_several_faults_one_is_told(head: bytes, details: str) -> None:
@@ -182,6 +183,45 @@ def test_blanks_of_a_request_line_may_be_tabs() -> None:
 def test_empty_values_of_a_list_leave_no_comma() -> None:
     head = head_of(GET + HOST + b"Accept:\r\nAccept: a\r\nAccept:\r\nAccept: b\r\n\r\n")
     assert head.headers == [(b"accept", b"a,b")]
+
+
+@pytest.mark.parametrize(
+    ("authority", "is_good"),
+    [
+        ("a", True),
+        ("a.-1:80", True),
+        ("user:!$@a", True),
+        ("@a", True),
+        ("[::1]:80", True),
+        ("[1.2.3.4]", True),
+        ("[fe80::1%eth0]", True),
+        ("a_b", False),
+        ("a%41", False),
+        ("a:1:2", False),
+        ("a:", False),
+        (":80", False),
+        ("u@", False),
+        ("a@b@c", False),
+        ("u[@a", False),
+        ("[::1", False),
+        ("[x]", False),
+        ("[]", False),
+        ("[::1]x", False),
+        ("[::1%25eth0]", False),
+    ],
+)
+def test_an_absolute_target_names_a_host(authority: str, is_good: bool) -> None:
+    found = read_request_head(f"GET http://{authority}/ HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    assert isinstance(found, RequestHead) is is_good
+    if isinstance(found, RequestHead):
+        assert found.host == authority.rpartition("@")[2].encode()
+    else:
+        assert found == Refusal(400, "http1.invalid_url")
+
+
+@pytest.mark.parametrize("target", [b"a_b:80", b"u@a:80", b"[x]:80", b"a%41:80", b"[::1:80", b"a:1:2"])
+def test_a_connect_names_a_host_and_its_port(target: bytes) -> None:
+    assert refusal_of(b"CONNECT " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n").details == "http1.invalid_url"
 
 
 NEXT = b"GET /next HTTP/1.1\r\n" + HOST + b"\r\n"
