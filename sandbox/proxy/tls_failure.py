@@ -95,6 +95,10 @@ OPENSSL_NAMES: Final = {
     "UNKNOWN_CIPHER_RETURNED": "WRONG_CIPHER_RETURNED",
 }
 """OpenSSL's reasons that BoringSSL calls otherwise (a fatal close_notify is no alert that OpenSSL knows)."""
+BEFORE: Final = {
+    "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": "503316581:Cipher functions:OPENSSL_internal:BAD_DECRYPT|",
+}
+"""Errors of BoringSSL's other libraries in front."""
 DETAILS: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": ":peer did not provide required client certificate",
 }
@@ -163,7 +167,7 @@ def _reason(error: Exception) -> str | None:
 
 
 def _frame(reason: int, name: str, detail: str = "") -> str:
-    return f"TLS_error:|{LIBRARY + reason}:{_PLACE}:{name}{detail}:TLS_error_end"
+    return f"TLS_error:|{BEFORE.get(name, '')}{LIBRARY + reason}:{_PLACE}:{name}{detail}:TLS_error_end"
 
 
 _PLACE: Final = "SSL routines:OPENSSL_internal"

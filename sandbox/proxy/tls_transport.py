@@ -45,6 +45,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._below: asyncio.Transport | None = None
         self._has_ended = False
         """The peer's side."""
+        self._has_notified = False
+        """It has said so by close_notify."""
+        self._unnoticed: Exception | None = None
+        """How it was lost after that: nobody reads any more, so the next write finds out."""
         self._has_said_end = False
         """Our side."""
         self._is_closing = False
@@ -78,11 +82,14 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return not self._is_closing
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_closing = True
         self._below = None
         if self._protocol is None:
+            self._is_closing = True
             self._end_handshake(exc or EOFError("the connection closed during the handshake"))
+        elif self._has_notified and not self._is_closing and exc is not None:
+            self._unnoticed = exc
         else:
+            self._is_closing = True
             self._protocol.connection_lost(self._failure or exc)
 
     def pause_writing(self) -> None:
@@ -155,6 +162,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
                 self.close()
                 return
             if not data:
+                self._has_notified = True
                 self._peer_has_ended()
                 break
             protocol.data_received(data)
@@ -172,6 +180,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """See asyncio.Transport."""
         if self._is_closing or self._has_said_end:
+            return
+        if self._unnoticed is not None and self._protocol is not None:
+            self._is_closing = True
+            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, self._unnoticed)
             return
         try:
             self._session.write(data)

@@ -293,6 +293,26 @@ def test_a_clients_handshake_is_done_when_its_upstream_stands(authority: Authori
     run(test)
 
 
+@pytest.mark.parametrize("says_more", [True, False])
+def test_a_reset_after_close_notify_is_found_out_by_the_next_write(authority: Authority, says_more: bool) -> None:
+    async def test() -> None:
+        async with from_plain_to_tls(authority, ssl.TLSVersion.TLSv1_3) as (world, client, server):
+            await client.send(b"hello")
+            await server.receive(5)
+            server.say_end()
+            await server.flush()
+            server.client.reset()
+            assert await client.ending() == "fin"
+            if says_more:
+                await client.send(b"!")
+            else:
+                client.finish()
+            info = await world.ended.get()
+        assert (info.bytes_received, info.response_flags) == ((6, ["UR"]) if says_more else (5, []))
+
+    run(test)
+
+
 def test_a_clients_reset_is_an_error_of_its_tls(authority: Authority) -> None:
     async def test() -> None:
         async with from_tls_to_plain(authority, ssl.TLSVersion.TLSv1_3) as (world, client, server):

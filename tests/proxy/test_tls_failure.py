@@ -108,6 +108,16 @@ def test_what_is_wrong_with_a_certificate(openssl: str, boringssl: str) -> None:
     assert reason.endswith(f":_X509_verify_cert:_certificate_verification_error_at_depth_0:_{boringssl}:TLS_error_end")
 
 
+def test_an_altered_record_is_an_error_of_the_cipher_first() -> None:
+    error = ssl.SSLError(1, "")
+    error.reason = "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"
+
+    assert failure_of_handshake(error).transport_failure_reason == (
+        "TLS_error:|503316581:Cipher_functions:OPENSSL_internal:BAD_DECRYPT"
+        "|268435595:SSL_routines:OPENSSL_internal:DECRYPTION_FAILED_OR_BAD_RECORD_MAC:TLS_error_end"
+    )
+
+
 def test_a_server_that_speaks_http_first_has_no_tls_version() -> None:
     assert failure_of_handshake(HttpAnswer()).transport_failure_reason == (
         "TLS_error:|268435703:SSL_routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end"
