@@ -11,9 +11,10 @@ from sandbox.wire.decimal_number import decimal_number
 from sandbox.wire.http_retries import Reset, RetryRules, RetryState, Verdict
 
 if TYPE_CHECKING:
-    from sandbox.proxy.cluster_manager import ClusterRuntime, LoadBalancerContext
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.host import Host
     from sandbox.proxy.http_router_filter import RouterFilter
+    from sandbox.proxy.load_balancer import LoadBalancerContext
     from sandbox.wire.http_message import ResponseHead
 
 

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
         RouteConfiguration,
         VirtualHost,
     )
-    from sandbox.proxy.cluster_manager import ClusterManager, ClusterRuntime
+    from sandbox.proxy.cluster_manager import ClusterManager
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.wire.http_message import Header
 
 DEFAULT_ROUTE_TIMEOUT = 15.0

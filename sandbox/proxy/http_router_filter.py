@@ -24,7 +24,7 @@ from sandbox.wire.headers import set_header
 from sandbox.wire.http_retries import Reset
 
 if TYPE_CHECKING:
-    from sandbox.proxy.cluster_manager import ClusterRuntime, LoadBalancerContext
+    from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.host import Host
     from sandbox.proxy.http2_client_stream import Http2ClientStream
     from sandbox.proxy.http2_connection_pool import Http2ConnectionPool
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.proxy.http_upstream import Http1ClientConnection
+    from sandbox.proxy.load_balancer import LoadBalancerContext
     from sandbox.wire.http_message import Header, ResponseHead
 
 

@@ -23,7 +23,8 @@ from sandbox.metrics.node_metrics import MetricsRegistry
 from sandbox.metrics.tcp_meter import TcpMeter
 from sandbox.plan.access_log import FileAccessLog
 from sandbox.plan.base import EnvoyInternalAddress, SocketAddress
-from sandbox.proxy.cluster_manager import ClusterEnvironment, ClusterManager
+from sandbox.proxy.cluster_manager import ClusterManager
+from sandbox.proxy.cluster_runtime import ClusterEnvironment
 from sandbox.proxy.downstream import address_text
 from sandbox.proxy.filter_chain import filters_of_chain
 from sandbox.proxy.internal_listener import CLIENT
