@@ -147,9 +147,17 @@ def _message(message_type: type[Message]) -> Convert:
         if value is None:
             empty = YamlMapping(spot.holder.line, spot.holder.column)
             return message_type(place=Place(reader.resource, reader.source, spot_path(spot), empty))
-        return reader.fault("SBX0102", f"mapping expected, not {shown(value)}", spot)
+        return reader.fault(
+            "SBX0102", f"mapping expected, not {shown(value)}", spot, hint=_mapping_hint(message_type, value)
+        )
 
     return convert
+
+
+def _mapping_hint(message_type: type[Message], value: object) -> str:
+    if not message_type.MEANT or not isinstance(value, str | int | float):
+        return ""
+    return f"write {{{message_type.MEANT}: {'…' if isinstance(value, bool) else value}}}"
 
 
 def _repeated(convert_item: Convert) -> Convert:

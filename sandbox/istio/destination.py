@@ -13,12 +13,16 @@ from sandbox.istio.scalars import UInt32
 class PortSelector(Message):
     """``istio.networking.v1alpha3.PortSelector``: a port by number."""
 
+    MEANT: ClassVar[str] = "number"
+
     number: UInt32 = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination(Message):
     """``istio.networking.v1alpha3.Destination``: the service (and subset, port) a route sends to."""
+
+    MEANT: ClassVar[str] = "host"
 
     host: str = ""
     subset: str = ""
@@ -29,6 +33,7 @@ class Destination(Message):
 class StringMatch(Message):
     """``istio.networking.v1alpha3.StringMatch``: exactly one is set; regex is RE2, whole text."""
 
+    MEANT: ClassVar[str] = "exact"
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = (("exact", "prefix", "regex"),)
 
     exact: str | None = None
@@ -39,5 +44,7 @@ class StringMatch(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percent(Message):
     """``istio.networking.v1alpha3.Percent``: a share of 0 to 100."""
+
+    MEANT: ClassVar[str] = "value"
 
     value: float = 0.0

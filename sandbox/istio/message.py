@@ -39,6 +39,9 @@ class Message:
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Groups of fields of which one counts; where several are written, istiod takes the last of the group."""
 
+    MEANT: ClassVar[str] = ""
+    """The field that somebody means who writes a value where the message stands."""
+
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 
     @property

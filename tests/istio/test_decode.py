@@ -143,6 +143,26 @@ def test_a_misplaced_field_is_told_where_it_belongs(kind: str, spec: str, hint: 
         pytest.param("VirtualService", "http: {a: 1}", "SBX0102", "spec.http", 6, 9, "", id="mapping for list"),
         pytest.param("VirtualService", "http: [5]", "SBX0102", "spec.http[0]", 6, 10, "", id="number for mapping"),
         pytest.param("ServiceEntry", "resolution: DNSS", "SBX0103", "spec.resolution", 6, 15, "mean DNS?", id="word"),
+        pytest.param(
+            "VirtualService",
+            "http: [{match: [{uri: /a}]}]",
+            "SBX0102",
+            "spec.http[0].match[0].uri",
+            6,
+            25,
+            "write {exact: /a}",
+            id="text for a match of texts",
+        ),
+        pytest.param(
+            "VirtualService",
+            "http: [{route: [{destination: {port: 80}}]}]",
+            "SBX0102",
+            "spec.http[0].route[0].destination.port",
+            6,
+            40,
+            "write {number: 80}",
+            id="number for a port",
+        ),
         pytest.param("ServiceEntry", "resolution: 1.5", "SBX0102", "spec.resolution", 6, 15, "", id="fraction as word"),
         pytest.param(
             "ServiceEntry", "ports: [{number: 4294967296}]", "SBX0104", "spec.ports[0].number", 6, 20, "", id="range"
