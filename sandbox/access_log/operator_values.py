@@ -78,7 +78,7 @@ def request_headers_size(info: StreamInfo) -> int:
 
 def response_headers_size(info: StreamInfo) -> int:
     """Names and values of all response headers, ``:status`` among them."""
-    return _size(info.response_headers) + (10 if info.response_headers else 0)
+    return _size(info.response_headers) + (len(f":status{info.response_code}") if info.response_headers else 0)
 
 
 def response_trailers_size(info: StreamInfo) -> int:
@@ -93,7 +93,9 @@ def request_id(info: StreamInfo) -> str | None:
 
 def stream_grpc_status(info: StreamInfo, request: HeaderMap, response: HeaderMap, trailers: HeaderMap) -> int | None:
     """Only for gRPC requests."""
-    return grpc_status(trailers, response, info.response_code) if is_grpc(request) else None
+    if info.path is None or not is_grpc(request):
+        return None
+    return grpc_status(trailers, response, info.response_code)
 
 
 # --- connection ---

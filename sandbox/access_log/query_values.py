@@ -11,6 +11,8 @@ from sandbox.access_log.stream_info import StreamInfo
 
 _SPACE: Final = 0x20
 _TILDE: Final = 0x7E
+_KEPT: Final = b'"<>\\^{|}'
+"""Visible characters that no URL may have as they are."""
 
 
 def query(info: StreamInfo, is_decoded: bool, max_length: int | None) -> str | None:
@@ -25,8 +27,8 @@ _ESCAPE: Final = re.compile(rb"%(?:([0-9A-Fa-f]{2})|(?=..))", re.DOTALL)
 
 
 def _visible(query: bytes) -> bytes:
-    """Escapes of visible characters undone, others kept; a percent sign that begins none is left out, but at the end
-    (found with Envoy 1.39)."""
+    """Escapes of characters that a URL may have undone, others kept; a percent sign that begins none is left out, but
+    at the end (found with Envoy 1.39)."""
     return _ESCAPE.sub(_visible_escape, query)
 
 
@@ -34,7 +36,7 @@ def _visible_escape(found: re.Match[bytes]) -> bytes:
     if found[1] is None:
         return b""
     byte = int(found[1], 16)
-    return bytes((byte,)) if _SPACE < byte <= _TILDE else found[0]
+    return bytes((byte,)) if _SPACE < byte <= _TILDE and byte not in _KEPT else found[0]
 
 
 def query_parameter(info: StreamInfo, name: bytes, max_length: int | None) -> str | None:

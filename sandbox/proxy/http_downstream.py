@@ -103,8 +103,7 @@ class Http1ServerConnection(asyncio.Protocol):
                     self.stream.flush_request()
             elif self._state == WAIT:
                 self._buffer += data
-                if len(self._buffer) > _MOST_AHEAD:
-                    self._pause_reading(True)
+                self._pause_reading(len(self._buffer) > _MOST_AHEAD)
         except Exception:  # the guard of one connection: the others go on
             log.exception("connection %d: fault while reading", self.connection.connection_id)
             self.transport.abort()
@@ -350,12 +349,13 @@ class Http1ServerConnection(asyncio.Protocol):
 
     def stream_ended(self, stream: HttpStream, is_reset: bool, is_immediate: bool) -> None:
         """See DownstreamCodec."""
+        if closes := self._state != CLOSING and (is_reset or self.is_draining or self._state == BODY):
+            self._stop_reading()
         self.flush()
         self.stream = None
-        if self._state == CLOSING:
-            return
-        if is_reset or self.is_draining or self._state == BODY:
+        if closes:
             self._close(is_immediate=is_immediate)
+        if self._state == CLOSING:
             return
         self._state = HEAD
         self._answered = self._answered + 1 if self._is_processing else 1
@@ -374,11 +374,13 @@ class Http1ServerConnection(asyncio.Protocol):
         delay = self.manager.delayed_close_timeout
         if is_immediate or delay <= 0:
             self.transport.close()
-            return
-        # what is here is read; what comes now stays in the kernel, so that closing resets the connection
-        read_away(self.transport.get_extra_info("socket"))
+        else:
+            asyncio.get_running_loop().call_later(delay, self.transport.close)
+
+    def _stop_reading(self) -> None:
+        """What is here is read; what comes now stays in the kernel, so that closing resets the connection."""
+        read_away(self.transport)
         self._pause_reading(True)
-        asyncio.get_running_loop().call_later(delay, self.transport.close)
 
     def drain(self) -> None:
         """The server shuts down: an idle connection is closed, a busy one after its response."""

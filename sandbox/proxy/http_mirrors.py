@@ -11,7 +11,7 @@ from sandbox.proxy.cluster_manager import LoadBalancerContext
 from sandbox.proxy.failure import UpstreamFailure
 from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
-from sandbox.proxy.http_upstream_head import CHUNKED, NO_CONTENT, render_headers
+from sandbox.proxy.http_upstream_head import BODILESS, CHUNKED, NO_CONTENT, render_headers
 from sandbox.proxy.upstream_callbacks import UpstreamCallbacks
 from sandbox.wire.headers import add_or_join
 from sandbox.wire.http2_head import request_fields
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from sandbox.wire.http_message import Header, ResponseHead
     from sandbox.wire.http_retries import Reset
 
-_BODILESS = (b"GET", b"HEAD", b"DELETE")
 BODY = "body"
 """Who waits where the request itself is held back, for want of an upstream (see ``pause_for``)."""
 MOST_WAITING = 1024 * 1024
@@ -130,7 +129,7 @@ class MirrorRequest(UpstreamCallbacks):
         self._framing: list[Header] = []
         if head.is_chunked and not self._is_upgrade:
             self._framing = CHUNKED
-        elif head.content_length is None and not self._is_upgrade and head.method not in _BODILESS:
+        elif head.content_length is None and not self._is_upgrade and head.method not in BODILESS:
             self._framing = NO_CONTENT
 
     def start(self, pool: HttpConnectionPool | Http2ConnectionPool) -> None:

@@ -157,6 +157,7 @@ class RouterFilter(UpstreamCallbacks):
             failures.reply_no_host(stream, "no_healthy_upstream")
             return
         self._host = host
+        stream.info.first_upstream_rx = None
         if self.route.auto_host_rewrite and host.hostname:
             changes.rewrite_host(stream, host.hostname.encode())
         self._tried.append(host)
@@ -211,7 +212,6 @@ class RouterFilter(UpstreamCallbacks):
             return  # the client gets one, and from then on nothing is tried again
         self._has_informed = True
         self._give_up_retries()
-        self.stream.info.first_upstream_rx = time.monotonic()
         connection = self._connection
         names = head.raw if connection is not None and connection.pool.preserve_case else None
         self.stream.send_informational(head, names)
@@ -338,7 +338,7 @@ class RouterFilter(UpstreamCallbacks):
         info = self.stream.info
         if self._context is PLAIN:
             self._context, _ = balancing_context(self.stream, self.route, self._cluster, self._tried)
-        info.upstream_transport_failure_reason = info.upstream_wait_start = info.first_upstream_rx = None
+        info.upstream_transport_failure_reason = info.upstream_wait_start = None
         info.upstream_request_attempt_count += 1
         if self.route.attempt_count:
             set_header(self.stream.headers, b"x-envoy-attempt-count", b"%d" % info.upstream_request_attempt_count)

@@ -36,6 +36,8 @@ def read_connection_options(stream: HttpStream, head: RequestHead) -> None:
     """``connection``, ``upgrade`` and ``expect``: whether it is an upgrade, and whether the client will go on."""
     marked = head.marked
     connection = tokens(marked[b"connection"]) if b"connection" in marked else []
+    if head.content_length and b"content-length" in connection and not tells_upgrade(marked):
+        head.is_chunked, head.content_length = True, None  # its codec has framed the body, and no field tells of that
     stream.is_upgrade = asks_upgrade(head)
     if not stream.is_upgrade and b"upgrade" in connection and b"upgrade" in marked:
         gone = (b"upgrade", b"http2-settings")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 NO_CONTENT: list[Header] = [(b"content-length", b"0")]
 CHUNKED: list[Header] = [(b"transfer-encoding", b"chunked")]
-_BODILESS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
+BODILESS = frozenset({b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"})
 
 
 def render_request_head(stream: HttpStream, is_end: bool) -> tuple[bytes, bool]:
@@ -23,7 +23,7 @@ def render_request_head(stream: HttpStream, is_end: bool) -> tuple[bytes, bool]:
     framing: list[Header] = []
     if stream.head.content_length is None:
         if is_end and not stream.is_upgrade:
-            if method not in _BODILESS:
+            if method not in BODILESS:
                 framing = NO_CONTENT
         elif not stream.is_upgrade:
             is_chunked = True
@@ -56,4 +56,4 @@ def original_names(raw: bytes) -> dict[bytes, bytes]:
     return names
 
 
-__all__ = ["CHUNKED", "NO_CONTENT", "original_names", "render_headers", "render_request_head"]
+__all__ = ["BODILESS", "CHUNKED", "NO_CONTENT", "original_names", "render_headers", "render_request_head"]

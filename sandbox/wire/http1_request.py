@@ -10,7 +10,15 @@ from __future__ import annotations
 import re
 
 from sandbox.wire.decimal_number import decimal_number
-from sandbox.wire.headers import INLINE_REQUEST, MARKED_REQUEST, joined, set_or_remove, tells_upgrade, tokens
+from sandbox.wire.headers import (
+    INLINE_REQUEST,
+    MARKED_REQUEST,
+    joined,
+    set_header,
+    set_or_remove,
+    tells_upgrade,
+    tokens,
+)
 from sandbox.wire.http1_lines import (
     BAD_REQUEST,
     DEFAULT_LIMITS,
@@ -181,9 +189,15 @@ def framing_refusal(head: RequestHead) -> Refusal | None:
         if coding.lower() != b"chunked" or head.method == b"CONNECT":
             return Refusal(501, "http1.invalid_transfer_encoding")
         head.is_chunked = True
-    if b"connection" in marked and (not tells_upgrade(marked) or marked[b"upgrade"].lower() == b"h2c"):
+    if b"connection" in marked and not _is_for_another_protocol(head):
         return _sanitize_connection(head)
     return None
+
+
+def _is_for_another_protocol(head: RequestHead) -> bool:
+    """Then Connection is for it, and is left alone."""
+    marked = head.marked
+    return head.method == b"CONNECT" or (tells_upgrade(marked) and marked[b"upgrade"].lower() != b"h2c")
 
 
 _KEPT_TOKENS = frozenset({b"close", b"keep-alive", b"upgrade", b"http2-settings"})
@@ -196,7 +210,11 @@ def _sanitize_connection(head: RequestHead) -> Refusal | None:
     members = tokens(head.marked[b"connection"])
     if len(members) >= _MOST_NOMINATED or any(name in _NEVER_NOMINATED or name[:1] == b":" for name in members):
         return Refusal(400, "http1.connection_header_rejected")
-    gone = {name for name in members if name not in _KEPT_TOKENS and name != b"te"}
+    gone = {name for name in members if name not in _KEPT_TOKENS}
+    if b"te" in gone and b"trailers" in tokens(head.marked.get(b"te", b"")):
+        gone.remove(b"te")
+        head.marked[b"te"] = b"trailers"
+        set_header(head.headers, b"te", b"trailers")
     if gone:
         head.headers = [header for header in head.headers if header[0] not in gone]
         left = [part for part in head.marked[b"connection"].split(b",") if part.strip(b" \t").lower() not in gone]

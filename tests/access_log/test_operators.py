@@ -217,6 +217,7 @@ def test_what_envoy_refuses_is_refused_in_its_words(text: str, message: str) -> 
         ("%41=%7e%2F%26", "A=~/&"),
         ("a=%20%7f%00%c3", "a=%20%7f%00%c3"),
         ("a=%2520", "a=%20"),
+        ("%22%3c%3E%5C%5e%7B%7c%7D", "%22%3c%3E%5C%5e%7B%7c%7D"),
         ("a=%zz&%%41", "a=zz&A"),
         ("%4", "%4"),
         ("%%%", "%%"),

@@ -123,6 +123,12 @@ async def test_header_operations_may_ask_for_an_empty_answer_to_a_timeout() -> N
             id="fields of an upgrade stay",
         ),
         pytest.param(
+            get("/", "Content-Length: 2", "Connection: content-length", method="POST", body="hi"),
+            b"x-forwarded-proto: http\r\nx-request-id: UUID\r\nx-envoy-decorator-operation: svc:80/*\r\n"
+            b"x-envoy-attempt-count: 1\r\ntransfer-encoding: chunked\r\n",
+            id="a body whose length is not told further goes in chunks",
+        ),
+        pytest.param(
             get("/", "Accept: a", "Accept:", "Via:", "Via: b", "x-envoy-is-timeout-retry: 1", "X-B: 1"),
             b"accept: a\r\nvia: b\r\nx-envoy-is-timeout-retry: 1\r\nx-b: 1\r\n",
             id="empty members of a list are left out",
@@ -183,16 +189,17 @@ async def test_framing_is_spelled_as_it_came_where_case_is_kept() -> None:
         await read_message(client)
 
 
+@pytest.mark.parametrize(("method", "end"), [("POST", b"content-length: 0\r\n\r\n"), ("TRACE", b"\r\n")])
 @on_a_loop
-async def test_a_mirrored_request_without_a_body_says_so_last() -> None:
+async def test_a_mirrored_request_without_a_body_says_so_last(method: str, end: bytes) -> None:
     upstream, recorder = Upstream(), Upstream()
     mirrored = route(request_mirror_policies=(RequestMirrorPolicy(cluster="recorder", runtime_fraction=ALL),))
     clusters = (static_cluster("up", upstream.port), static_cluster("recorder", recorder.port))
     async with serving((http_listener(mirrored),), *clusters) as world:
         client = await world.client()
-        await client.send(get("/", method="POST"))
+        await client.send(get("/", method=method))
         copy = await recorder.accept()
-        assert (await read_head(copy)).endswith(b"x-forwarded-for: 127.0.0.1\r\ncontent-length: 0\r\n\r\n")
+        assert (await read_head(copy)).endswith(b"x-forwarded-for: 127.0.0.1\r\n" + end)
         server = await upstream.accept()
         for answering in (copy, server):
             await answering.send(OK)

@@ -141,9 +141,25 @@ def test_a_connection_that_names_nothing_else_goes_too() -> None:
     assert head_of(GET + HOST + b"Connection: X-Drop\r\nX-Drop: 1\r\n\r\n").headers == []
 
 
+@pytest.mark.parametrize(
+    ("te", "headers"),
+    [
+        (b"Trailers, gzip", [(b"connection", b"TE"), (b"te", b"trailers")]),
+        (b"gzip", []),
+    ],
+)
+def test_of_te_connection_keeps_trailers_alone(te: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    assert head_of(GET + HOST + b"Connection: TE\r\nTE: " + te + b"\r\n\r\n").headers == headers
+
+
 def test_an_upgrade_keeps_the_fields_that_connection_names() -> None:
     fields = b"Connection: Upgrade, X-Forwarded-For, X-Keep\r\nUpgrade: websocket\r\nX-Keep: 1\r\n\r\n"
     assert [name for name, _ in head_of(GET + HOST + fields).headers] == [b"connection", b"upgrade", b"x-keep"]
+
+
+def test_a_connect_keeps_the_fields_that_connection_names() -> None:
+    head = head_of(b"CONNECT a:80 HTTP/1.1\r\n" + HOST + b"Connection: X-Forwarded-For\r\n\r\n")
+    assert head.headers == [(b"connection", b"X-Forwarded-For")]
 
 
 @pytest.mark.parametrize(
