@@ -52,6 +52,7 @@ CODES: Final[Mapping[str, Code]] = {
     "SBX0301": Code("error", "a rule of the API server's schema is broken"),
     "SBX0415": Code("warning", "a selector selects no workload of the files"),
     "SBX0501": Code("warning", "a filter chain is shadowed by an older one of the same listener"),
+    "SBX0302": Code("error", "the API server takes no such name or label"),
     "SBX0401": Code("warning", "a service has no endpoints on a port, so there is no cluster"),
     "SBX0402": Code("warning", "failover priorities meet endpoints in several localities, which crashes istiod"),
     "SBX0403": Code("warning", "outlier detection meets DYNAMIC_DNS, which crashes istiod"),

@@ -295,6 +295,46 @@ def test_names_and_annotations_count(kind: str, metadata: str, word: str) -> Non
     assert verdict(kind, specs[kind], metadata).verdict == word
 
 
+LONG = "a" * 63
+METADATA = {
+    "a usual name": ("name: a.b-1, namespace: shop, labels: {app.kubernetes.io/name: A_1.b, empty: ''}", []),
+    "capitals": ("name: Api, namespace: shop", ["'Api' is no name of an object"]),
+    "an underscore": ("name: my_api, namespace: shop", ["'my_api' is no name of an object"]),
+    "a dot at the end": ("name: a., namespace: shop", ["'a.' is no name of an object"]),
+    "a namespace with a dot": ("name: a, namespace: a.b", ["'a.b' is no name of a namespace"]),
+    "a label with a space": ("name: a, namespace: shop, labels: {a b: x}", ["'a b' is no name of a label"]),
+    "a label without a name": ("name: a, namespace: shop, labels: {x/: x}", ["'x/' is no name of a label"]),
+    "a value with a slash": ("name: a, namespace: shop, labels: {a: x/y}", ["'x/y' is no value of a label"]),
+    "a value of 63 characters": (f"name: a, namespace: shop, labels: {{a: {LONG}}}", []),
+    "a longer value": (f"name: a, namespace: shop, labels: {{a: {LONG}b}}", [f"'{LONG}b' is no value of a label"]),
+}
+
+
+@pytest.mark.parametrize(("metadata", "told"), METADATA.values(), ids=list(METADATA))
+def test_names_that_the_api_server_refuses(metadata: str, told: list[str]) -> None:
+    found = verdict("ServiceEntry", f"{{hosts: [a.b], {PORT}, resolution: DNS}}", metadata)
+
+    assert [(problem.code, problem.layer, problem.message) for problem in found.problems] == [
+        ("SBX0302", "schema", message) for message in told
+    ]
+    assert found.verdict == "valid"
+
+
+@pytest.mark.parametrize(
+    ("host", "hint"),
+    [
+        ("https://a.example", "write the name alone: a.example"),
+        ("a.example:443", "write the name alone: a.example"),
+        ("http://a.example:80/x/y", "write the name alone: a.example"),
+        ("a_b", ""),
+    ],
+)
+def test_a_url_in_place_of_a_host_is_answered_with_its_host(host: str, hint: str) -> None:
+    found = verdict("VirtualService", f"{{hosts: ['{host}'], http: [{{{ROUTE}}}]}}")
+
+    assert [problem.hint for problem in found.problems] == [hint]
+
+
 def test_unknown_fields_are_told_and_do_not_change_the_verdict() -> None:
     found = verdict("Sidecar", "{egress: [{hosts: ['./*'], hots: []}], outbound_traffic_policy: {mode: ALLOW_ANY}}")
 

@@ -23,6 +23,7 @@ from sandbox.istio.validate.extensions import (
 from sandbox.istio.validate.findings import Findings, Verdict
 from sandbox.istio.validate.gateway import validate_gateway
 from sandbox.istio.validate.mesh_config import validate_mesh_config
+from sandbox.istio.validate.metadata_names import metadata_problems
 from sandbox.istio.validate.schema_rules import schema_problems
 from sandbox.istio.validate.service_entry import validate_service_entry
 from sandbox.istio.validate.shared import check_annotations
@@ -86,6 +87,8 @@ def validate_object(loaded: LoadedObject, pilot_env: Mapping[str, str] = EMPTY) 
     if (loaded.parsable or loaded.guessable) and loaded.resource is not None:
         check_resource(loaded.resource, findings, pilot_env)
         findings.problems += schema_problems(loaded.resource.spec, (*loaded.problems, *findings.problems))
+        if loaded.ref.kind in _RULES:
+            findings.problems += metadata_problems(loaded.resource)
     faulty = {problem.path for problem in loaded.problems if problem.code != "SBX0101"}
     found = [problem for problem in findings.problems if loaded.parsable or problem.path not in faulty]
     return ObjectVerdict(

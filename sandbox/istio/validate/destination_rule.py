@@ -9,6 +9,7 @@ from sandbox.istio.validate.findings import Findings
 from sandbox.istio.validate.load_balancing import check_load_balancer
 from sandbox.istio.validate.primitives import (
     fqdn_fault,
+    host_hint,
     is_ip_address,
     is_label,
     port_fault,
@@ -21,7 +22,7 @@ from sandbox.istio.validate.traffic_policy import check_client_tls, check_connec
 def validate_destination_rule(resource: Resource[DestinationRule], findings: Findings) -> None:
     """Every rule about a DestinationRule by itself."""
     rule = resource.spec
-    findings.check(wildcard_domain_fault(rule.host), rule, "host")
+    findings.check(wildcard_domain_fault(rule.host), rule, "host", hint=host_hint(rule.host))
     check_traffic_policy(resource.namespace, rule.traffic_policy, findings)
     seen: set[str] = set()
     for subset in rule.subsets:

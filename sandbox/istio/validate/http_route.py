@@ -17,7 +17,7 @@ from sandbox.istio.validate.http_actions import (
     check_fault,
     check_retries,
 )
-from sandbox.istio.validate.primitives import is_label, port_fault, wildcard_domain_fault
+from sandbox.istio.validate.primitives import host_hint, is_label, port_fault, wildcard_domain_fault
 from sandbox.istio.validate.regex import regex_fault
 from sandbox.istio.validate.shared import check_gateway_names, check_labels
 from sandbox.istio.validate.traffic_policy import check_duration
@@ -207,7 +207,7 @@ def check_destination(destination: Destination | None, findings: Findings) -> No
     if destination.host == "*":
         findings.error("invalid destination host *", destination, "host")
     else:
-        findings.check(wildcard_domain_fault(destination.host), destination, "host")
+        findings.check(wildcard_domain_fault(destination.host), destination, "host", hint=host_hint(destination.host))
     if destination.subset:
         findings.check(subset_name_fault(destination.subset), destination, "subset")
     if destination.port is not None:

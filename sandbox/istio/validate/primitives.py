@@ -89,6 +89,9 @@ def subnet_fault(text: str) -> str | None:
     return ip_address_fault(text)
 
 
+_URL: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?([^/:]+)(?::[0-9]+)?(?:/.*)?")
+
+
 def _name_length_fault(name: str) -> str | None:
     if len(name.encode()) > 255:
         return f"domain name {name!r} too long (max 255)"
@@ -107,6 +110,14 @@ def _labels_fault(domain: str) -> str | None:
 def fqdn_fault(name: str) -> str | None:
     """A DNS name; a dot at the end is allowed, a number as last label is not."""
     return _name_length_fault(name) or _labels_fault(name)
+
+
+def host_hint(name: str) -> str:
+    """What to write in place of a URL, or of a name with its port."""
+    inner = _URL.fullmatch(name)
+    if inner is None or inner[1] == name or wildcard_domain_fault(inner[1]) is not None:
+        return ""
+    return f"write the name alone: {inner[1]}"
 
 
 def wildcard_domain_fault(name: str) -> str | None:

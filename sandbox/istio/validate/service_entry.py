@@ -13,6 +13,7 @@ from sandbox.istio.validate import protocols
 from sandbox.istio.validate.findings import Findings
 from sandbox.istio.validate.primitives import (
     fqdn_fault,
+    host_hint,
     is_ip_address,
     partial_wildcard_fault,
     port_fault,
@@ -82,7 +83,7 @@ def _check_hosts(entry: ServiceEntry, findings: Findings) -> None:
         if host == "*":
             findings.error("invalid host *", entry, "hosts", index, hint="name a domain, as in *.example.com")
             continue
-        findings.check(wildcard_domain_fault(host), entry, "hosts", index)
+        findings.check(wildcard_domain_fault(host), entry, "hosts", index, hint=host_hint(host))
         partial = partial_wildcard_fault(host)
         if partial is not None and entry.resolution != "DYNAMIC_DNS":
             findings.warn(partial, entry, "hosts", index, hint="only DYNAMIC_DNS matches a part of a label")
@@ -133,7 +134,7 @@ def _check_dns(entry: ServiceEntry, findings: Findings) -> None:
         fault = fqdn_fault(host)
         if fault is not None:
             message = f"hosts must be FQDN if no endpoints are provided for resolution mode {entry.resolution}: {fault}"
-            hint = "give endpoints, or for a wildcard use NONE or DYNAMIC_DNS"
+            hint = host_hint(host) or "give endpoints, or for a wildcard use NONE or DYNAMIC_DNS"
             findings.error(message, entry, "hosts", index, hint=hint)
             break
     if entry.resolution == "DNS_ROUND_ROBIN" and len(entry.endpoints) > 1:

@@ -11,6 +11,7 @@ from sandbox.istio.validate.headers import is_jwt_claim
 from sandbox.istio.validate.http_route import check_http_route, check_weighted
 from sandbox.istio.validate.primitives import (
     gateway_domain_fault,
+    host_hint,
     is_ip_address,
     is_subset_of,
     matches_host,
@@ -83,7 +84,7 @@ def _check_hosts(service: VirtualService, findings: Findings, *, for_gateway: bo
             fault = "wildcard host * is not allowed for virtual services bound to the mesh gateway"
         elif fault is not None and is_ip_address(host):
             fault = None
-        findings.check(fault, service, "hosts", index)
+        findings.check(fault, service, "hosts", index, hint=host_hint(host))
         sound = sound and fault is None
     pairs = combinations(enumerate(service.hosts), 2) if sound else ()
     for (_, host), (later, other) in pairs:
