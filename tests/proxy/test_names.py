@@ -156,7 +156,7 @@ def test_what_the_system_says_about_names(tmp_path: Path) -> None:
     assert read_system_names(str(tmp_path / "none"), str(tmp_path / "none")) == SystemNames()
 
 
-def dns_cluster(kind: str, host: str, **more: object) -> Cluster:
+def dns_cluster(kind: str, host: str, **more: Any) -> Cluster:
     endpoint = LbEndpoint(endpoint=Endpoint(address=SocketAddress(address=host, port_value=80)))
     assignment = ClusterLoadAssignment(endpoints=(LocalityLbEndpoints(lb_endpoints=(endpoint,)),))
     return Cluster(name="c", type=kind, load_assignment=assignment, dns_lookup_family="V4_ONLY", **more)
