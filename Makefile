@@ -10,9 +10,12 @@ help:
 	@echo 'make demo               the stories of the README with real traffic, offline'
 	@echo 'make test               all tests'
 	@echo 'make check              format, lint, types, architecture'
+	@echo 'make format             what of it can be put right'
+	@echo 'make docs               docs/problems.md from the codes'
 	@echo 'make conformance        every judge that lies beside the checkout (JUDGES=../shared)'
 	@echo 'make conformance-quick  the part of it that continuous integration runs'
 	@echo 'make bench              side by side with a real Envoy'
+	@echo 'make clean              takes away what the others have made'
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
