@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from sandbox.proxy.timers import TOLERANCE_SECONDS
+
 if TYPE_CHECKING:
     from sandbox.proxy.http_downstream import Http1ServerConnection
 
@@ -43,7 +45,7 @@ class Http1Clock:
         self._idle_timer = None
         timeout = self._connection.manager.idle_timeout
         left = timeout if self._connection.is_busy else self._idle_since + timeout - self._loop.time()
-        if left > 0.002:
+        if left > TOLERANCE_SECONDS:
             self._idle_timer = self._loop.call_later(left, self._on_idle)
             return
         self._begin_drain()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from sandbox.proxy.http2_server_stream import Http2ServerStream
 from sandbox.proxy.http2_settings import settings_of
+from sandbox.proxy.timers import TOLERANCE_SECONDS
 from sandbox.wire.http2 import Http2Codec
 from sandbox.wire.http2_events import (
     DataReceived,
@@ -257,7 +258,7 @@ class Http2ServerConnection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         timeout = self.manager.idle_timeout
         left = timeout if self.streams else self._idle_since + timeout - loop.time()
-        if left > 0.002:
+        if left > TOLERANCE_SECONDS:
             self._idle_timer = loop.call_later(left, self._on_idle)
             return
         self._idle_timer = None

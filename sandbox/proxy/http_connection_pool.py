@@ -13,6 +13,7 @@ from sandbox.proxy.failure import REQUESTS_OVERFLOW, FailureKind, UpstreamFailur
 from sandbox.proxy.http2_connection_pool import Http2ConnectionPool
 from sandbox.proxy.http_upstream import Http1ClientConnection
 from sandbox.proxy.tasks import detach
+from sandbox.proxy.timers import TOLERANCE_SECONDS
 from sandbox.proxy.upstream import connect
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class HttpConnectionPool(ConnectionPool):
     def _reap(self) -> None:
         self._reaper = None
         loop = asyncio.get_running_loop()
-        deadline = loop.time() - self.idle_timeout + 0.002
+        deadline = loop.time() - self.idle_timeout + TOLERANCE_SECONDS
         while self._idle and self._idle[0].idle_since <= deadline:
             self._idle[0].close()
         if self._idle:

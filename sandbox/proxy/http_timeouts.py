@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from sandbox.proxy.timers import TOLERANCE_SECONDS
+
 if TYPE_CHECKING:
     from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
@@ -108,7 +110,7 @@ class StreamTimers:
 
     def _on_idle(self) -> None:
         left = self._activity + self.idle_timeout - self._loop.time()
-        if left > 0.002:
+        if left > TOLERANCE_SECONDS:
             self._idle = self._loop.call_later(left, self._on_idle)
             return
         self._idle = None

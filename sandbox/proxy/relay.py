@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
+from sandbox.proxy.timers import TOLERANCE_SECONDS
+
 RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -86,7 +88,7 @@ class Relay(ABC):
 
     def _check_idle(self) -> None:
         left = self.last_activity + (self._idle or 0.0) - self.now()
-        if left > 0.001:
+        if left > TOLERANCE_SECONDS:
             self._idle_timer = self.loop.call_later(left, self._check_idle)
             return
         self._idle_timer = None
