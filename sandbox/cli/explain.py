@@ -13,10 +13,14 @@ import click
 from sandbox.cli.options import settings_for, wants_gateways, workload_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sandbox.cli.loading import Compiled
+    from sandbox.compiler.proxy import Proxy
     from sandbox.explain.call import Call
     from sandbox.explain.steps import Walk
     from sandbox.match.capture_rules import CaptureRule
+    from sandbox.yaml_source.problems import Problem
 
 WIDTH = 80
 MOST_WIDTH = 120
@@ -87,10 +91,8 @@ def explain(
 def _walk(compiled: Compiled, call: Call) -> Walk:
     from sandbox.compiler.spiffe import spiffe_uri
     from sandbox.explain.address_steps import DnsView
-    from sandbox.explain.unheeded import with_unheeded
     from sandbox.explain.walk import explain as walk
     from sandbox.loading.gateway_plans import GatewayPlans
-    from sandbox.loading.passed_over import passed_over
     from sandbox.loading.plan_refusals import tls_fault
     from sandbox.plan.acceptance import in_force
 
@@ -117,10 +119,21 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
         gateways=GatewayPlans(compiled.configuration, compiled.push).at,
         tls_fault=lambda plan, cluster: tls_fault(plan, compiled.configuration, cluster),
     )
-    written = compiled.written
-    return with_unheeded(
-        found, passed_over(written.configuration, written.refused, compiled.push, compiled.proxy, found)
-    )
+    return _with_unheeded(found, compiled, proxy, compiled.written.refused)
+
+
+def _with_unheeded(walk: Walk, compiled: Compiled, proxy: Proxy, refused: Sequence[Problem] = ()) -> Walk:
+    """With what does not count for the proxy of each node; what is refused is told once."""
+    from sandbox.compiler import find_proxy
+    from sandbox.explain.unheeded import with_unheeded
+    from sandbox.loading.passed_over import passed_over
+
+    configuration = compiled.written.configuration
+    walk = with_unheeded(walk, passed_over(configuration, refused, compiled.push, proxy, walk))
+    gateway = find_proxy(configuration, walk.onward.workload, "router") if walk.onward is not None else None
+    if walk.onward is None or gateway is None:
+        return walk
+    return dataclasses.replace(walk, onward=_with_unheeded(walk.onward, compiled, gateway))
 
 
 def _at_gateway(compiled: Compiled, call: Call) -> Call:

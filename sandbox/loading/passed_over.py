@@ -38,7 +38,7 @@ def passed_over(
     for kind, near in search.refused(written, refused):
         found[kind].append(near)
     found["ServiceEntry"] += search.services()
-    found["VirtualService"] += search.virtual_services() if proxy.is_sidecar else ()
+    found["VirtualService"] += search.virtual_services() if proxy.is_sidecar else search.rules_at_gateway()
     found["DestinationRule"] += search.destination_rules()
     return {kind: tuple(nears) for kind, nears in found.items() if nears}
 
@@ -165,6 +165,33 @@ class _Search:
         if self._known is None:
             return "no ServiceEntry or Service gives its host to the caller", None
         return "", None
+
+    def rules_at_gateway(self) -> Iterator[Near]:
+        """VirtualServices of the host that the gateways of this node do not go by."""
+        here = {f"{ref.namespace}/{ref.name}" for ref in self._deciding if ref.kind == "Gateway"}
+        for resource in self._push.configuration.resources("VirtualService"):
+            hosts = [resolve_host(host, resource.namespace, self._push.domain) for host in resource.spec.hosts]
+            if not here or resource.ref in self._deciding or not any(map(self._names_it, hosts)):
+                continue
+            reason, field = self._why_not_here(resource, here)
+            if reason:
+                because = Because("passed over", resource.spec.origin_of(field))
+                yield Near(name=str(resource.ref), reason=reason, because=(because,))
+
+    def _why_not_here(self, resource: Resource[Any], here: set[str]) -> tuple[str, str]:
+        spec, shown = resource.spec, ", ".join(sorted(here))
+        named = [resolve_gateway(name, resource.namespace) for name in spec.gateways] or [MESH_GATEWAY]
+        if here.isdisjoint(named):
+            return (
+                f"it is for {', '.join(named)}, not for the gateway {shown}",
+                "gateways" if spec.gateways else "hosts",
+            )
+        matches = [match for rule in (*spec.http, *spec.tls, *spec.tcp) for match in rule.match or (None,)]
+        for match in matches:
+            gateways = match.gateways if match is not None else ()
+            if not gateways or not here.isdisjoint(resolve_gateway(name, resource.namespace) for name in gateways):
+                return "", ""
+        return f"none of its rules is for the gateway {shown}", "gateways"
 
     # ---- traffic policies
 

@@ -143,6 +143,35 @@ def test_what_does_not_count_is_told_with_its_line(text: str, told: str, place: 
     assert place in output.partition(told)[2]
 
 
+GATEWAY = one(
+    "Gateway",
+    "out",
+    "shop",
+    "{selector: {istio: egressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}",
+)
+TO_GATEWAY = "route: [{destination: {host: istio-egressgateway.istio-system.svc.cluster.local, port: {number: 80}}}]"
+
+
+@pytest.mark.parametrize(
+    ("gateways", "more", "told"),
+    [
+        ("[mesh, out]", "", "not VirtualService shop/api: none of its rules is for the gateway shop/out"),
+        ("[mesh, other]", "", "not VirtualService shop/api: it is for mesh, shop/other, not for the gateway shop/out"),
+        ("[mesh, out]", ", {match: [{gateways: [out]}], route: [{destination: {host: api.example.com}}]}", ""),
+    ],
+    ids=["rules of the mesh alone", "another gateway", "a rule that is for it"],
+)
+def test_what_does_not_count_at_the_gateway_is_told_there(gateways: str, more: str, told: str, tmp_path: Path) -> None:
+    first = f"{{match: [{{gateways: [mesh]}}], {TO_GATEWAY}}}"
+    spec = f"{{hosts: [api.example.com], gateways: {gateways}, http: [{first}{more}]}}"
+
+    output = explained(ENTRY + GATEWAY + one("VirtualService", "api", "shop", spec), tmp_path)
+
+    at_gateway = output.partition("then through")[2]
+    assert at_gateway
+    assert (told in at_gateway) if told else ("not VirtualService" not in at_gateway)
+
+
 def test_what_counts_is_not_told(tmp_path: Path) -> None:
     output = explained(ENTRY + routes("api", "shop") + policy("tls", "shop"), tmp_path)
 
