@@ -155,7 +155,7 @@ def _explain(plan: NodePlan, call: Call, capture_rules: Sequence[CaptureRule], d
 
 
 def _through_listener(plan: NodePlan, call: Call, listener: Listener, address: str, steps: list[Step]) -> Outcome:
-    chain = _find_chain(plan, call, listener, address, steps)
+    chain = _find_chain(call, listener, address, steps)
     if chain is None:
         return Outcome(
             status=0, flags=("NR",), details="filter_chain_not_found", sentence="the connection is closed at once"
@@ -208,7 +208,7 @@ def _find_listener(plan: NodePlan, call: Call, address: str, steps: list[Step]) 
     return listener
 
 
-def _find_chain(plan: NodePlan, call: Call, listener: Listener, address: str, steps: list[Step]) -> FilterChain | None:
+def _find_chain(call: Call, listener: Listener, address: str, steps: list[Step]) -> FilterChain | None:
     facts = connection_facts(call, listener, address)
     choice = reference.choose_filter_chain(listener, facts)
     chain = choice.chosen

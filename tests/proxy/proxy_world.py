@@ -25,7 +25,6 @@ from sandbox.proxy.secrets import SecretStore
 from sandbox.proxy.server import Server
 from sandbox.proxy.snapshot import Snapshot, Surroundings
 from sandbox.proxy.system_names import SystemNames
-from sandbox.settings import HostPort
 
 P = ParamSpec("P")
 
@@ -201,7 +200,3 @@ def closed_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
-
-
-def host_port(port: int) -> HostPort:
-    return HostPort("127.0.0.1", port)
