@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
 
+log = logging.getLogger("sandbox.proxy")
 MOST_WAITING: Final = 64
 LONGEST_WAIT: Final = 0.01
 """Seconds."""
@@ -49,4 +51,7 @@ class EndedStreams:
             self._timer = None
         waiting, self._waiting = self._waiting, []
         for teller, info in waiting:
-            teller.tell(info)
+            try:
+                teller.tell(info)
+            except Exception:  # one stream's fault must not cost the others their lines
+                log.exception("a stream could not be counted and logged")

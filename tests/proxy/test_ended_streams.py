@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from sandbox.access_log.stream_info import StreamInfo
 from sandbox.proxy.access_log_sink import AccessLogSink
 from sandbox.proxy.ended_streams import MOST_WAITING, EndedStreams
@@ -80,3 +82,15 @@ async def test_lines_of_streams_that_wait_are_in_the_file_before_it_is_closed_or
         write()
         expected += b"%d\n" % number
         assert file.read_bytes() == expected
+
+
+@on_a_loop
+async def test_a_stream_that_cannot_be_told_costs_no_other_its_line(caplog: pytest.LogCaptureFixture) -> None:
+    ended = EndedStreams()
+    broken = StreamLogger([(lambda info: b"%d" % (1 // info.connection_id), lambda _line: None)], (), ended)
+    told = Told(ended)
+    broken.log(stream(0))
+    told.logger.log(stream(2))
+    ended.tell()
+    assert told.numbers == [2]
+    assert "could not be counted and logged" in caplog.text
