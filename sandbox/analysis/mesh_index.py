@@ -41,6 +41,7 @@ class PodView(NamedTuple):
     labels: Mapping[str, str]
     ambient: bool
     node: str = ""
+    is_template: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,8 @@ def _pods(configuration: Configuration) -> Iterator[PodView]:
             template = workload.spec.pod_template
             if template is not None:
                 node = template.spec.node_name if template.spec is not None else ""
-                yield _pod_view(template.metadata, workload.namespace, workload.name, node)
+                view = _pod_view(template.metadata, workload.namespace, workload.name, node)
+                yield view._replace(is_template=True)
 
 
 def _pod_view(metadata: ObjectMeta, namespace: str, name: str, node: str) -> PodView:

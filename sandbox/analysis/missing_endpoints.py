@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sandbox.analysis.destinations import destinations_of
+from sandbox.analysis.mesh_index import PodView, build_index
 from sandbox.compiler.push_context import PushContext
 from sandbox.compiler.services import Resolution, Service
 from sandbox.istio.kubernetes import PodSpec, ServiceSpec
@@ -14,14 +15,16 @@ from sandbox.yaml_source.problems import Problems
 
 
 def report_missing_endpoints(configuration: Configuration, push: PushContext, problems: Problems) -> None:
-    """Reports each port of them; of Services that nobody mentions files need not have endpoints."""
+    """Reports each port of them; manifests that were not applied yet (a Deployment, its Service) need not have any."""
     routed = _routed_hosts(configuration)
     pods: dict[str, list[Resource[PodSpec]]] = {}
     for pod in configuration.resources("Pod"):
         pods.setdefault(pod.namespace, []).append(pod)
+    to_be = [view for view in build_index(configuration).pods if view.is_template]
     for resource in configuration.resources("Service"):
         service = push.registry.of_host(_host(resource, configuration)).get(resource.namespace)
-        why = _who_counts_on(resource, pods.get(resource.namespace, ()), routed.get(_host(resource, configuration), ""))
+        route = "" if _is_selected(resource, to_be) else routed.get(_host(resource, configuration), "")
+        why = _who_counts_on(resource, pods.get(resource.namespace, ()), route)
         if service is None or not why or service.resolution is not Resolution.CLIENT_SIDE_LB:
             continue
         missing = [
@@ -47,6 +50,11 @@ def _report(
 
 def _host(resource: Resource[ServiceSpec], configuration: Configuration) -> str:
     return f"{resource.name}.{resource.namespace}.svc.{configuration.domain_suffix}"
+
+
+def _is_selected(resource: Resource[ServiceSpec], views: Sequence[PodView]) -> bool:
+    selector = resource.spec.selector.items()
+    return any(selector and selector <= view.labels.items() for view in views if view.namespace == resource.namespace)
 
 
 def _who_counts_on(resource: Resource[ServiceSpec], pods: Sequence[Resource[PodSpec]], route: str) -> str:

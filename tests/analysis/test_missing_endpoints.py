@@ -44,6 +44,13 @@ kind: WorkloadEntry
 metadata: {name: vm, namespace: shop}
 spec: {address: 10.0.0.2, labels: {app: reviews}}
 """
+DEPLOYMENT = """\
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: reviews, namespace: shop}
+spec: {template: {metadata: {labels: {app: reviews}}, spec: {containers: [{name: c}]}}}
+"""
 HEADLESS = SERVICE.replace("spec: {", "spec: {clusterIP: None, ")
 ELSEWHERE = POD.replace("namespace: shop", "namespace: other")
 HOST = "reviews.shop.svc.cluster.local"
@@ -70,6 +77,11 @@ WORLDS = {
     ),
     "a slice has them": (SERVICE + POD + ROUTE + SLICE, []),
     "a WorkloadEntry is selected": (SERVICE + ROUTE + WORKLOAD, []),
+    "its pods are yet to be made": (SERVICE + ROUTE + DEPLOYMENT, []),
+    "they are made": (
+        SERVICE + ROUTE + DEPLOYMENT + POD,
+        [f"no EndpointSlice gives {HOST} an endpoint, though it selects the pod reviews-1: calls get 503 (UH)"],
+    ),
     "it has no address of its own": (HEADLESS + POD, []),
 }
 
