@@ -87,10 +87,19 @@ def other_ports(plan: NodePlan, call: Call) -> tuple[Near, ...]:
     found: dict[int, Near] = {}
     for name, cluster in plan.clusters.items():
         direction, port, subset, host = _cluster_parts(name)
-        if direction == "outbound" and not subset and host == call.host and port != str(call.port):
+        is_meant = host == call.host or host in _long_names(call.host, plan.workload.partition("/")[0], host)
+        if direction == "outbound" and not subset and is_meant and port != str(call.port):
             reason = f"is known on port {port}, not {call.port}"
             found[int(port)] = Near(name=f"{host}:{port}", reason=reason, because=cluster.because)
     return tuple(near for _, near in sorted(found.items())[:MOST])
+
+
+def _long_names(name: str, namespace: str, service: str) -> tuple[str, ...]:
+    """What a short name may stand for, in the domain of a Service: ``name``, ``name.namespace``, ``….svc``."""
+    _, svc, domain = service.partition(".svc.")
+    if not svc:
+        return ()
+    return f"{name}.{namespace}.svc.{domain}", f"{name}.svc.{domain}", f"{name}.{domain}"
 
 
 def _cluster_parts(name: str) -> tuple[str, str, str, str]:

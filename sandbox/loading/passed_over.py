@@ -62,6 +62,10 @@ class _Search:
     def _names_it(self, host: str) -> bool:
         return any(subset_of(name, host) for name in self._names)
 
+    def _routes_it(self, host: str) -> bool:
+        """Routes of every host are nobody's in particular."""
+        return host != "*" and self._names_it(host)
+
     # ---- what istiod or the API server does not let in
 
     def refused(self, written: Configuration, problems: Sequence[Problem]) -> Iterator[tuple[str, Near]]:
@@ -122,7 +126,7 @@ class _Search:
                 first.setdefault(host, one)
         for resource in self._push.configuration.resources("VirtualService"):
             hosts = [resolve_host(host, resource.namespace, self._push.domain) for host in resource.spec.hosts]
-            meant = next((index for index, host in enumerate(hosts) if self._names_it(host)), None)
+            meant = next((index for index, host in enumerate(hosts) if self._routes_it(host)), None)
             if meant is None:
                 continue
             yield from self._other_callers_rules(resource)
@@ -171,7 +175,7 @@ class _Search:
         here = {f"{ref.namespace}/{ref.name}" for ref in self._deciding if ref.kind == "Gateway"}
         for resource in self._push.configuration.resources("VirtualService"):
             hosts = [resolve_host(host, resource.namespace, self._push.domain) for host in resource.spec.hosts]
-            if not here or resource.ref in self._deciding or not any(map(self._names_it, hosts)):
+            if not here or resource.ref in self._deciding or not any(map(self._routes_it, hosts)):
                 continue
             reason, field = self._why_not_here(resource, here)
             if reason:

@@ -172,6 +172,23 @@ def test_what_does_not_count_at_the_gateway_is_told_there(gateways: str, more: s
     assert (told in at_gateway) if told else ("not VirtualService" not in at_gateway)
 
 
+def test_a_short_name_is_known_on_other_ports(tmp_path: Path) -> None:
+    web, other = (
+        SERVICE.replace(', annotations: {networking.istio.io/exportTo: "~"}', "").replace("name: api", f"name: {name}")
+        for name in ("api", "x")
+    )
+
+    output = explained(web.replace("port: 80", "port: 9080") + other, tmp_path, "api")
+
+    assert "not api.shop.svc.cluster.local:9080: is known on port 9080, not 80" in output
+
+
+def test_routes_of_a_gateway_for_every_host_are_not_told(tmp_path: Path) -> None:
+    every = routes("in", "shop", "gateways: [ingress], ").replace("hosts: [api.example.com]", "hosts: ['*']")
+
+    assert "not VirtualService" not in explained(ENTRY + every, tmp_path)
+
+
 def test_what_counts_is_not_told(tmp_path: Path) -> None:
     output = explained(ENTRY + routes("api", "shop") + policy("tls", "shop"), tmp_path)
 
