@@ -1,4 +1,4 @@
-"""A sandbox for capture tests: a control server whose admission tells where each connection was meant to go."""
+"""Sandboxes for capture tests: a real one, and a control server that tells where each connection was meant to go."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from sandbox.dns.server import DnsServer
 from sandbox.dns.upstream import UpstreamResolvers
 from sandbox.match.name_lookup import NameLookup
 from sandbox.plan.name_table import NameEntry, NameTable
+from tests.capture.running_sandbox import RunningSandbox, running_sandbox
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,6 +42,13 @@ def namespaces_allowed() -> None:
     """Skips where the kernel forbids namespaces."""
     if not _kernel_allows():
         pytest.skip("this kernel does not let us make network namespaces")
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    """``egress run``, one for all tests of a module."""
+    with running_sandbox(tmp_path_factory.mktemp("sandbox") / "run") as found:
+        yield found
 
 
 class TellingAdmission:

@@ -34,12 +34,6 @@ except urllib.error.HTTPError as error:
 """
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
-    with running_sandbox(tmp_path_factory.mktemp("sandbox") / "run") as found:
-        yield found
-
-
 def test_curl_is_let_through_and_blocked_as_the_mesh_says(sandbox: RunningSandbox) -> None:
     assert sandbox.status("http://httpbin.org/get") == "200"
     assert sandbox.status("http://www.aliyun.com/") == "502"

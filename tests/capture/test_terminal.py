@@ -8,25 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.capture import terminal
-from tests.capture.running_sandbox import ROOT, SECONDS, RunningSandbox, running_sandbox, wait_until
+from tests.capture.running_sandbox import ROOT, SECONDS, RunningSandbox, wait_until
 
 pytestmark = [
     pytest.mark.namespaces,
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not here"),
 ]
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
-    with running_sandbox(tmp_path_factory.mktemp("sandbox") / "run") as found:
-        yield found
 
 
 def line(sandbox: RunningSandbox, script: str) -> str:

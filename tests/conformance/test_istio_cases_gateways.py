@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from sandbox.plan import NodePlan
-from sandbox.plan.http_connection_manager import HttpConnectionManager
 
 from .istio_cases import compile_case, gateway_service, read_cases
 from .ratchet import NotApplicable, compare_with_list, run_case
@@ -71,17 +70,6 @@ def _check_routes(plan: NodePlan, expect: dict[str, Any]) -> None:
         assert len(hosts[name].routes) == count, f"{len(hosts[name].routes)} routes in {name}"
     redirects = [host.require_tls == "ALL" for host in hosts.values()]
     assert all(redirects) == bool(expect.get("https_redirect_all")), "redirects"
-
-
-def managers(plan: NodePlan) -> list[HttpConnectionManager]:
-    """All connection managers of a plan."""
-    return [
-        entry.typed_config
-        for listener in plan.listeners
-        for chain in listener.filter_chains
-        for entry in chain.filters
-        if isinstance(entry.typed_config, HttpConnectionManager)
-    ]
 
 
 def test_simulated_calls_through_gateways() -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,23 +15,13 @@ from sandbox.envoy_config.config_dump import config_dump
 from sandbox.istio.load import load_texts
 from sandbox.plan import NodePlan
 
+from .istiod_kit import KIT, SHARED, kit
 from .ratchet import Outcome, compare_lines
 
-SHARED = Path(__file__).parents[3] / "shared"
-KIT = SHARED / "istiod"
 WORLDS = SHARED / "goldens" / "istiod"
 LIST = Path(__file__).parent / "istiod_exact.txt"
 
 pytestmark = pytest.mark.skipif(not (KIT / "kit").is_dir(), reason="istiod's kit does not lie beside the checkout")
-
-
-@cache
-def kit() -> ModuleType:
-    sys.path.insert(0, str(KIT))
-    try:
-        return importlib.import_module("kit")
-    finally:
-        sys.path.remove(str(KIT))
 
 
 @cache

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,10 +16,10 @@ from sandbox.compiler.proxy import NodeType
 from sandbox.envoy_config.config_dump import config_dump
 from sandbox.istio.load import load_texts
 
+from .istiod_kit import KIT, SHARED, kit
 from .ratchet import Outcome, compare_lines
 
-SHARED = Path(__file__).parents[3] / "shared"
-KIT, LAB = SHARED / "istiod", SHARED / "lab"
+LAB = SHARED / "lab"
 LIST = Path(__file__).parent / "lab_exact.txt"
 COMPARED = ("listeners", "routes", "clusters")
 NODE_TYPES: dict[str, NodeType] = {"sidecar": "sidecar", "gateway": "router"}
@@ -31,15 +28,6 @@ NODE_TYPES: dict[str, NodeType] = {"sidecar": "sidecar", "gateway": "router"}
 pytestmark = pytest.mark.skipif(
     not (LAB / "xds").is_dir() or not (KIT / "kit").is_dir(), reason="the lab does not lie beside the checkout"
 )
-
-
-@cache
-def kit() -> ModuleType:
-    sys.path.insert(0, str(KIT))
-    try:
-        return importlib.import_module("kit")
-    finally:
-        sys.path.remove(str(KIT))
 
 
 def _application(scenario: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from sandbox.envoy_config.config_dump import config_dump
 from sandbox.istio.load import load_texts
 from sandbox.istio.load_cache import LoadCache
 
-from .test_istiod_kit import KIT, WORLDS, kit
+from .istiod_kit import KIT, kit
+from .test_istiod_kit import WORLDS
 
 EVERY, MOST_OBJECTS = 20, 25
 """One world of so many is played, of those that are not large."""
