@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from sandbox.istio.kinds import WORKLOAD_KINDS
 from sandbox.istio.kubernetes import PodStatus
 from sandbox.loading.kubernetes_text import ELSEWHERE, PodText, Ports, SliceText, service_text
-from sandbox.yaml_source.problems import did_you_mean
 
 if TYPE_CHECKING:
     from sandbox.istio.load import Configuration
@@ -19,9 +19,12 @@ ROOT_NAMESPACE = "istio-system"
 WELL_KNOWN_PORTS = ((15021, 15021, "status-port"), (80, 8080, "http2"), (443, 8443, "https"))
 """Port, target port and name, as in Istio's gateway charts."""
 FIRST_ADDRESS = 20
+MESH_GATEWAY = "mesh"
 GATEWAY_LABEL = "istio"
-USUAL_GATEWAYS = ("egressgateway", "ingressgateway")
+USUAL_GATEWAYS = ("egressgateway", "ingressgateway", "eastwestgateway")
 """How Istio's own installation labels its gateways."""
+SLIP = 0.85
+"""How much alike a slip of the pen is, and a gateway of another kind is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +90,10 @@ def stand_ins(configuration: Configuration) -> tuple[str, list[str]]:
 def _unusual(labels: Mapping[str, str]) -> str:
     """A question where the selector is nearly that of Istio's own gateways: a cluster may have no such pods."""
     written = labels.get(GATEWAY_LABEL, "")
-    near = did_you_mean(written, USUAL_GATEWAYS)
-    if not written or written in USUAL_GATEWAYS or not near:
+    near = difflib.get_close_matches(written, USUAL_GATEWAYS, n=1, cutoff=SLIP)
+    if written in USUAL_GATEWAYS or not near:
         return ""
-    return f"; its selector says {GATEWAY_LABEL}: {written}, did you mean {near}?"
+    return f"; its selector says {GATEWAY_LABEL}: {written}, did you mean {near[0]}?"
 
 
 def shown_ports(ports: Ports) -> str:
@@ -249,10 +252,10 @@ def _called_services(configuration: Configuration, gateways: tuple[str, ...]) ->
     for virtual_service in configuration.resources("VirtualService"):
         spec = virtual_service.spec
         bound = (each if "/" in each else f"{virtual_service.namespace}/{each}" for each in spec.gateways)
-        if not set(bound) & set(gateways):
-            continue
+        if not set(bound) & set(gateways) or MESH_GATEWAY not in spec.gateways:
+            continue  # what is bound to the gateway alone leads out
         for route in (*spec.http, *spec.tls, *spec.tcp):
-            if route.match and all(each.gateways and "mesh" not in each.gateways for each in route.match):
+            if route.match and all(each.gateways and MESH_GATEWAY not in each.gateways for each in route.match):
                 continue  # a rule of the gateway itself: it leads out
             for destination in route.route:
                 host = destination.destination.host if destination.destination is not None else ""

@@ -216,13 +216,25 @@ def test_calls_in_progress_survive_the_removal_of_their_gateway(tmp_path: Path) 
     [
         pytest.param("egresgateway", "its selector says istio: egresgateway, did you mean egressgateway?", id="a slip"),
         pytest.param("egressgateway", "", id="the usual one"),
-        pytest.param("b", "", id="one of another kind"),
+        pytest.param("eastgateway", "", id="one of another kind"),
     ],
 )
 def test_a_selector_that_is_nearly_the_usual_one_is_asked_about(label: str, asked: str) -> None:
     _, (told,) = stand_ins(load_texts([("mesh.yaml", gateway(label, "a.example.com", "x"))]))
 
     assert told.partition("; ")[2] == asked
+
+
+def test_where_a_gateway_s_own_rules_lead_is_not_the_gateway() -> None:
+    rules = "{route: [{destination: {host: api.shop.svc.cluster.local}}]}"
+    routes = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\n"
+    routes += f"spec: {{hosts: [a.example.com], gateways: [egressgateway], http: [{rules}]}}\n"
+
+    _, (told,) = stand_ins(
+        load_texts([("mesh.yaml", f"{gateway('egressgateway', 'a.example.com', 'x')}---\n{routes}")])
+    )
+
+    assert "(istio-system/istio-egressgateway)" in told
 
 
 def test_gateways_whose_selectors_fit_one_installation_share_it() -> None:
