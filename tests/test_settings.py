@@ -16,7 +16,7 @@ ADDRESSES = {
 
 
 @pytest.mark.parametrize(("text", "address"), ADDRESSES.items(), ids=ADDRESSES.keys())
-def test_addresses(text: str, address: HostPort) -> None:
+def test_an_address_is_read_in_every_spelling(text: str, address: HostPort) -> None:
     assert parse_host_port(text) == address
 
 

@@ -189,5 +189,5 @@ HTTP_80 = "{port: {number: 80, name: http, protocol: HTTP}, hosts: ['a.example.c
         ),
     ],
 )
-def test_findings(objects: list[Object], expected: list[str]) -> None:
+def test_the_findings_are_istioctls(objects: list[Object], expected: list[str]) -> None:
     assert sorted(found(*objects)) == expected

@@ -53,7 +53,7 @@ def test_name_is_answered_from_the_name_table(bench: Bench) -> None:
         pytest.param(("no-such-command-anywhere",), 127, id="not found"),
     ],
 )
-def test_exit_status(bench: Bench, command: tuple[str, ...], code: int) -> None:
+def test_the_exit_status_is_the_commands(bench: Bench, command: tuple[str, ...], code: int) -> None:
     assert scenario(bench, lambda b: b.run(*command))[0] == code
 
 

@@ -57,12 +57,12 @@ def test_usual_answer_is_what_the_server_writes() -> None:
         pytest.param("[::1]:8080:3000", ("::1", 8080, 3000), id="IPv6"),
     ],
 )
-def test_publish(text: str, published: tuple[str, int, int]) -> None:
+def test_a_published_port_is_read_in_every_spelling(text: str, published: tuple[str, int, int]) -> None:
     assert parse(["--publish", text, "--", "true"]).publish == (published,)
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "70000", "1:2:3", "127.0.0.1", "[::1]"])
-def test_publish_that_makes_no_sense(text: str) -> None:
+def test_a_published_port_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse(["--publish", text, "--", "true"])
 

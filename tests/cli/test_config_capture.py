@@ -58,7 +58,9 @@ def ask(directory: Path, *arguments: str) -> dict[str, object]:
         pytest.param(["10.0.0.7:443", "--protocol", "udp"], False, "in no included range", "default", id="udp"),
     ],
 )
-def test_deciding_step(tmp_path: Path, arguments: list[str], captured: bool, step: str, where: str) -> None:
+def test_the_step_that_decides_is_told_with_its_line(
+    tmp_path: Path, arguments: list[str], captured: bool, step: str, where: str
+) -> None:
     told = ask(tmp_path, *arguments, "--workload", "shop/web")
 
     assert told["captured"] is captured

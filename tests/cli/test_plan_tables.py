@@ -77,7 +77,7 @@ PLAN = NodePlan(
 )
 
 
-def test_listeners() -> None:
+def test_listeners_are_printed_as_istioctl_does() -> None:
     assert plan_tables.listeners(PLAN).split("\n") == [
         "ADDRESSES PORT MATCH              DESTINATION",
         "0.0.0.0   80   ALL                Route: 80",
@@ -86,14 +86,14 @@ def test_listeners() -> None:
     ]
 
 
-def test_routes() -> None:
+def test_routes_are_printed_as_istioctl_does() -> None:
     assert plan_tables.routes(PLAN).split("\n") == [
         "NAME     VHOST NAME           DOMAINS                     MATCH     VIRTUAL SERVICE",
         "80       a.example.com:80     a.example.com, 10.0.0.1     /*        routes.shop",
     ]
 
 
-def test_clusters() -> None:
+def test_clusters_are_printed_as_istioctl_does() -> None:
     assert plan_tables.clusters(PLAN).split("\n") == [
         "SERVICE FQDN           PORT     SUBSET     DIRECTION     TYPE             DESTINATION RULE",
         "PassthroughCluster     -        -          -             ORIGINAL_DST     ",
@@ -101,7 +101,7 @@ def test_clusters() -> None:
     ]
 
 
-def test_endpoints() -> None:
+def test_endpoints_are_printed_as_istioctl_does() -> None:
     assert plan_tables.endpoints(PLAN).split("\n") == [
         "NAME              STATUS      LOCALITY     CLUSTER",
         "10.0.0.1:8080     HEALTHY                  outbound|80|v1|a.example.com",

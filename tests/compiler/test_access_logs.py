@@ -64,7 +64,7 @@ def test_a_format_without_line_end_gets_one() -> None:
     [("", 24), ('{"a": "%PROTOCOL%", "n": {"b": "%DURATION%"}}', 2), ("no json", 24)],
     ids=["default", "own", "unreadable"],
 )
-def test_json_formats(written: str, keys: int) -> None:
+def test_a_json_format_keeps_its_keys_or_gives_way_to_the_default(written: str, keys: int) -> None:
     settings = f"accessLogFile: /dev/stdout\naccessLogEncoding: JSON\naccessLogFormat: '{written}'"
     world = told(ENTRY, mesh(settings))
     form = file_of(manager(world.chains("0.0.0.0_80")[0]).access_log[0]).log_format
@@ -130,12 +130,12 @@ def settings(*documents: str, client: str = CLIENT) -> HttpConnectionManager:
         ("DECODE_AND_MERGE_SLASHES", (True, True, "UNESCAPE_AND_FORWARD")),
     ],
 )
-def test_path_normalisation(mode: str, expected: tuple[bool, bool, str]) -> None:
+def test_a_mode_of_normalisation_sets_three_fields(mode: str, expected: tuple[bool, bool, str]) -> None:
     found = settings(mesh(f"pathNormalization: {{normalization: {mode}}}"))
     assert (found.normalize_path, found.merge_slashes, found.path_with_escaped_slashes_action) == expected
 
 
-def test_proxy_headers() -> None:
+def test_proxy_headers_are_those_that_the_proxy_config_wants() -> None:
     found = settings(
         mesh(
             "defaultConfig: {proxyHeaders: {server: {disabled: true}, requestId: {disabled: true},"
@@ -172,7 +172,7 @@ def test_connection_settings_override_the_mesh() -> None:
     ],
     ids=["default", "written", "too much", "off"],
 )
-def test_tracing_samples(document: str, percent: float | None) -> None:
+def test_a_share_of_requests_is_sampled(document: str, percent: float | None) -> None:
     tracing = settings(document).tracing
     sampling = tracing.random_sampling if tracing is not None else None
     assert (None if sampling is None else sampling.value) == percent

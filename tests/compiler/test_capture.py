@@ -44,7 +44,9 @@ def test_by_default_everything_is_captured_and_the_default_is_named() -> None:
         ("excludeInterfaces", "eth1,eth2", "exclude_interfaces", ("eth1", "eth2")),
     ],
 )
-def test_annotation(annotation: str, value: str, field: str, expected: tuple[object, ...]) -> None:
+def test_an_annotation_sets_a_field_and_is_its_reason(
+    annotation: str, value: str, field: str, expected: tuple[object, ...]
+) -> None:
     problems = Problems()
 
     settings = build_capture_settings(inputs_of(annotation, value), problems)

@@ -69,7 +69,7 @@ def test_a_service_without_virtual_service_gets_everything_with_default_retries(
     ],
     ids=["exact", "prefix", "no path", "any case"],
 )
-def test_paths(match: str, field: str, expected: object) -> None:
+def test_a_path_match_becomes_envoys(match: str, field: str, expected: object) -> None:
     assert getattr(only_match(match), field) == expected
 
 
@@ -212,7 +212,7 @@ def test_a_direct_response() -> None:
     ],
     ids=["none", "default conditions", "status codes", "an unknown status code"],
 )
-def test_retries(retries: str, expected: tuple[int, str, tuple[int, ...]] | None) -> None:
+def test_retries_are_those_of_the_rule(retries: str, expected: tuple[int, str, tuple[int, ...]] | None) -> None:
     policy = only_action(f"retries: {retries}\n{TO_A}").retry_policy
     found = None if policy is None else (policy.num_retries, policy.retry_on, policy.retriable_status_codes)
     assert found == expected
@@ -259,7 +259,7 @@ def test_mirrors_take_everything_unless_told_otherwise() -> None:
     assert mirror.runtime_fraction.default_value.share == 1.0
 
 
-def test_cors() -> None:
+def test_a_cors_policy_becomes_envoys() -> None:
     (route,) = routes(
         "- corsPolicy: {allowOrigins: [{prefix: 'https://a'}], allowMethods: [GET, PUT], maxAge: 24h,"
         f" unmatchedPreflights: IGNORE}}\n  {TO_A}"

@@ -60,7 +60,7 @@ def test_a_service_of_another_namespace_has_its_short_names_and_its_address() ->
     ],
     ids=["own namespace", "with port", "external", "own domain", "shared domain", "no shared domain"],
 )
-def test_alternative_names(host: str, port: int, domain: str, expected: list[str]) -> None:
+def test_a_host_is_reached_by_its_shorter_names_too(host: str, port: int, domain: str, expected: list[str]) -> None:
     push = PushContext(load_texts([("mesh.yaml", mesh("trustDomain: cluster.local"))]))
     found = [name for name in alternative_names(push, host, port, domain) if not name.startswith(f"{host}.")]
     assert found[: len(expected)] == expected

@@ -47,7 +47,7 @@ def embedded_internet(container: Container) -> dict[str, str]:
     return {f"{host}:{port}": address for host, port, address in places}
 
 
-def test_explicit_proxy() -> None:
+def test_the_recipe_with_an_explicit_proxy_serves_the_application() -> None:
     found = services("explicit-proxy")
     with Container({}) as proxy, Container({"sandbox": SANDBOX}) as app:
         proxy.join(app, SANDBOX, APP)
@@ -66,7 +66,7 @@ def test_explicit_proxy() -> None:
     assert [line["response_code"] for line in lines] == [301, 502, 0]
 
 
-def test_egress_gateway() -> None:
+def test_the_recipe_with_an_egress_gateway_has_two_hops() -> None:
     found = services("egress-gateway")
     at_gateway = found["gateway"]["networks"]["mesh"]["ipv4_address"]
     with Container({}) as outer, Container({}) as proxy, Container({"sandbox": SANDBOX}) as app:
@@ -87,7 +87,7 @@ def test_egress_gateway() -> None:
     assert f" {at_gateway}:8080 10.244.0.10:" in at_the_gateway
 
 
-def test_network_aliases() -> None:
+def test_the_recipe_with_network_aliases_leads_names_to_the_sandbox() -> None:
     found = services("network-aliases")
     service = found["sandbox"]
     aliases = dict.fromkeys(service["networks"]["inside"]["aliases"], SANDBOX)
@@ -109,7 +109,7 @@ def test_network_aliases() -> None:
     assert [line["response_code"] for line in lines] == [301, 0]
 
 
-def test_shared_namespace() -> None:
+def test_the_recipe_with_a_shared_namespace_captures_the_application() -> None:
     found = services("shared-namespace")
     with Container({"www.aliyun.com": ELSEWHERE, "www.google.com": ELSEWHERE}) as network:
         network.give_network(APP)

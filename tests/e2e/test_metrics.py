@@ -176,7 +176,7 @@ def test_tls_by_server_name_and_without_one_that_is_known(certificates: Path) ->
     asyncio.run(test())
 
 
-def test_a_database(certificates: Path) -> None:
+def test_a_connection_to_a_database_is_counted(certificates: Path) -> None:
     async def test() -> None:
         async with mesh(certificates, EXAMPLES / "database", target="redis.example.com:6379") as one:
             await one.over_tcp(b"PING\r\n")

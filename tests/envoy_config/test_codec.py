@@ -98,7 +98,7 @@ def test_each_action_has_its_key(action: RouteAction | RedirectAction | DirectRe
         pytest.param(timedelta(seconds=-2), "-2s", id="negative"),
     ],
 )
-def test_duration(duration: timedelta, text: str) -> None:
+def test_a_duration_is_written_as_protobuf_does(duration: timedelta, text: str) -> None:
     assert encode_duration(duration) == text
     assert decode_duration(text) == duration
 

@@ -84,7 +84,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("chosen", "found", "reason", "note"), ROWS.values(), ids=list(ROWS))
-def test_endpoints(chosen: Cluster, found: str, reason: str, note: str) -> None:
+def test_the_endpoint_step_tells_who_is_chosen_from(chosen: Cluster, found: str, reason: str, note: str) -> None:
     plan = NodePlan(workload="shop/web", node_type="sidecar", clusters={WHOLE: ALL, chosen.name: chosen})
 
     step = endpoint_step(plan, chosen)

@@ -88,7 +88,9 @@ PREFLIGHTS = {
 
 
 @pytest.mark.parametrize(("headers", "told"), PREFLIGHTS.values(), ids=list(PREFLIGHTS))
-def test_a_preflight(headers: tuple[tuple[str, str], ...], told: str) -> None:
+def test_a_preflight_of_an_allowed_origin_is_answered_by_the_proxy(
+    headers: tuple[tuple[str, str], ...], told: str
+) -> None:
     rules = routes(f"{{{ORIGINS}, route: [{to()}]}}")
 
     outcome = walked("http://api.example.com/", entry(), rules, method="OPTIONS", headers=headers).outcome

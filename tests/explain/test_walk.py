@@ -40,7 +40,9 @@ def _explain(target: str, **more: Any) -> Walk:
 
 
 @pytest.mark.parametrize(("target", "method", "status", "flags", "details"), OUTCOMES.values(), ids=list(OUTCOMES))
-def test_outcome(target: str, method: str, status: int | None, flags: str, details: str) -> None:
+def test_a_call_comes_to_the_outcome_that_envoy_logs(
+    target: str, method: str, status: int | None, flags: str, details: str
+) -> None:
     outcome = _explain(target, method=method).outcome
     assert (outcome.status, ",".join(outcome.flags) or "-", outcome.details) == (status, flags, details)
 
@@ -158,7 +160,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize(("target", "parts"), CALLS.values(), ids=list(CALLS))
-def test_call(target: str, parts: tuple[str, str, int, str]) -> None:
+def test_a_target_is_read_as_a_call(target: str, parts: tuple[str, str, int, str]) -> None:
     call = parse_call(target)
     assert (call.scheme, call.host, call.port, call.path) == parts
 

@@ -43,7 +43,7 @@ def get(internet: Internet, host: str, path: str, method: str = "GET") -> tuple[
         pytest.param("/nowhere", 404, id="an unknown path"),
     ],
 )
-def test_httpbin_answers(internet: Internet, path: str, status: int) -> None:
+def test_httpbin_answers_each_of_its_paths(internet: Internet, path: str, status: int) -> None:
     response, _ = get(internet, "httpbin.org", path)
 
     assert response.status == status

@@ -112,7 +112,9 @@ DNS = CaptureSettings(redirect_dns=True, dns_servers=("10.96.0.10", "fd00::a"))
         ),
     ],
 )
-def test_packet(settings: CaptureSettings, packet: Packet, port: int | None, step: str | None) -> None:
+def test_the_first_rule_that_applies_decides_about_a_packet(
+    settings: CaptureSettings, packet: Packet, port: int | None, step: str | None
+) -> None:
     version = 6 if ":" in packet.destination else 4
 
     verdict = decide(build_rules(settings, version), packet)

@@ -279,7 +279,7 @@ XXHASHES = {
 
 
 @pytest.mark.parametrize(("data", "value"), XXHASHES.items(), ids=str)
-def test_xxhash64(data: bytes, value: int) -> None:
+def test_xxhash64_is_that_of_its_specification(data: bytes, value: int) -> None:
     assert xxhash64(data) == value
 
 

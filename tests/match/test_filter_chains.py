@@ -63,7 +63,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("facts", "name"), CASES.values(), ids=list(CASES))
-def test_chain(facts: dict[str, Any], name: str) -> None:
+def test_the_most_particular_chain_takes_the_connection(facts: dict[str, Any], name: str) -> None:
     given: dict[str, Any] = {"destination_ip": "1.2.3.4", "destination_port": 443, "transport_protocol": "tls"} | facts
     found = FilterChainTable(LISTENER).find(ConnectionFacts(**given))
     assert found is not None
@@ -103,7 +103,7 @@ DESTINATIONS = {
 
 
 @pytest.mark.parametrize(("ip", "port", "name"), DESTINATIONS.values(), ids=list(DESTINATIONS))
-def test_listener(ip: str, port: int, name: str) -> None:
+def test_the_most_particular_listener_takes_the_connection(ip: str, port: int, name: str) -> None:
     found = ListenerTable(LISTENERS).find(ip, port)
     assert found is not None
     assert found.name == name

@@ -46,7 +46,9 @@ def lookup() -> NameLookup:
         pytest.param("shop.web.svc.cluster.local.", "A", ("10.96.0.1",), id="the full name of a service"),
     ],
 )
-def test_known_name(lookup: NameLookup, name: str, record_type: str, addresses: tuple[str, ...]) -> None:
+def test_a_known_name_has_the_addresses_of_the_table(
+    lookup: NameLookup, name: str, record_type: str, addresses: tuple[str, ...]
+) -> None:
     found = lookup.find(name, record_type)
 
     assert isinstance(found, Answer)

@@ -64,7 +64,7 @@ PERMISSIONS = {
 
 
 @pytest.mark.parametrize(("permission", "expected"), PERMISSIONS.values(), ids=PERMISSIONS.keys())
-def test_permissions(permission: Permission, expected: bool) -> None:
+def test_a_permission_matches_what_is_asked_for(permission: Permission, expected: bool) -> None:
     assert compile_permission(permission)(facts()) is expected
 
 
@@ -86,7 +86,7 @@ PRINCIPALS = {
 
 
 @pytest.mark.parametrize(("principal", "expected"), PRINCIPALS.values(), ids=PRINCIPALS.keys())
-def test_principals(principal: Principal, expected: bool) -> None:
+def test_a_principal_matches_who_calls(principal: Principal, expected: bool) -> None:
     assert compile_principal(principal)(facts()) is expected
 
 
@@ -109,7 +109,7 @@ ACTIONS = {
 
 
 @pytest.mark.parametrize(("rules", "refused_by"), ACTIONS.values(), ids=ACTIONS.keys())
-def test_actions(rules: Rules, refused_by: str | None) -> None:
+def test_an_action_decides_what_a_match_means(rules: Rules, refused_by: str | None) -> None:
     assert AccessRules(rules).decide(facts()) == refused_by
 
 
@@ -127,5 +127,5 @@ def test_details_have_no_blanks() -> None:
         ("/a.b", b"/axb", False),
     ],
 )
-def test_uri_templates(template: str, path: bytes, fits: bool) -> None:
+def test_a_path_fits_a_template(template: str, path: bytes, fits: bool) -> None:
     assert compile_uri_template(template)(path) is fits

@@ -52,7 +52,7 @@ AUTHORITIES = {
 
 
 @pytest.mark.parametrize(("authority", "name"), AUTHORITIES.values(), ids=list(AUTHORITIES))
-def test_virtual_host(authority: bytes, name: str) -> None:
+def test_the_most_particular_domain_wins(authority: bytes, name: str) -> None:
     found = VirtualHostTable(CONFIGURATION).find(authority)
     assert found is not None
     assert found.name == name
@@ -188,7 +188,9 @@ MATCHES: dict[str, tuple[RouteMatch, dict[str, Any], str | None]] = {
 
 
 @pytest.mark.parametrize(("match", "request_parts", "failure"), MATCHES.values(), ids=list(MATCHES))
-def test_route_match(match: RouteMatch, request_parts: dict[str, Any], failure: str | None) -> None:
+def test_a_route_matches_when_all_its_criteria_hold(
+    match: RouteMatch, request_parts: dict[str, Any], failure: str | None
+) -> None:
     parts = {"method": b"GET", "path": b"/", "authority": b"h"} | request_parts
     host = VirtualHost(routes=(Route(name="r", match=match),))
     found = RouteTable(host).find(RequestFacts(**parts))
@@ -222,7 +224,9 @@ REWRITES = {
 
 
 @pytest.mark.parametrize(("pattern", "substitution", "path", "rewritten"), REWRITES.values(), ids=list(REWRITES))
-def test_regex_rewrite(pattern: str, substitution: str, path: bytes, rewritten: bytes) -> None:
+def test_a_path_is_rewritten_by_a_regular_expression(
+    pattern: str, substitution: str, path: bytes, rewritten: bytes
+) -> None:
     rewrite = RegexMatchAndSubstitute(pattern=RegexMatcher(regex=pattern), substitution=substitution)
     assert compile_rewrite(rewrite)(path) == rewritten
 

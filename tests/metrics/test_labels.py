@@ -126,7 +126,7 @@ def test_every_label_of_a_request_in_istios_order() -> None:
         pytest.param({"cluster": EXTERNAL}, GATEWAY, "api.example", "api.example", "shop", id="but the service"),
     ],
 )  # fmt: skip
-def test_destination_service(
+def test_the_destination_is_the_service_of_route_or_cluster(
     facts: dict[str, object], config: StatsConfig | None, service: str, name: str, namespace: str
 ) -> None:
     labels = labels_of(request(**facts), config)
@@ -159,7 +159,7 @@ def test_an_endpoint_tells_its_workload() -> None:
         ),
     ],
 )  # fmt: skip
-def test_principals(
+def test_principals_are_those_of_the_certificates(
     cluster: Cluster, version: str | None, principal: str | None, source: str, destination: str, namespace: str
 ) -> None:
     info = request(cluster=cluster, upstream_host_metadata=GATEWAY_POD)
@@ -186,7 +186,7 @@ def test_principals(
         ),
     ],
 )
-def test_grpc(facts: dict[str, object], protocol: str, status: str) -> None:
+def test_grpc_calls_are_told_with_their_status(facts: dict[str, object], protocol: str, status: str) -> None:
     headers = [(b"content-type", b"application/grpc")] if facts else []
     labels = labels_of(request(cluster=EXTERNAL, method=b"POST", request_headers=headers, **facts))
 

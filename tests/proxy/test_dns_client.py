@@ -147,7 +147,9 @@ def test_a_server_that_nobody_listens_at_is_out_of_reach() -> None:
         pytest.param((2.0, 2.0, 2.0), 0, 0.0, 5.0, id="slow"),
     ],
 )
-def test_patience(answers: tuple[float, ...], earlier_tries: int, draw: float, seconds: float) -> None:
+def test_patience_follows_how_quickly_a_server_has_answered(
+    answers: tuple[float, ...], earlier_tries: int, draw: float, seconds: float
+) -> None:
     server = DnsServer("127.0.0.1", 53)
     for each in answers:
         server.has_answered(each)

@@ -26,7 +26,7 @@ from tests.proxy.proxy_world import address, on_a_loop, serving
         ),
     ],
 )
-def test_reason(data: bytes, number: str, reason: str) -> None:
+def test_first_bytes_that_are_no_tls_have_boringssls_reason(data: bytes, number: str, reason: str) -> None:
     said = f"TLS_error|error:{number}:SSL_routines:OPENSSL_internal:{reason}:TLS_error_end"
     assert failure_of_first_bytes(data) == said
     assert failure_of_first_bytes(data[:LOOKED_AT]) == said

@@ -142,7 +142,9 @@ async def test_a_local_reply_knows_its_details_when_headers_are_changed() -> Non
     ],
 )
 @on_a_loop
-async def test_requests_upstream(forwarding: Route, fields: tuple[str, ...], body: str, expected: bytes) -> None:
+async def test_the_upstream_gets_the_request_as_envoy_writes_it(
+    forwarding: Route, fields: tuple[str, ...], body: str, expected: bytes
+) -> None:
     upstream = Upstream()
     async with serving((http_listener(forwarding),), static_cluster("up", upstream.port)) as world:
         client = await world.client()

@@ -101,7 +101,7 @@ FAMILIES = {
 
 @pytest.mark.parametrize(("name", "family", "addresses"), FAMILIES.values(), ids=FAMILIES.keys())
 @on_a_loop
-async def test_lookup_families(name: str, family: str, addresses: tuple[str, ...]) -> None:
+async def test_a_lookup_family_says_which_addresses_count(name: str, family: str, addresses: tuple[str, ...]) -> None:
     async with dns_server(ZONE) as (_, resolver):
         answer = await resolver.resolve(name, family)
         assert isinstance(answer, Answer)

@@ -41,7 +41,7 @@ def ciphers(context: ssl.SSLContext | None) -> list[str]:
     ],
 )
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
-def test_ciphers(parameters: TlsParameters | None, expected: list[str]) -> None:
+def test_ciphers_are_envoys_or_those_that_the_plan_names(parameters: TlsParameters | None, expected: list[str]) -> None:
     common = CommonTlsContext(tls_params=parameters)
     store = SecretStore({}, "default")
 

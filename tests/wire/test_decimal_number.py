@@ -23,5 +23,5 @@ from sandbox.wire.decimal_number import decimal_number
         pytest.param("²".encode("latin-1"), None, id="a digit of another script"),
     ],
 )
-def test_decimal_number(text: bytes, number: int | None) -> None:
+def test_a_number_is_digits_alone_and_not_too_large(text: bytes, number: int | None) -> None:
     assert decimal_number(text, 65535) == number

@@ -57,7 +57,7 @@ def test_connect_has_no_path() -> None:
         pytest.param([(b"x", b"")] * 5, TOO_MANY, id="too many"),
     ],
 )
-def test_limits(headers: list[Header], details: str) -> None:
+def test_a_head_beyond_the_limits_is_refused(headers: list[Header], details: str) -> None:
     with pytest.raises(HeadTooLarge) as invalid:
         check_size(headers, max_bytes=100, max_count=4)
 

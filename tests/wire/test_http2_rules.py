@@ -51,7 +51,7 @@ def without(name: bytes) -> list[Header]:
         pytest.param([*GET, (b"te", b"gzip")], INVALID_FIELD, id="te other than trailers"),
     ],
 )
-def test_malformed_request(headers: list[Header], details: str) -> None:
+def test_a_malformed_request_is_refused(headers: list[Header], details: str) -> None:
     with pytest.raises(InvalidMessage) as invalid:
         MessageRules().request_head(headers, is_end=True)
 
@@ -71,7 +71,7 @@ def test_malformed_request(headers: list[Header], details: str) -> None:
         pytest.param([(b":method", b"OPTIONS"), *having(b":path", b"*")[1:]], id="OPTIONS *"),
     ],
 )
-def test_well_formed_request(headers: list[Header]) -> None:
+def test_a_well_formed_request_passes(headers: list[Header]) -> None:
     MessageRules().request_head(headers, is_end=True)
 
 
@@ -87,7 +87,7 @@ def test_well_formed_request(headers: list[Header]) -> None:
         pytest.param([(b":status", b"103")], VIOLATION, id="the end before the final head"),
     ],
 )
-def test_malformed_response(headers: list[Header], details: str) -> None:
+def test_a_malformed_response_is_refused(headers: list[Header], details: str) -> None:
     with pytest.raises(InvalidMessage) as invalid:
         MessageRules(b"GET").response_head(headers, is_end=True)
 
@@ -119,7 +119,7 @@ def test_payload_has_the_length_that_was_told() -> None:
         pytest.param([(b"x", b"1")], False, VIOLATION, id="more to follow"),
     ],
 )
-def test_malformed_trailers(headers: list[Header], is_end: bool, details: str) -> None:
+def test_malformed_trailers_are_refused(headers: list[Header], is_end: bool, details: str) -> None:
     rules = MessageRules()
     rules.request_head(GET, is_end=False)
 

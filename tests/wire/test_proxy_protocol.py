@@ -31,7 +31,9 @@ TAKEN = {
 
 
 @pytest.mark.parametrize(("data", "source", "destination"), TAKEN.values(), ids=list(TAKEN))
-def test_header(data: bytes, source: tuple[str, int] | None, destination: tuple[str, int] | None) -> None:
+def test_a_header_is_read_once_it_is_whole(
+    data: bytes, source: tuple[str, int] | None, destination: tuple[str, int] | None
+) -> None:
     assert read_proxy_header(data + b"GET /") == ProxyHeader(len(data), source, destination)
     for cut in range(1, len(data)):
         assert read_proxy_header(data[:cut]) is NoHeader.NEED_MORE
@@ -62,5 +64,5 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("data", REFUSED.values(), ids=list(REFUSED))
-def test_refused(data: bytes) -> None:
+def test_what_is_no_header_is_refused(data: bytes) -> None:
     assert read_proxy_header(data) is NoHeader.REFUSED
