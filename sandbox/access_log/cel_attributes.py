@@ -11,9 +11,10 @@ from sandbox.access_log import operator_values as values
 from sandbox.access_log import query_values
 from sandbox.access_log.grpc_status import grpc_status
 from sandbox.access_log.response_flags import BITS
-from sandbox.access_log.stream_info import Header, StreamInfo
+from sandbox.access_log.stream_info import StreamInfo
+from sandbox.wire.http_message import Header
 
-Missing: Final = object()
+MISSING: Final = object()
 """What ``get`` gives for an attribute that the stream does not have."""
 
 Reader = Callable[[StreamInfo], Any]
@@ -39,8 +40,8 @@ class Attributes(Mapping[str, Any]):
         return default if value is None else value
 
     def __getitem__(self, key: str) -> Any:
-        value = self.get(key, Missing)
-        if value is Missing:
+        value = self.get(key, MISSING)
+        if value is MISSING:
             raise KeyError(key)
         return value
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from sandbox.access_log.grpc_status import HeaderMap, grpc_status, is_grpc
 from sandbox.access_log.json_text import encode, structure_value
-from sandbox.access_log.stream_info import CLIENT_RESET, DENIED, IDLE, Header, StreamInfo
+from sandbox.access_log.stream_info import CLIENT_RESET, DENIED, IDLE, StreamInfo
+from sandbox.wire.http_message import Header
 
 # --- text ---
 

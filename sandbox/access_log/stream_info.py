@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from sandbox.plan.listener import FilterChain, Listener
     from sandbox.plan.route import Route, RouteConfiguration, VirtualHost
     from sandbox.wire.grpc_frames import GrpcMessages
-
-Header = tuple[bytes, bytes]
-"""Name in lower case, and value."""
+    from sandbox.wire.http_message import Header
 
 
 class Certificate(Protocol):
