@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sandbox.access_log.cel_attributes import Attributes, MessageFields, Missing, parse_duration
+from sandbox.access_log.cel_attributes import MISSING, Attributes, MessageFields, parse_duration
 from sandbox.access_log.cel_times import GETTERS, NoSuchTime
 
 _INTEGER: Final = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
@@ -31,8 +31,8 @@ def element_of(container: Any, key: Any) -> Any:
             return container[key]
         raise CelError("index out of bounds")
     if isinstance(container, Mapping):
-        value = container.get(key, Missing) if isinstance(key, (str, int, bool)) else Missing
-        if value is not Missing:
+        value = container.get(key, MISSING) if isinstance(key, (str, int, bool)) else MISSING
+        if value is not MISSING:
             return value
         raise CelError(f"no such key: {key}")
     raise CelError("no such overload")
@@ -44,7 +44,7 @@ def has_field(container: Any, field: str) -> bool:
         raise CelError("no such overload")
     if isinstance(container, MessageFields):
         return bool(container.get(field))
-    return container.get(field, Missing) is not Missing
+    return container.get(field, MISSING) is not MISSING
 
 
 def printed(value: Any) -> str:
@@ -137,7 +137,7 @@ def _remainder(left: int, right: int) -> int:
 
 def _contained(item: Any, container: Any) -> bool:
     if isinstance(container, Mapping):
-        return container.get(item, Missing) is not Missing
+        return container.get(item, MISSING) is not MISSING
     if isinstance(container, list):
         return any(_equal(item, member) for member in container)
     raise CelError("no such overload")
