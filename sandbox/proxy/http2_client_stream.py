@@ -190,8 +190,7 @@ class Http2ClientStream:
         if self._protocol is not None:
             head = as_answer_to_upgrade(head, self._protocol)
         if is_end:
-            user.on_upstream_counted()
-            self._finish()
+            self._response_complete(user)
         user.on_upstream_head(head, is_end)
 
     def data_received(self, data: bytes, size: int, *, is_end: bool) -> None:
@@ -201,8 +200,7 @@ class Http2ClientStream:
             self._connection.codec.acknowledge(self.stream_id, size)
             return
         if is_end:
-            user.on_upstream_counted()
-            self._finish()
+            self._response_complete(user)
         if data:
             user.on_upstream_data(data)
         if self._is_paused and not is_end:
@@ -217,8 +215,7 @@ class Http2ClientStream:
         user = self.user
         if user is None:
             return
-        user.on_upstream_counted()
-        self._finish()
+        self._response_complete(user)
         user.on_upstream_trailers(headers)
         user.on_upstream_end()
 
@@ -240,6 +237,14 @@ class Http2ClientStream:
         """All that one read brought has been told."""
         if self.user is not None:
             self.user.on_upstream_flush()
+
+    def _response_complete(self, user: UpstreamCallbacks) -> None:
+        """Nothing follows; what the upstream has not asked to hear to its end is broken off."""
+        user.on_upstream_counted()
+        if not self._ended:
+            self._connection.codec.reset(self.stream_id, INTERNAL_ERROR)
+            self._connection.send()
+        self._finish()
 
     def _finish(self) -> None:
         self._is_done = True

@@ -189,10 +189,11 @@ class Http2ServerConnection(asyncio.Protocol):
         server = self.streams.pop(event.stream_id, None)
         if server is None or server.stream.is_ended:
             return
+        was_complete = server.is_remote_done
         server.is_sent = server.is_remote_done = True
         server.count_bytes()
         info = server.stream.info
-        if event.code != NO_ERROR:
+        if event.code != NO_ERROR or not was_complete:
             info.response_flags.append("DPE" if event.code == PROTOCOL_ERROR else "DR")
             refused = event.code == REFUSED_STREAM
             info.response_code_details = "http2.remote_refuse" if refused else "http2.remote_reset"

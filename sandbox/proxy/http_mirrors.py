@@ -127,7 +127,7 @@ class MirrorRequest(UpstreamCallbacks):
         """Payload that came before there was a connection."""
         self._waiting_bytes = 0
         self._framing: list[Header] = []
-        if head.is_chunked and not self._is_upgrade:
+        if head.is_chunked and head.content_length is None and not self._is_upgrade:
             self._framing = CHUNKED
         elif head.content_length is None and not self._is_upgrade and head.method not in BODILESS:
             self._framing = NO_CONTENT

@@ -309,7 +309,7 @@ class HttpStream:
         reply = route_answers.reply_of(
             self, status, body, first=first, last=last, grpc_status=grpc_status, is_route_reply=is_route_reply
         )
-        self.send_head(reply.status, reply.headers, is_end=not reply.body)
+        self.send_head(reply.status, reply.headers, is_end=not reply.body or self.is_head)
         if reply.body and not self.is_head:
             self.send_data(reply.body)
         self.send_end()

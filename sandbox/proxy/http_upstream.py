@@ -289,7 +289,7 @@ class Http1ClientConnection(asyncio.Protocol):
         status = head.status
         if status == 101 and self._is_upgrade and tells_upgrade(head.marked):
             return UntilCloseBody()
-        if self._expects_no_body or status < 200 or status in (204, 304):
+        if self._expects_no_body or 100 <= status < 200 or status in (204, 304):
             return None
         if head.is_chunked:
             return ChunkedBody()

@@ -88,10 +88,10 @@ def _has_control(data: bytes, size: int) -> bool:
 
 def _incomplete_request(data: bytes, limits: HeadLimits) -> Refusal | None:
     text = data.lstrip(b"\r\n")
-    if len(data) > limits.max_bytes:
-        return HEADERS_TOO_LARGE
     if text and text[0] <= _SPACE:
         return BAD_REQUEST
+    if len(data) > limits.max_bytes:
+        return HEADERS_TOO_LARGE
     line, end, _ = text.partition(b"\n")
     if end:
         try:

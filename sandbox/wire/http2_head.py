@@ -55,7 +55,7 @@ def read_request_head(headers: list[Header], *, is_end: bool) -> RequestHead:
         size=0,
         scheme=pseudo.get(b":scheme"),
         content_length=content_length,
-        is_chunked=not is_end and content_length is None,
+        is_chunked=not is_end and not content_length,  # also where the length is 0, and an empty frame says so again
         index=index,
         pseudo_order=tuple(name for name, _ in headers if name in DEFAULT_ORDER),
     )

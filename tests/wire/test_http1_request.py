@@ -192,6 +192,10 @@ def test_faulty_fields_are_found_when_the_head_is_complete(part: bytes) -> None:
     assert read_request_head(part) is None
 
 
+def test_how_a_head_begins_is_looked_at_before_its_size() -> None:
+    assert refusal_of(b" " * 62_000).details == "http1.codec_error"
+
+
 def test_blanks_of_a_request_line_may_be_tabs() -> None:
     assert head_of(b"GET\t/p \t HTTP/1.1 \t\r\n" + HOST + b"\r\n").path == b"/p"
 
