@@ -145,8 +145,7 @@ async def _serve(
     sandbox.subscribe(running.calls.append)
     try:
         await sandbox.start()
-    except BaseException as error:
-        # The test's thread waits for it, and raises it there.
+    except BaseException as error:  # noqa: BLE001 (the test's thread waits for it, and raises it there)
         started.set_exception(error)
         return
     ended = asyncio.Event()

@@ -56,8 +56,14 @@ def http(request: str, code: str, authority: str, **fields: Expected) -> Line:
     }
     return {
         **ANY,
-        **{"details": "via_upstream", "received": "0", "sent": NUMBER, "service_time": NUMBER},
-        **{"downstream_local": at(80), "downstream_remote": HERE, **seen, **fields},
+        "details": "via_upstream",
+        "received": "0",
+        "sent": NUMBER,
+        "service_time": NUMBER,
+        "downstream_local": at(80),
+        "downstream_remote": HERE,
+        **seen,
+        **fields,
     }
 
 
