@@ -229,7 +229,7 @@ class RouterFilter(UpstreamCallbacks):
         elif stream.manager.counts_wire:
             upstream_send.count_wire(stream, connection)
         info.response_code_details = "via_upstream"
-        if stream.is_upgrade and refuses_upgrade(stream, head):
+        if stream.is_upgrade and not connection.is_http2 and refuses_upgrade(stream, head):
             stream.local_reply(head.status, b"", "websocket_handshake_unsuccessful", last=headers_of_refusal(head))
             return
         if self._retry is not None or head.status >= self.route.lowest_retried_status or not head.is_simple:

@@ -48,6 +48,9 @@ METHODS = frozenset(
 )
 _SPACE = 0x20
 """What begins with it, or with a control character, is refused at once; line ends alone are passed over."""
+_BLANK = bytes(range(_SPACE + 1))
+_BLANKS = re.compile(rb"[\x00-\x20]+")
+"""What parts a request line; most of it is refused when the line has been read."""
 _FIRST_LETTERS = frozenset(method[0] for method in METHODS)
 _URL = bytes(range(0x21, 0x7F))
 HOST_CHARACTERS = (
@@ -109,23 +112,13 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, bool]:
         return plain[1], plain[2], True
     if line[0] not in _FIRST_LETTERS:
         raise RefusedHead(BAD_REQUEST)
-    parts = line.split(b" ")
-    if len(parts) != 3 or b"\t" in line:
-        parts = line.split(None, 2)
-    if line.translate(None, NOT_CONTROL):
-        raise RefusedHead(INVALID_CHARACTERS)
-    method = parts[0] if parts else b""
-    if method not in METHODS or len(parts) < 2:
+    method, target, version = (*_BLANKS.split(line.rstrip(_BLANK), 2), b"", b"")[:3]
+    if method not in METHODS or not _is_url_valid(target, method == b"CONNECT"):
         raise RefusedHead(BAD_REQUEST)
-    target = parts[1]
-    if not _is_url_valid(target, method == b"CONNECT"):
-        raise RefusedHead(BAD_REQUEST)
-    version = parts[2] if len(parts) == 3 else b""
-    if version == b"HTTP/1.1":
-        return method, target, True
-    version = version.strip()
     if version and not is_version(version):
         raise RefusedHead(BAD_REQUEST)
+    if line.translate(None, NOT_CONTROL):
+        raise RefusedHead(INVALID_CHARACTERS)
     return method, target, version == b"HTTP/1.1"
 
 

@@ -53,7 +53,7 @@ class Http2Server:
         self.headers, self.stream_id = dict(asked.headers), asked.stream_id
 
 
-@pytest.mark.parametrize("status", ["200", "404"])
+@pytest.mark.parametrize("status", ["200", "304", "404"])
 @on_a_loop
 async def test_an_upgrade_becomes_a_connect_with_a_protocol(status: str) -> None:
     upstream = Upstream()
@@ -66,11 +66,13 @@ async def test_an_upgrade_becomes_a_connect_with_a_protocol(status: str) -> None
         wanted = {b":method": b"CONNECT", b":protocol": b"websocket", b":path": b"/ws", b":scheme": b"http"}
         assert wanted.items() <= server.headers.items()
         assert b"upgrade" not in server.headers
-        server.h2.send_headers(server.stream_id, [(":status", status), ("x-own", "1")], end_stream=status == "404")
+        answer = [(":status", status), ("content-type", "text/x")]
+        server.h2.send_headers(server.stream_id, answer, end_stream=status != "200")
         await server.flush()
         head = await read_head(client)
-        if status == "404":
-            assert head.startswith(b"HTTP/1.1 404 ")
+        if status != "200":
+            assert head.startswith(f"HTTP/1.1 {status} ".encode())
+            assert b"\r\ncontent-type: text/x\r\n" in head
             return
         assert head.startswith(b"HTTP/1.1 101 ")
         assert b"upgrade: websocket\r\n" in head

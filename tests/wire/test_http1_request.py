@@ -185,11 +185,15 @@ def test_of_several_faults_one_is_told(head: bytes, details: str) -> None:
     [
         pytest.param(GET + b"no colon\r\nX", id="a field without a colon"),
         pytest.param(GET + b"X: \x01\r\nX", id="a control character"),
-        pytest.param(b"GET /\x00 HTTP/1.1\r\nX", id="a control character in the target"),
+        pytest.param(b"GET /\x00 HTTP/1.1\r\nX", id="a control character behind the target"),
     ],
 )
 def test_faulty_fields_are_found_when_the_head_is_complete(part: bytes) -> None:
     assert read_request_head(part) is None
+
+
+def test_a_control_character_parts_the_request_line() -> None:
+    assert refusal_of(b"GET ws://a\x00b/ HTTP/1.1\r\nX").details == "http1.codec_error"
 
 
 def test_how_a_head_begins_is_looked_at_before_its_size() -> None:
