@@ -326,6 +326,21 @@ def test_a_field_that_connection_names_is_gone_from_the_index_too() -> None:
     assert head.index == dict(head.headers)
 
 
+@pytest.mark.parametrize(
+    ("line", "details"),
+    [
+        (b"X-Known", "http1.codec_error"),
+        (b"X-Known : 1", "http1.codec_error"),
+        (b"X-Known: \x01", "http1.invalid_characters"),
+        (b"X-Known: \x7f", "http1.invalid_characters"),
+    ],
+)
+def test_a_line_is_not_good_because_its_name_is_known(line: bytes, details: str) -> None:
+    for number in range(3):
+        assert head_of(GET + HOST + b"X-Known: \t%d \r\n\r\n" % number).headers == [(b"x-known", b"%d" % number)]
+    assert refusal_of(GET + HOST + line + b"\r\n\r\n").details == details
+
+
 @pytest.mark.parametrize("name", [b"If-Match", b"If-Range", b"Access-Control-Request-Private-Network"])
 def test_conditions_are_lists_too(name: bytes) -> None:
     head = read_request_head(b"GET / HTTP/1.1\r\nHost: a\r\n" + name + b": x\r\n" + name + b": y\r\n\r\n")
