@@ -47,6 +47,7 @@ class SecretCheck:
     def __init__(self, known: Mapping[str, Mapping[str, bytes]], namespace: str) -> None:
         self._store = SecretStore(known, namespace)
         self._namespace = namespace
+        self._known = frozenset(known)
         self._faults: dict[str, str | None] = {}
 
     def unusable(self, plan: NodePlan) -> Iterator[UnusableSecret]:
@@ -99,14 +100,25 @@ class SecretCheck:
 
     def _fault(self, name: str) -> str | None:
         if name not in self._faults:
-            wanted = name.removeprefix(KUBERNETES)
-            place = wanted if "/" in wanted else f"{self._namespace}/{wanted}"
-            secret = self._store.get(name)
-            if name.endswith(CA_SUFFIX):
-                self._faults[name] = _fault_of_authority(secret, place.removesuffix(CA_SUFFIX))
-            else:
-                self._faults[name] = _fault_of_certificate(secret, place)
+            self._faults[name] = self._look_at(name)
         return self._faults[name]
+
+    def _look_at(self, name: str) -> str | None:
+        wanted = name.removeprefix(KUBERNETES)
+        place = (wanted if "/" in wanted else f"{self._namespace}/{wanted}").removesuffix(CA_SUFFIX)
+        secret = self._store.get(name)
+        if secret is None:
+            return self._missing(place)
+        if name.endswith(CA_SUFFIX):
+            return _fault_of_authority(secret, place)
+        return _fault_of_certificate(secret, place)
+
+    def _missing(self, place: str) -> str:
+        """A proxy is given the Secrets of its own namespace alone."""
+        name = place.rpartition("/")[2]
+        others = sorted(each for each in self._known if each.rpartition("/")[2] == name and each != place)
+        there = f" (there is {', '.join(others)})" if others else ""
+        return f"there is no Secret {place}{there}"
 
 
 def _described(chain: FilterChain) -> str:
@@ -114,9 +126,7 @@ def _described(chain: FilterChain) -> str:
     return f"the filter chain for {', '.join(names)}" if names else "the filter chain"
 
 
-def _fault_of_authority(secret: SecretData | None, place: str) -> str | None:
-    if secret is None:
-        return f"there is no Secret {place}"
+def _fault_of_authority(secret: SecretData, place: str) -> str | None:
     if not secret.root_certificates:
         return f"the Secret {place} has no ca.crt"
     try:
@@ -128,9 +138,7 @@ def _fault_of_authority(secret: SecretData | None, place: str) -> str | None:
     return None
 
 
-def _fault_of_certificate(secret: SecretData | None, place: str) -> str | None:
-    if secret is None:
-        return f"there is no Secret {place}"
+def _fault_of_certificate(secret: SecretData, place: str) -> str | None:
     if not secret.certificate_chain or not secret.private_key:
         return f"the Secret {place} has no tls.crt and tls.key"
     try:

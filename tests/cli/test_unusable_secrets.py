@@ -148,6 +148,12 @@ def test_a_cluster_without_its_secret_is_left_out_and_told(
     assert f"SBX0555: the cluster {CLUSTER} has no TLS: {fault}" in exported.stderr
 
 
+def test_a_secret_of_another_namespace_is_pointed_out(pem: dict[str, bytes]) -> None:
+    exported = export(CLIENT + SERVICE + secret("partner", "shop", pem), "--workload", "default/client")
+
+    assert "there is no Secret default/partner (there is shop/partner)" in exported.stderr
+
+
 def test_of_a_listener_only_the_chains_without_their_secret_are_left_out(pem: dict[str, bytes]) -> None:
     text = GATEWAY + secret("here", "istio-system", pem)
     exported = export(text, "--node", "router", "--workload", "istio-system/gw")
