@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Final
@@ -50,7 +50,17 @@ def through_tcp_proxy(plan: NodePlan, call: Call, proxy: TcpProxy, steps: list[S
     else:
         outcome = _through_clusters(plan, call, [(proxy.cluster or "", 1, ())], steps, is_http=False)
     outcome = _as_tcp(call, outcome)
-    return replace(outcome, notes=(*_wrong_host(call, outcome, steps), *outcome.notes, *_unused_rules(plan, call)))
+    ends = _ends(proxy) if outcome.is_forwarded else ()
+    notes = (*_wrong_host(call, outcome, steps), *outcome.notes, *ends, *_unused_rules(plan, call))
+    return replace(outcome, notes=notes)
+
+
+def _ends(proxy: TcpProxy) -> Iterator[str]:
+    """When the proxy itself ends a connection; an hour without bytes is Envoy's own limit."""
+    if proxy.idle_timeout:
+        yield f"closed after {proxy.idle_timeout.total_seconds():g}s without bytes"
+    if proxy.max_downstream_connection_duration:
+        yield f"closed after {proxy.max_downstream_connection_duration.total_seconds():g}s in any case"
 
 
 def _wrong_host(call: Call, outcome: Outcome, steps: Sequence[Step]) -> tuple[str, ...]:

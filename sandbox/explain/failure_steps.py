@@ -69,7 +69,10 @@ def _ejection(cluster: Cluster, outlier: OutlierDetection, *, is_http: bool) -> 
     base = _seconds(outlier.base_ejection_time, ENVOY_EJECTION_SECONDS)
     percent = outlier.max_ejection_percent
     percent = ENVOY_EJECTION_PERCENT if percent is None else percent
-    causes = " or ".join(_causes(outlier, is_http=is_http)) or "nothing"
+    causes = " or ".join(_causes(outlier, is_http=is_http))
+    lines = tuple(each for each in cluster.because if each.what == "outlier detection")
+    if not causes:
+        return Step(kind="ejection", found="no endpoint is ever left out: no kind of failure counts", because=lines)
     most = f"at most {percent}% of the endpoints"
     if endpoint_count and endpoint_count * percent < 100:
         most += f", of {endpoint_count} that is none"
@@ -81,7 +84,7 @@ def _ejection(cluster: Cluster, outlier: OutlierDetection, *, is_http: bool) -> 
         kind="ejection",
         found=f"an endpoint is left out for {base:g}s after {causes}; longer each time; {most}",
         reason=f"with fewer than {least:g}% left all are used" if least else f"with all of them out: {all_out}",
-        because=tuple(each for each in cluster.because if each.what == "outlier detection"),
+        because=lines,
     )
 
 

@@ -112,3 +112,11 @@ def test_a_tunnel_and_a_proxy_header_are_told() -> None:
     assert tunnel.found == "by CONNECT to far.example.com:443"
     assert cluster is not None
     assert cluster.reason.endswith("a PROXY header V2 first")
+
+
+def test_when_the_proxy_ends_a_connection_itself() -> None:
+    rule = policy("trafficPolicy: {connectionPool: {tcp: {idleTimeout: 5s, maxConnectionDuration: 90s}}}")
+
+    notes = walked("https://api.example.com/", entry(), rule).outcome.notes
+
+    assert notes[1:] == ("closed after 5s without bytes", "closed after 90s in any case")
