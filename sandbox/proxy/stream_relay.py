@@ -33,6 +33,11 @@ class StreamEnd(asyncio.Protocol):
         self.lost: Exception | None = None
         self.is_lost = False
 
+    @property
+    def has_no_halves(self) -> bool:
+        """Whether the end of one side is that of both."""
+        return False
+
     def read_first(self, sock: socket.socket) -> None:
         """Reads what is there, before the socket becomes a transport."""
         try:
@@ -174,12 +179,12 @@ class StreamRelay(Relay):
 
     def side_ended(self) -> None:
         """A side has sent its FIN."""
-        if self.downstream.has_ended and self.upstream.has_ended:
+        if (self.downstream.has_ended and self.upstream.has_ended) or self.upstream.has_no_halves:
             self._finish(RelayEnd())
 
     def side_lost(self, end: StreamEnd) -> None:
         """A side is closed; an upstream's RST goes on as RST."""
-        was_reset = isinstance(end.lost, ConnectionResetError)
+        was_reset = isinstance(end.lost, ConnectionResetError) and not end.has_no_halves
         is_upstream = end is self.upstream
         self._finish(RelayEnd(upstream_reset=was_reset and is_upstream, client_reset=was_reset and not is_upstream))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sandbox.access_log.stream_info import CLIENT_RESET, DENIED, IDLE
 from sandbox.proxy.connector import Connector
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
-from sandbox.proxy.http_tunnel import HttpTunnel
+from sandbox.proxy.http_tunnel import HttpTunnel, count_wire_bytes
 from sandbox.proxy.load_balancer import LoadBalancerContext, hash_of_ip
 from sandbox.proxy.relay import Relay, RelayEnd
 from sandbox.proxy.socket_relay import SocketRelay
@@ -247,13 +247,13 @@ class TcpSession:
             self._connect_failed(cluster, host, outcome)
             return
         self._is_counted = cluster.report_connect_success(host)
-        self._note_upstream(outcome)
         refusal = await tunnel.open(end, connection.requested_server_name) if tunnel is not None else None
         if refusal is not None:
+            count_wire_bytes(self.info, end)
             end.close()
-            self.info.upstream_local_address = None
             self._connect_failed(cluster, host, refusal)
             return
+        self._note_upstream(outcome)
         downstream = await self._downstream()
         if downstream is None:
             end.close()
@@ -266,7 +266,8 @@ class TcpSession:
     def _note_upstream(self, upstream: Upstream) -> None:
         info = self.info
         info.upstream_connection_id, info.upstream_local_address = upstream.connection_id, upstream.local_address
-        info.upstream_connect_start, info.upstream_connect_end = upstream.connect_start, upstream.connect_end
+        if self._filter.tunnel is None:
+            info.upstream_connect_start, info.upstream_connect_end = upstream.connect_start, upstream.connect_end
         if upstream.tls is not None:
             info.upstream_tls = upstream.tls
             info.upstream_tls_version, info.upstream_tls_cipher = upstream.tls.version, upstream.tls.cipher
@@ -318,6 +319,8 @@ class TcpSession:
         received, sent = relay.received, relay.sent
         info.bytes_received = info.wire_bytes_received = info.upstream_wire_bytes_sent = received
         info.bytes_sent = info.wire_bytes_sent = info.upstream_wire_bytes_received = sent
+        if isinstance(relay, StreamRelay):
+            count_wire_bytes(info, relay.upstream)
         if self._connection.dry_run and (received or end.is_denied):
             info.dynamic_metadata = {RBAC_METADATA: self._connection.dry_run}
         if end.is_denied:

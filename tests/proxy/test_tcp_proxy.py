@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from sandbox.plan.cluster import CircuitBreakers, Cluster, Thresholds
-from sandbox.plan.listener import TcpClusterWeight, TcpProxy, TcpWeightedClusters, TunnelingConfig
+from sandbox.plan.listener import TcpClusterWeight, TcpProxy, TcpWeightedClusters
 from sandbox.plan.rbac import NetworkRbac, Permission, Policy, Principal, Rules
 from sandbox.plan.tls import ProxyProtocolConfig, ProxyProtocolUpstreamTransport, TransportSocket
 
@@ -277,39 +277,3 @@ async def test_a_refused_policy_lets_a_silent_client_listen_until_it_ends(*, is_
     assert info.connection_termination_details == "rbac_access_denied_matched_policy[nobody]"
     assert info.bytes_sent == 8
     upstream.close()
-
-
-@on_a_loop
-async def test_tunnel_by_post_carries_the_bytes_in_bodies() -> None:
-    upstream = Upstream()
-    tunnel = TunnelingConfig(hostname="dst.example:443", use_post=True)
-    listener = tcp_listener(to_cluster("up", tunneling_config=tunnel))
-    async with serving((listener,), static_cluster("up", upstream.port)) as world:
-        client = await world.client()
-        await client.send(b"hello")
-        server = await upstream.accept()
-        head = b"POST / HTTP/1.1\r\nhost: dst.example:443\r\ntransfer-encoding: chunked\r\n\r\n"
-        assert await server.receive(len(head)) == head
-        await server.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwor")
-        assert await server.receive(10) == b"5\r\nhello\r\n"
-        assert await client.receive(3) == b"wor"
-        client.finish()
-        assert await server.receive(5) == b"0\r\n\r\n"
-        await server.send(b"ld\r\n0\r\n\r\n")
-        assert await client.receive(3) == b"ld"
-        info = await world.ended.get()
-        assert (info.bytes_received, info.bytes_sent) == (5, 5)
-
-
-@on_a_loop
-async def test_tunnel_by_post_ends_with_the_response() -> None:
-    upstream = Upstream()
-    tunnel = TunnelingConfig(hostname="dst.example:443", use_post=True)
-    listener = tcp_listener(to_cluster("up", tunneling_config=tunnel))
-    async with serving((listener,), static_cluster("up", upstream.port)) as world:
-        client = await world.client()
-        server = await upstream.accept()
-        await server.receive(70)
-        await server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nworld")
-        assert await client.receive(6) == b"world"
-        assert await server.ending() == "fin"
