@@ -64,6 +64,8 @@ def retries_in_words(retry: RetryPolicy) -> str:
         told += f", {seconds_text(retry.per_try_timeout)} for each try"
     if retry.retry_back_off is not None and retry.retry_back_off.base_interval is not None:
         told += f", back-off from {seconds_text(retry.retry_back_off.base_interval)}"
+    if retry.retry_priority is not None:
+        told += ", at endpoints of other localities, too"
     return told
 
 

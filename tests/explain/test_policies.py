@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from sandbox.explain.policy_steps import retries_in_words
-from sandbox.plan.route import RetryBackOff, RetryPolicy
+from sandbox.plan.route import RetryBackOff, RetryPlugin, RetryPolicy
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,10 @@ from sandbox.plan.route import RetryBackOff, RetryPolicy
                 retry_back_off=RetryBackOff(base_interval=timedelta(milliseconds=50)),
             ),
             "3 retries on reset, connect-failure, 0.2s for each try, back-off from 0.05s",
+        ),
+        (
+            RetryPolicy(num_retries=1, retry_on="5xx", retry_priority=RetryPlugin()),
+            "1 retry on 5xx, at endpoints of other localities, too",
         ),
     ],
 )
