@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING
 
 from sandbox.proxy import certificates
 from sandbox.proxy.cluster_runtime import ClusterEnvironment, ClusterRuntime
-from sandbox.proxy.load_balancer import LoadBalancerContext
 
 if TYPE_CHECKING:
     from sandbox.plan.cluster import Cluster
-
-__all__ = ["ClusterEnvironment", "ClusterManager", "ClusterRuntime", "LoadBalancerContext"]
 
 
 class ClusterManager:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sandbox.match.virtual_host_table import without_port
-from sandbox.proxy.cluster_manager import LoadBalancerContext
 from sandbox.proxy.failure import UpstreamFailure
 from sandbox.proxy.http2_client_stream import Http2ClientStream
 from sandbox.proxy.http_connection_pool import pool_of, speaks_http2
 from sandbox.proxy.http_upstream_head import BODILESS, CHUNKED, NO_CONTENT, render_headers
+from sandbox.proxy.load_balancer import LoadBalancerContext
 from sandbox.proxy.upstream_callbacks import UpstreamCallbacks
 from sandbox.wire.headers import add_or_join
 from sandbox.wire.http2_head import request_fields

@@ -11,17 +11,11 @@ from sandbox.wire.headers import add_or_join, header_value
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sandbox.match.facts import RequestFacts
     from sandbox.plan.route import VirtualHost
     from sandbox.proxy.http_router import RouteRuntime
     from sandbox.proxy.http_stream import HttpStream
-    from sandbox.wire.http_message import Header
-
-
-def tls_only_host(stream: HttpStream, virtual_host: VirtualHost | None) -> VirtualHost | None:
-    """The virtual host, where its clients must come by https and this one has not (see ``x-forwarded-proto``)."""
-    if virtual_host is None or virtual_host.require_tls != "ALL":
-        return None
-    return None if forwarded_proto(stream) == b"https" else virtual_host
+    from sandbox.wire.http_message import Header, RequestHead
 
 
 def forwarded_proto(stream: HttpStream) -> bytes | None:
@@ -34,6 +28,24 @@ def redirect_to_tls(stream: HttpStream, virtual_host: VirtualHost, path: bytes |
     stream.info.virtual_host = virtual_host
     location = b"https://%b%b" % (stream.head.host or b"", path or b"")
     stream.local_reply(301, b"", "direct_response", first=((b"location", location),))
+
+
+def refuses_upgrade(stream: HttpStream, head: RequestHead) -> bool:
+    """Answers an upgrade that the connection manager does not know; whether it did."""
+    if head.method == b"CONNECT" or head.marked.get(b"upgrade", b"").lower() in stream.manager.upgrades:
+        return False
+    stream.local_reply(403, b"", "upgrade_failed")
+    return True
+
+
+def refuses_access(stream: HttpStream, facts: RequestFacts) -> bool:
+    """Answers what an access filter lets nobody have; whether it did."""
+    for access in stream.manager.access_filters:
+        denial = access.refusal(stream, facts)
+        if denial is not None:
+            stream.local_reply(denial.status, denial.body, denial.details, first=denial.headers)
+            return True
+    return False
 
 
 def answers_preflight(stream: HttpStream, route: RouteRuntime) -> bool:

@@ -19,6 +19,7 @@ from sandbox.proxy.http_timeouts import StreamTimers
 if TYPE_CHECKING:
     from sandbox.access_log.stream_info import StreamInfo
     from sandbox.proxy.http_codec import DownstreamCodec
+    from sandbox.proxy.http_faults import Fault
     from sandbox.proxy.http_router import RouteRuntime, Target
     from sandbox.wire.http_message import Header, Refusal, RequestHead, ResponseHead
 
@@ -119,24 +120,19 @@ class HttpStream:
         # Envoy finds no route (and no way to TLS) for a request whose x-forwarded-proto is empty
         is_routable = head.marked.get(b"x-forwarded-proto") != b"" or route_answers.forwarded_proto(self) != b""
         if is_routable and virtual_host is not None and virtual_host.require_tls == "ALL":
-            tls_only = route_answers.tls_only_host(self, virtual_host)
-            is_routable = tls_only is None
+            is_routable = route_answers.forwarded_proto(self) == b"https"
+            tls_only = None if is_routable else virtual_host
         facts = RequestFacts(head.method, path, head.host, head.scheme or b"http", self.headers)
         route = manager.find_route(virtual_host, facts) if is_routable else None
         if route is not None:
             self._use_route(route)
-        if self.is_upgrade and head.method != b"CONNECT" and (route is not None or tls_only is not None):
-            wanted = head.marked.get(b"upgrade", b"").lower()
-            if wanted not in manager.upgrades:
-                self.local_reply(403, b"", "upgrade_failed")
-                return
+        is_known = route is not None or tls_only is not None
+        if self.is_upgrade and is_known and route_answers.refuses_upgrade(self, head):
+            return
         if route is not None and route.decoration is not None:
             put_header(self, route.decoration)
-        for access in manager.access_filters:
-            denial = access.refusal(self, facts)
-            if denial is not None:
-                self.local_reply(denial.status, denial.body, denial.details, first=denial.headers)
-                return
+        if manager.access_filters and route_answers.refuses_access(self, facts):
+            return
         if manager.reads_tokens and info.dynamic_metadata is not None and is_routable:
             facts.metadata = info.dynamic_metadata
             route = self._choose_again(route, manager.find_route(virtual_host, facts))
@@ -147,12 +143,8 @@ class HttpStream:
             info.response_flags.append("NR")
             self.local_reply(404, b"", "route_not_found")
             return
-        if route.fault is not None:
-            delay = route.fault.draw_delay(manager.random)
-            if delay > 0:
-                self._delay(delay)
-                return
-        self._pass_filters(route)
+        if route.fault is None or not self._delays(route.fault):
+            self._pass_filters(route)
 
     def _use_route(self, route: RouteRuntime) -> None:
         info = self.info
@@ -177,10 +169,14 @@ class HttpStream:
 
     # --- the filters in front of the router ---
 
-    def _delay(self, delay: float) -> None:
+    def _delays(self, fault: Fault) -> bool:
+        delay = fault.draw_delay(self.manager.random)
+        if delay <= 0:
+            return False
         self.info.response_flags.append("DI")
         self.waiting = []
         self.fault_timer = asyncio.get_running_loop().call_later(delay, self._delayed)
+        return True
 
     def _delayed(self) -> None:
         self.fault_timer = None
