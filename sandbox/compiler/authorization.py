@@ -17,6 +17,7 @@ from sandbox.compiler.trust_domains import TrustDomains
 from sandbox.frozen_dataclass import dataclass
 from sandbox.istio.authorization_policy import AuthorizationPolicy
 from sandbox.istio.resource import Resource
+from sandbox.plan import filter_names
 from sandbox.plan.because import Because
 from sandbox.plan.http_connection_manager import HttpFilter
 from sandbox.plan.listener import Filter
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from sandbox.compiler.proxy import Proxy
     from sandbox.compiler.push_context import PushContext
 
-HTTP_RBAC = "envoy.filters.http.rbac"
-NETWORK_RBAC = "envoy.filters.network.rbac"
 DRY_RUN_ANNOTATION = "istio.io/dry-run"
 STAT_PREFIX = "tcp."
 
@@ -78,10 +77,11 @@ def build_authorization(push: PushContext, proxy: Proxy) -> AuthorizationFilters
     built = [(for_tcp, _rule_sets(action, group, domains, for_tcp)) for action, group, for_tcp in enforced]
     return AuthorizationFilters(
         custom_http=tuple(
-            HttpFilter(name=HTTP_RBAC, typed_config=HttpRbac(rules=rules)) for rules in custom_http.values()
+            HttpFilter(name=filter_names.HTTP_RBAC, typed_config=HttpRbac(rules=rules))
+            for rules in custom_http.values()
         ),
         custom_tcp=tuple(
-            Filter(name=NETWORK_RBAC, typed_config=NetworkRbac(rules=rules, stat_prefix=STAT_PREFIX))
+            Filter(name=filter_names.NETWORK_RBAC, typed_config=NetworkRbac(rules=rules, stat_prefix=STAT_PREFIX))
             for rules in custom_tcp.values()
         ),
         http=tuple(_http_filter(sets) for for_tcp, sets in built if not for_tcp),
@@ -104,7 +104,7 @@ class _RuleSets:
 
 def _http_filter(sets: _RuleSets) -> HttpFilter:
     return HttpFilter(
-        name=HTTP_RBAC,
+        name=filter_names.HTTP_RBAC,
         typed_config=HttpRbac(
             rules=sets.enforced, shadow_rules=sets.shadow, shadow_rules_stat_prefix=sets.shadow_prefix
         ),
@@ -113,7 +113,7 @@ def _http_filter(sets: _RuleSets) -> HttpFilter:
 
 def _tcp_filter(sets: _RuleSets) -> Filter:
     return Filter(
-        name=NETWORK_RBAC,
+        name=filter_names.NETWORK_RBAC,
         typed_config=NetworkRbac(
             rules=sets.enforced,
             shadow_rules=sets.shadow,

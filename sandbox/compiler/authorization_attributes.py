@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from sandbox.frozen_dataclass import dataclass
+from sandbox.plan import filter_names
 from sandbox.plan.base import CidrRange, HeaderMatcher, RegexMatcher, StringMatcher, TypedExtensionConfig
 from sandbox.plan.rbac import (
     Authenticated,
@@ -26,7 +27,6 @@ from sandbox.plan.rbac import (
 )
 
 SPIFFE_PREFIX = "spiffe://"
-JWT_FILTER = "envoy.filters.http.jwt_authn"
 JWT_PAYLOAD = "payload"
 
 EXPERIMENTAL_METADATA = "experimental.envoy.filters."
@@ -247,7 +247,9 @@ def _request_claims(term: Term, values: tuple[str, ...]) -> Principal:
 
 
 def _jwt_claim(claim: str, value: ValueMatcher) -> MetadataMatcher:
-    return MetadataMatcher(filter=JWT_FILTER, path=(PathSegment(key=JWT_PAYLOAD), PathSegment(key=claim)), value=value)
+    return MetadataMatcher(
+        filter=filter_names.JWT_AUTHN, path=(PathSegment(key=JWT_PAYLOAD), PathSegment(key=claim)), value=value
+    )
 
 
 def _jwt_list(claims: tuple[str, ...], values: tuple[str, ...]) -> MetadataMatcher:
@@ -257,7 +259,7 @@ def _jwt_list(claims: tuple[str, ...], values: tuple[str, ...]) -> MetadataMatch
         or_match=OrMatcher(value_matchers=(ValueMatcher(list_match=ListMatcher(one_of=value)), value)),
     )
     path = (PathSegment(key=JWT_PAYLOAD), *(PathSegment(key=claim) for claim in claims))
-    return MetadataMatcher(filter=JWT_FILTER, path=path, value=both)
+    return MetadataMatcher(filter=filter_names.JWT_AUTHN, path=path, value=both)
 
 
 def _name_in_brackets(text: str) -> str:

@@ -9,7 +9,6 @@ from sandbox.istio import http_actions
 from sandbox.plan.base import FractionalPercent, RuntimeFractionalPercent, StringMatcher
 from sandbox.plan.route import CorsPolicy
 
-CORS_FILTER: Final = "envoy.filters.http.cors"
 _ALWAYS: Final = RuntimeFractionalPercent(default_value=FractionalPercent(numerator=100, denominator="HUNDRED"))
 
 

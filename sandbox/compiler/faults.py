@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from sandbox.compiler.percentages import fractional, whole
 from sandbox.istio import http_fault
 from sandbox.istio.grpc_statuses import GRPC_STATUSES
 from sandbox.plan.because import Because
 from sandbox.plan.http_connection_manager import FaultAbort, FaultDelay, HTTPFault
-
-FAULT_FILTER: Final = "envoy.filters.http.fault"
 
 
 def translate_fault(fault: http_fault.HTTPFaultInjection) -> HTTPFault:

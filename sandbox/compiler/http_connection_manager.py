@@ -11,14 +11,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.connection_settings import apply_connection_settings
-from sandbox.compiler.cors import CORS_FILTER
 from sandbox.compiler.dynamic_dns import allow_any_cache, is_dynamic_wildcard, service_cache
-from sandbox.compiler.faults import FAULT_FILTER
 from sandbox.compiler.listener_builder import ListenerBuilder
 from sandbox.compiler.outbound_policy import is_allow_any_dynamic_dns
 from sandbox.compiler.protocols import Protocol
 from sandbox.compiler.provenance import by_default, written
 from sandbox.frozen_dataclass import dataclass
+from sandbox.plan import filter_names
 from sandbox.plan.base import TypedExtensionConfig
 from sandbox.plan.because import Because
 from sandbox.plan.http_connection_manager import (
@@ -46,9 +45,9 @@ HTTP_CONNECTION_MANAGER: Final = "envoy.filters.network.http_connection_manager"
 DYNAMIC_FORWARD_PROXY: Final = "envoy.filters.http.dynamic_forward_proxy"
 _GRPC_WEB: Final = HttpFilter(name="envoy.filters.http.grpc_web", typed_config=GrpcWeb())
 _FAULT: Final = HttpFilter(
-    name=FAULT_FILTER, typed_config=HTTPFault(because=(by_default("fault filter", "faults stand at the routes"),))
+    name=filter_names.FAULT, typed_config=HTTPFault(because=(by_default("fault filter", "faults stand at the routes"),))
 )
-_CORS: Final = HttpFilter(name=CORS_FILTER, typed_config=Cors())
+_CORS: Final = HttpFilter(name=filter_names.CORS, typed_config=Cors())
 _WEBSOCKET: Final = (UpgradeConfig(upgrade_type="websocket"),)
 _ROUTERS: Final = {
     suppressed: HttpFilter(name="envoy.filters.http.router", typed_config=Router(suppress_envoy_headers=suppressed))

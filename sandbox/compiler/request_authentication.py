@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.compiler.authorization_attributes import JWT_FILTER, JWT_PAYLOAD
+from sandbox.compiler.authorization_attributes import JWT_PAYLOAD
 from sandbox.compiler.policy_attachment import policies_for
 from sandbox.istio.request_authentication import JWTRule
+from sandbox.plan import filter_names
 from sandbox.plan.base import DataSource
 from sandbox.plan.http_connection_manager import (
     ClaimToHeader,
@@ -52,7 +53,7 @@ def build_request_authentication(push: PushContext, proxy: Proxy) -> tuple[HttpF
     providers = {f"origins-{index}": _provider(rule, push.problems) for index, rule in enumerate(rules)}
     requirement = JwtRequirementRule(match=RouteMatch(prefix="/"), requires=_requirement(tuple(providers)))
     filter_ = JwtAuthentication(providers=providers, rules=(requirement,), bypass_cors_preflight=True)
-    return (HttpFilter(name=JWT_FILTER, typed_config=filter_),)
+    return (HttpFilter(name=filter_names.JWT_AUTHN, typed_config=filter_),)
 
 
 def _provider(rule: JWTRule, problems: Problems) -> JwtProvider:

@@ -8,13 +8,13 @@ from typing import Final
 from sandbox.compiler.string_matches import is_present_match, translate_string_match
 from sandbox.istio.destination import StringMatch
 from sandbox.istio.http_route import HTTPMatchRequest
+from sandbox.plan import filter_names
 from sandbox.plan.base import HeaderMatcher, RegexMatcher
 from sandbox.plan.rbac import ListMatcher, MetadataMatcher, OrMatcher, PathSegment, ValueMatcher
 from sandbox.plan.route import QueryParameterMatcher, RouteMatch
 
 MATCH_ALL: Final = RouteMatch(prefix="/")
 _JWT_CLAIMS: Final = "@request.auth.claims"
-_JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
 _JWT_PAYLOAD: Final = "payload"
 
 
@@ -114,7 +114,7 @@ def _claim(name: str, text: StringMatch) -> MetadataMatcher | None:
     value = ValueMatcher(string_match=translate_string_match(text))
     either = (ValueMatcher(list_match=ListMatcher(one_of=value)), value)
     return MetadataMatcher(
-        filter=_JWT_FILTER,
+        filter=filter_names.JWT_AUTHN,
         path=tuple(PathSegment(key=key) for key in (_JWT_PAYLOAD, *names)),
         value=ValueMatcher(or_match=OrMatcher(value_matchers=either)),
     )

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler import route_actions
-from sandbox.compiler.cors import CORS_FILTER, translate_cors_policy
+from sandbox.compiler.cors import translate_cors_policy
 from sandbox.compiler.delegates import DelegatedRule
-from sandbox.compiler.faults import FAULT_FILTER, translate_fault
+from sandbox.compiler.faults import translate_fault
 from sandbox.compiler.hash_policies import because_of_hashes, hash_for_service, translate_hash
 from sandbox.compiler.header_operations import TranslatedHeaders, translate_headers
 from sandbox.compiler.names import outbound_cluster, parse_subset_key
@@ -23,6 +23,7 @@ from sandbox.istio.http_route import HTTPMatchRequest, HTTPRoute
 from sandbox.istio.load_balancing import ConsistentHashLB
 from sandbox.istio.resource import Resource
 from sandbox.istio.virtual_service import VirtualService
+from sandbox.plan import filter_names
 from sandbox.plan.base import Extension
 from sandbox.plan.because import Because, IstioDefault
 from sandbox.plan.route import Decorator, DirectResponseAction, RedirectAction, Route, RouteAction, RouteMatch
@@ -163,7 +164,7 @@ def _filter_config(rule: HTTPRoute, context: RouteContext) -> Mapping[str, Exten
     config: dict[str, Extension] = {}
     if rule.fault is not None:
         fault = translate_fault(rule.fault)
-        config[FAULT_FILTER] = fault
+        config[filter_names.FAULT] = fault
         unsupported = (rule.fault.delay and not fault.delay) or (rule.fault.abort and not fault.abort)
         if unsupported:
             context.push.problems.report(
@@ -172,7 +173,7 @@ def _filter_config(rule: HTTPRoute, context: RouteContext) -> Mapping[str, Exten
                 rule.fault.origin,
             )
     if rule.cors_policy is not None:
-        config[CORS_FILTER] = translate_cors_policy(rule.cors_policy)
+        config[filter_names.CORS] = translate_cors_policy(rule.cors_policy)
     return config or None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sandbox.frozen_dataclass import dataclass
 from sandbox.match.rbac import AccessRules, denial_details, verdict_metadata
+from sandbox.plan import filter_names
 
 if TYPE_CHECKING:
     from sandbox.match.facts import RequestFacts
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from sandbox.wire.http_message import Header
 
 REFUSAL = b"RBAC: access denied"
-METADATA = "envoy.filters.http.rbac"
 """Where verdicts are told, those of dry runs too."""
 
 
@@ -73,7 +73,7 @@ def _tell(stream: HttpStream, verdict: dict[str, object]) -> None:
     metadata = stream.info.dynamic_metadata
     if metadata is None:
         metadata = stream.info.dynamic_metadata = {}
-    metadata.setdefault(METADATA, {}).update(verdict)
+    metadata.setdefault(filter_names.HTTP_RBAC, {}).update(verdict)
 
 
 def access_filters(plan: HttpConnectionManager) -> tuple[AccessFilter, ...]:

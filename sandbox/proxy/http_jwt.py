@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from sandbox.plan import filter_names
 from sandbox.proxy.http_access import Denial
 from sandbox.proxy.json_web_token import KeySet, Token, TokenRefused, read_token
 from sandbox.wire.headers import header_value, set_header
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from sandbox.proxy.http_stream import HttpStream
     from sandbox.wire.http_message import Header
 
-METADATA: Final = "envoy.filters.http.jwt_authn"
 MISSING: Final = "Jwt is missing"
 UNKNOWN_ISSUER: Final = "Jwt issuer is not configured"
 WRONG_AUDIENCE: Final = "Audiences in Jwt are not allowed"
@@ -146,7 +146,7 @@ class _Provider:
             if stream.info.dynamic_metadata is None:
                 stream.info.dynamic_metadata = {}
             payload = self._normalized(token.payload)
-            stream.info.dynamic_metadata.setdefault(METADATA, {})[plan.payload_in_metadata] = payload
+            stream.info.dynamic_metadata.setdefault(filter_names.JWT_AUTHN, {})[plan.payload_in_metadata] = payload
 
     def _normalized(self, payload: Mapping[str, object]) -> dict[str, object]:
         normalize = self._plan.normalize_payload_in_metadata

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.match.hash_policy import compile_hash_policy, made_cookie
 from sandbox.match.regex import compile_rewrite
+from sandbox.plan import filter_names
 from sandbox.plan.http_connection_manager import HTTPFault
 from sandbox.plan.route import (
     CorsPolicy,
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from sandbox.wire.http_message import Header
 
 DEFAULT_ROUTE_TIMEOUT = 15.0
-FAULT_FILTER = "envoy.filters.http.fault"
-CORS_FILTER = "envoy.filters.http.cors"
 
 
 def seconds(duration: timedelta | None, default: float = 0.0) -> float:
@@ -159,7 +158,7 @@ class RouteRuntime:
             route.response_headers_to_add, route.response_headers_to_remove, owner.environment
         )
         per_filter = {**(virtual_host.typed_per_filter_config or {}), **(route.typed_per_filter_config or {})}
-        fault, cors = per_filter.get(FAULT_FILTER, owner.fault), per_filter.get(CORS_FILTER)
+        fault, cors = per_filter.get(filter_names.FAULT, owner.fault), per_filter.get(filter_names.CORS)
         self.fault = Fault(fault) if isinstance(fault, HTTPFault) and (fault.delay or fault.abort) else None
         action = route.action
         is_forwarding = isinstance(action, RouteAction)  # Envoy's CORS filter looks at routes that forward only
@@ -269,9 +268,9 @@ class RouteOwner:
         self.clusters = clusters
         self.environment = environment
         filters = {each.name: each.typed_config for each in manager.http_filters}
-        fault = filters.get(FAULT_FILTER)
+        fault = filters.get(filter_names.FAULT)
         self.fault = fault if isinstance(fault, HTTPFault) else None
-        self.has_cors = CORS_FILTER in filters
+        self.has_cors = filter_names.CORS in filters
         self.traces = manager.tracing is not None
 
 

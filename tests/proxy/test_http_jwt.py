@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sandbox.match.facts import RequestFacts
 from sandbox.plan.base import DataSource
+from sandbox.plan.filter_names import JWT_AUTHN
 from sandbox.plan.http_connection_manager import (
     ClaimToHeader,
     JwtAuthentication,
@@ -28,7 +29,7 @@ from sandbox.plan.http_connection_manager import (
     NormalizePayload,
 )
 from sandbox.proxy.http_access import Denial
-from sandbox.proxy.http_jwt import METADATA, JwtFilter
+from sandbox.proxy.http_jwt import JwtFilter
 
 SECRET = b"a secret of thirty-two characters"
 KEY = ec.derive_private_key(20260101, ec.SECP256R1())
@@ -112,7 +113,7 @@ class Sent:
         self.denial: Denial | None = jwt.refusal(stream, request)
         self.headers = {name.decode(): value.decode() for name, value in stream.headers}
         self.path = stream.info.path.decode()
-        self.metadata = (stream.info.dynamic_metadata or {}).get(METADATA)
+        self.metadata = (stream.info.dynamic_metadata or {}).get(JWT_AUTHN)
 
 
 def bearer(text: str) -> dict[str, str]:
