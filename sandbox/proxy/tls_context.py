@@ -69,7 +69,7 @@ class _Session(ssl.SSLObject):
             alert = self.outgoing.read()
             if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in NOT_YET_VALID:
                 alert = alert.replace(BAD_CERTIFICATE, CERTIFICATE_EXPIRED)
-            error.unsent = alert  # type: ignore[attr-defined]
+            error.unsent = alert  # type: ignore[attr-defined]  # ours, for who sends it
             raise
         try:
             self._check_rules()
