@@ -1,4 +1,4 @@
-"""The shape of modules: one subject, said by a docstring, in at most four hundred lines; functions that fit a screen."""
+"""The shape of modules: one subject, said by a docstring, in four hundred lines at most; functions fit a screen."""
 
 from __future__ import annotations
 
