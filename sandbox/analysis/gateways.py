@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from sandbox.analysis import messages
@@ -35,18 +35,26 @@ def analyze_gateways(index: MeshIndex, problems: Problems) -> None:
 
 def _analyze_ports(gateway: GatewayResource, pods: tuple[PodView, ...], index: MeshIndex, problems: Problems) -> None:
     """IST0162: a server's port that no Service of the gateway's pods has, as port or as target port."""
-    known: set[int] = set()
-    for pod in pods:
-        for service in index.each("Service"):
-            if service.namespace == pod.namespace and service.spec.selector.items() <= pod.labels.items():
-                for port in service.spec.ports:
-                    if port.protocol == "TCP":
-                        known |= {port.port, port.target_port if isinstance(port.target_port, int) else port.port}
+    known = set(_ports_of(pods, index))
     for server in gateway.spec.servers:
         if server.port is not None and server.port.number not in known:
             origin = server.port.origin_of("number")
             values = (server.port.number, selector_text(gateway.spec.selector))
             messages.PORT_NOT_ON_SERVICE.report(problems, origin, *values)
+
+
+def _ports_of(pods: tuple[PodView, ...], index: MeshIndex) -> Iterator[int]:
+    """Ports, and target ports, of the Services that select these pods."""
+    services = [
+        service
+        for pod in pods
+        for service in index.each("Service")
+        if service.namespace == pod.namespace and service.spec.selector.items() <= pod.labels.items()
+    ]
+    for port in (port for service in services for port in service.spec.ports if port.protocol == "TCP"):
+        yield port.port
+        if isinstance(port.target_port, int):
+            yield port.target_port
 
 
 def _analyze_secrets(gateway: GatewayResource, namespace: str, index: MeshIndex, problems: Problems) -> None:
