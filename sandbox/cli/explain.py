@@ -119,21 +119,21 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
         gateways=GatewayPlans(compiled.configuration, compiled.push).at,
         tls_fault=lambda plan, cluster: tls_fault(plan, compiled.configuration, cluster),
     )
-    return _with_unheeded(found, compiled, proxy, compiled.written.refused)
+    return _with_passed_over(found, compiled, proxy, compiled.written.refused)
 
 
-def _with_unheeded(walk: Walk, compiled: Compiled, proxy: Proxy, refused: Sequence[Problem] = ()) -> Walk:
+def _with_passed_over(walk: Walk, compiled: Compiled, proxy: Proxy, refused: Sequence[Problem] = ()) -> Walk:
     """With what does not count for the proxy of each node; what is refused is told once."""
     from sandbox.compiler import find_proxy
-    from sandbox.explain.unheeded import with_unheeded
+    from sandbox.explain.passed_over import with_passed_over
     from sandbox.loading.passed_over import passed_over
 
     configuration = compiled.written.configuration
-    walk = with_unheeded(walk, passed_over(configuration, refused, compiled.push, proxy, walk))
+    walk = with_passed_over(walk, passed_over(configuration, refused, compiled.push, proxy, walk))
     gateway = find_proxy(configuration, walk.onward.workload, "router") if walk.onward is not None else None
     if walk.onward is None or gateway is None:
         return walk
-    return dataclasses.replace(walk, onward=_with_unheeded(walk.onward, compiled, gateway))
+    return dataclasses.replace(walk, onward=_with_passed_over(walk.onward, compiled, gateway))
 
 
 def _at_gateway(compiled: Compiled, call: Call) -> Call:

@@ -17,10 +17,10 @@ _STEPS: Final[Mapping[str, tuple[str, ...]]] = {
 """By kind of object the steps to tell it at, the best first."""
 
 
-def with_unheeded(walk: Walk, unheeded: Mapping[str, Sequence[Near]]) -> Walk:
+def with_passed_over(walk: Walk, found: Mapping[str, Sequence[Near]]) -> Walk:
     """The walk with a few of them as losers of a step."""
     steps = list(walk.steps)
-    for kind, nears in unheeded.items():
+    for kind, nears in found.items():
         kinds = [step.kind for step in steps]
         place = next((kinds.index(name) for name in _STEPS[kind] if name in kinds), None)
         if place is not None:
