@@ -45,7 +45,7 @@ def _to_pass_on(stream: HttpStream, head: ResponseHead) -> list[Header]:
 
 def informational_headers(head: ResponseHead) -> list[Header]:
     """What the client gets of a 1xx head."""
-    return [field for field in head.headers if field[0] not in _REMOVED and field[0] != b"content-length"]
+    return [field for field in head.headers if field[0] not in HOP_BY_HOP_RESPONSE and field[0] != b"content-length"]
 
 
 def persistence_of_http10(stream: HttpStream, headers: list[Header], *, is_end: bool) -> Header:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from sandbox.plan.base import HeaderValueOption, TypedExtensionConfig
+from sandbox.plan.cluster import ExplicitHttpConfig, HttpProtocolOptions
 from sandbox.plan.http_connection_manager import (
     HeaderKeyFormat,
     Http1ProtocolOptions,
@@ -16,6 +17,7 @@ from sandbox.plan.http_connection_manager import (
     UpgradeConfig,
 )
 from sandbox.plan.route import DirectResponseAction, RedirectAction, RequestMirrorPolicy, RetryPolicy, Route, RouteMatch
+from sandbox.proxy.cluster_runtime import HTTP_OPTIONS
 from tests.proxy.http_world import OK, direct, get, http_listener, read_head, read_message, route
 from tests.proxy.proxy_world import Upstream, on_a_loop, serving, static_cluster
 from tests.proxy.test_http_details import ALL, ANY, BUSY, WEBSOCKET, option
@@ -203,6 +205,24 @@ async def test_a_mirrored_request_without_a_body_says_so_last(method: str, end: 
         server = await upstream.accept()
         for answering in (copy, server):
             await answering.send(OK)
+        await read_message(client)
+
+
+@on_a_loop
+async def test_an_informational_head_is_spelled_as_it_came_where_case_is_kept() -> None:
+    config = TypedExtensionConfig(name="preserve_case", typed_config=PreserveCaseFormatterConfig())
+    options = Http1ProtocolOptions(header_key_format=HeaderKeyFormat(stateful_formatter=config))
+    http = HttpProtocolOptions(explicit_http_config=ExplicitHttpConfig(http_protocol_options=options))
+    upstream = Upstream()
+    cluster = static_cluster("up", upstream.port, typed_extension_protocol_options={HTTP_OPTIONS: http})
+    async with serving((http_listener(route()),), cluster) as world:
+        client = await world.client()
+        await client.send(get())
+        server = await upstream.accept()
+        await read_head(server)
+        await server.send(b"HTTP/1.1 103 X\r\nLink: a\r\nX-Envoy-Decorator-Operation: o\r\n\r\n" + OK)
+        head = b"HTTP/1.1 103 Unknown\r\nLink: a\r\nX-Envoy-Decorator-Operation: o\r\n\r\n"
+        assert await read_head(client) == head
         await read_message(client)
 
 
