@@ -11,7 +11,7 @@ from typing import Final
 
 from sandbox.access_log.grpc_status import HeaderMap, grpc_status, is_grpc
 from sandbox.access_log.json_text import encode, structure_value
-from sandbox.access_log.stream_info import CLIENT_RESET, DENIED, IDLE, StreamInfo
+from sandbox.access_log.stream_info import CLIENT_RESET, DENIED, IDLE, OUTLIVED, StreamInfo
 from sandbox.wire.http_message import Header
 
 # --- text ---
@@ -155,7 +155,7 @@ def host_of_last_try_without_port(info: StreamInfo) -> str | None:
 
 def host_of_last_try(info: StreamInfo) -> str | None:
     """The host that was reached; of TCP also one that was not."""
-    return upstream_remote(info) if info.is_http else info.upstream_host
+    return upstream_remote(info) if info.is_http else info.upstream_host or info.upstream_host_tried
 
 
 def pool_ready_duration(info: StreamInfo) -> int | None:
@@ -184,7 +184,11 @@ def downstream_close_type(info: StreamInfo) -> str:
     return "LocalReset" if not info.is_http and "UR" in info.response_flags else "Normal"
 
 
-_LOCAL_CLOSES: Final[Mapping[str | None, str]] = {IDLE: "tcp_session_idle_timeout", DENIED: "rbac_deny_close"}
+_LIMITS: Final[Mapping[str | None, str]] = {
+    IDLE: "tcp_session_idle_timeout",
+    OUTLIVED: "max_connection_duration_reached",
+}
+_LOCAL_CLOSES: Final[Mapping[str | None, str]] = {**_LIMITS, DENIED: "rbac_deny_close"}
 _INITIALIZATION_FAILURES: Final = {"UF": 0, "UH": 1, "UO": 2, "NC": 3}
 """``TcpProxy::UpstreamFailureReason``."""
 
@@ -199,6 +203,11 @@ def local_close_reason(info: StreamInfo) -> str | None:
         if flag in _INITIALIZATION_FAILURES:
             return f"tcp_initializion_failure:{_INITIALIZATION_FAILURES[flag]}"
     return None
+
+
+def upstream_local_close_reason(info: StreamInfo) -> str | None:
+    """Why Envoy closed the upstream's connection of a TCP client, where it stood and was no tunnel."""
+    return None if info.is_http or info.upstream_connect_end is None else _LIMITS.get(info.tcp_end)
 
 
 def filter_chain_name(info: StreamInfo) -> str | None:
@@ -229,8 +238,11 @@ def upstream_local(info: StreamInfo) -> str | None:
 
 
 def upstream_remote(info: StreamInfo) -> str | None:
-    """The other end; only where a connection came about."""
-    return info.upstream_host if info.upstream_local_address is not None else None
+    """The other end; only where a connection came about. One by a Unix socket has no address of ours."""
+    host = info.upstream_host
+    if info.upstream_local_address is not None or host is None:
+        return host
+    return host if host.startswith("/") and info.upstream_connection_id else None
 
 
 def upstream_endpoint_id(info: StreamInfo) -> str | None:

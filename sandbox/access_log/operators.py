@@ -87,6 +87,7 @@ _FUNCTIONS: Final[Mapping[str, tuple[Callable[..., object], Kind]]] = {
     "UPSTREAM_DETECTED_CLOSE_TYPE": (values.upstream_close_type, "text"),
     "UPSTREAM_CONNECTION_POOL_READY_DURATION": (values.pool_ready_duration, "number"),
     "DOWNSTREAM_LOCAL_CLOSE_REASON": (values.local_close_reason, "text"),
+    "UPSTREAM_LOCAL_CLOSE_REASON": (values.upstream_local_close_reason, "text"),
     "FILTER_CHAIN_NAME": (values.filter_chain_name, "text"),
     "ACCESS_LOG_TYPE": (values.access_log_type, "text"),
     "DOWNSTREAM_PEER_CERT": (values.peer_certificate_pem, "text"),
@@ -122,7 +123,7 @@ _ADDRESS_ATTRIBUTES: Final = {
 _NEVER_THERE: Final = (
     "VIRTUAL_CLUSTER_NAME", "TRACE_ID", "SPAN_ID", "ROUNDTRIP_DURATION", "TLS_JA3_FINGERPRINT",
     "TLS_JA4_FINGERPRINT", "DOWNSTREAM_TLS_SESSION_ID", "DOWNSTREAM_TLS_GROUP", "UPSTREAM_TLS_SESSION_ID",
-    "UPSTREAM_TLS_GROUP", "DOWNSTREAM_PEER_EMAIL_SAN", "UPSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_HANDSHAKE_DURATION",
+    "UPSTREAM_TLS_GROUP", "DOWNSTREAM_PEER_EMAIL_SAN", "DOWNSTREAM_HANDSHAKE_DURATION",
 )  # fmt: skip
 """Operators whose value this proxy does not have; Envoy logs ``-`` (``null``) too where it has none."""
 

@@ -52,6 +52,7 @@ class TlsCertificates(Protocol):
 CLIENT_RESET: Final = "client reset"
 IDLE: Final = "idle"
 DENIED: Final = "denied"
+OUTLIVED: Final = "outlived"
 
 
 class StreamInfo:
@@ -120,6 +121,7 @@ class StreamInfo:
         "upstream_host",
         "upstream_host_metadata",
         "upstream_host_name",
+        "upstream_host_tried",
         "upstream_local_address",
         "upstream_peer_dns_san",
         "upstream_peer_subject",
@@ -202,9 +204,11 @@ class StreamInfo:
         self.response_headers_bytes = 0
         """Bytes of the response's head as sent to the client (``%DOWNSTREAM_HEADER_BYTES_SENT%``)."""
         self.tcp_end: str | None = None
-        """``CLIENT_RESET``, ``IDLE`` or ``DENIED``, where bytes were relayed and ended so."""
+        """``CLIENT_RESET`` or ``DENIED``, where bytes were relayed and ended so; ``IDLE`` or ``OUTLIVED``."""
         # --- upstream ---
         self.upstream_host: str | None = None
+        self.upstream_host_tried: str | None = None
+        """Of TCP: the host of a connection that was under way when the client's was closed."""
         self.upstream_host_name: str | None = None
         self.upstream_host_metadata: Mapping[str, Mapping[str, object]] | None = None
         self.upstream_connection_id = 0

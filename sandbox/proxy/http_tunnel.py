@@ -118,8 +118,13 @@ class HttpTunnel:
         end.wire_sent += len(request)
         transport.write(request)
         end.resume()
-        head, end.early = await answer.done
-        end.waiting = None
+        try:
+            head, end.early = await answer.done
+        except asyncio.CancelledError:
+            end.close()
+            raise
+        finally:
+            end.waiting = None
         end.wire_received += answer.heads_size
         if head is None or not 200 <= head.status < 300:
             end.wire_received += len(end.early)

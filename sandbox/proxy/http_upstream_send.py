@@ -34,18 +34,10 @@ def _note_upstream(info: StreamInfo, connection: Http1ClientConnection | Http2Cl
     upstream = connection.upstream
     assert upstream is not None
     info.upstream_host = upstream.remote_address
-    info.upstream_connection_id = upstream.connection_id
     info.upstream_host_name = upstream.host.hostname
     info.upstream_host_metadata = upstream.host.metadata
-    info.upstream_local_address = upstream.local_address
+    upstream.tell(info)
     info.upstream_protocol = "HTTP/2" if connection.is_http2 else "HTTP/1.1"
-    if upstream.tls is not None:
-        info.upstream_tls = upstream.tls
-        info.upstream_tls_version = upstream.tls.version
-        info.upstream_tls_cipher = upstream.tls.cipher
-        info.upstream_peer_uri_san = upstream.tls.first_peer_uri
-        info.upstream_peer_dns_san = upstream.tls.peer_dns_san
-        info.upstream_peer_subject = upstream.tls.peer_subject
     info.upstream_connect_start = upstream.connect_start
     info.upstream_connect_end = upstream.connect_end
     info.upstream_handshake_end = upstream.handshake_end

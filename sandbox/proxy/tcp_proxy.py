@@ -7,7 +7,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from sandbox.access_log.stream_info import CLIENT_RESET, DENIED, IDLE
+from sandbox.access_log.stream_info import CLIENT_RESET, DENIED, IDLE, OUTLIVED
 from sandbox.proxy.connector import Connector
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
 from sandbox.proxy.http_tunnel import HttpTunnel, count_wire_bytes
@@ -18,7 +18,7 @@ from sandbox.proxy.stream_relay import StreamEnd, StreamRelay
 from sandbox.proxy.tasks import spawn
 from sandbox.proxy.tls_failure import failure_of_handshake
 from sandbox.proxy.tls_termination import terminate
-from sandbox.proxy.upstream import Upstream, connect, options_for_proxy_protocol
+from sandbox.proxy.upstream import connect, options_for_proxy_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,8 +48,7 @@ class TcpProxyRuntime:
         policies: Sequence[Callable[[DownstreamConnection], None]] = (),
         tls: ServerTls | None = None,
     ) -> None:
-        self.plan = plan
-        self.node = node
+        self.plan, self.node = plan, node
         self.policies = policies
         """They look at a connection when its client may speak: who that is, a handshake has to tell."""
         self.tls = tls
@@ -57,6 +56,8 @@ class TcpProxyRuntime:
         self.max_connect_attempts = plan.max_connect_attempts or 1
         idle = plan.idle_timeout
         self.idle_seconds: float | None = DEFAULT_IDLE_SECONDS if idle is None else idle.total_seconds() or None
+        self.idle_is_short = idle is not None and 0 < idle.total_seconds() < DEFAULT_IDLE_SECONDS
+        """It may be over while the upstream is still under way."""
         duration = plan.max_downstream_connection_duration
         self.max_seconds = duration.total_seconds() if duration is not None else None
         weighted = plan.weighted_clusters.clusters if plan.weighted_clusters else ()
@@ -94,6 +95,7 @@ class TcpSession:
         "_filter",
         "_handshake",
         "_host",
+        "_idle_timer",
         "_is_counted",
         "_is_over",
         "_loop",
@@ -108,8 +110,7 @@ class TcpSession:
     def __init__(self, runtime: TcpProxyRuntime, connection: DownstreamConnection) -> None:
         self._filter = runtime
         self._connection = connection
-        self._loop = asyncio.get_running_loop()
-        self._attempts = 0
+        self._loop, self._attempts = asyncio.get_running_loop(), 0
         self._connector: Connector | None = None
         self._handshake: asyncio.Task[StreamEnd | None] | None = None
         self._upstream_stands: asyncio.Event | None = None
@@ -123,6 +124,8 @@ class TcpSession:
         self._number = 0
         """Of the connection that is under way."""
         self._duration_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        """Until bytes are relayed."""
         self.cluster: ClusterRuntime | None = None
         self.info: StreamInfo = connection.new_stream(connection.start, connection.start_wall)
 
@@ -136,6 +139,8 @@ class TcpSession:
         self._connection.on_drain, self._connection.on_abort = None, self.abort
         if self._filter.max_seconds is not None:
             self._duration_timer = self._loop.call_later(self._filter.max_seconds, self._duration_over)
+        if self._filter.idle_is_short:
+            self._idle_timer = self._loop.call_later(self._filter.idle_seconds or 0.0, self._idle_over)
         self._establish()
         if self._filter.tls is not None and not self._is_over:
             self._upstream_stands = asyncio.Event()
@@ -227,6 +232,8 @@ class TcpSession:
         self._run(relay)
 
     def _run(self, relay: Relay) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         relay.on_end = self._relay_over
         for policy in self._filter.policies:
             policy(self._connection)
@@ -241,19 +248,23 @@ class TcpSession:
         end = tunnel.new_end() if tunnel is not None else StreamEnd()
         options = options_for_proxy_protocol(cluster, connection)
         outcome = await connect(cluster, host, lambda: end, options, number=self._number, for_bytes=True)
-        self._task = None
         self._note_host(host)
         if isinstance(outcome, UpstreamFailure):
+            self._task = None
             self._connect_failed(cluster, host, outcome)
             return
         self._is_counted = cluster.report_connect_success(host)
         refusal = await tunnel.open(end, connection.requested_server_name) if tunnel is not None else None
+        self._task = None
         if refusal is not None:
             count_wire_bytes(self.info, end)
             end.close()
             self._connect_failed(cluster, host, refusal)
             return
-        self._note_upstream(outcome)
+        outcome.tell(self.info)
+        if tunnel is None:
+            self.info.upstream_connect_start = outcome.connect_start
+            self.info.upstream_connect_end = outcome.connect_end
         downstream = await self._downstream()
         if downstream is None:
             end.close()
@@ -262,18 +273,6 @@ class TcpSession:
             return
         relay = StreamRelay(self._loop, (downstream, end), self._filter.idle_seconds)
         self._run(relay)
-
-    def _note_upstream(self, upstream: Upstream) -> None:
-        info = self.info
-        info.upstream_connection_id, info.upstream_local_address = upstream.connection_id, upstream.local_address
-        if self._filter.tunnel is None:
-            info.upstream_connect_start, info.upstream_connect_end = upstream.connect_start, upstream.connect_end
-        if upstream.tls is not None:
-            info.upstream_tls = upstream.tls
-            info.upstream_tls_version, info.upstream_tls_cipher = upstream.tls.version, upstream.tls.cipher
-            info.upstream_peer_uri_san = upstream.tls.first_peer_uri
-            info.upstream_peer_dns_san = upstream.tls.peer_dns_san
-            info.upstream_peer_subject = upstream.tls.peer_subject
 
     async def _downstream(self) -> StreamEnd | None:
         """The client's side; ``None`` where there is no client any more."""
@@ -343,6 +342,18 @@ class TcpSession:
     def _duration_over(self) -> None:
         self._duration_timer = None
         self.info.response_flags.append("DT")
+        self._give_up(OUTLIVED)
+
+    def _idle_over(self) -> None:
+        """Nothing was relayed yet; a tunnel that nobody answers has failed."""
+        if self._filter.tunnel is not None:
+            self.info.response_flags.append("UF")
+        self._give_up(IDLE)
+
+    def _give_up(self, why: str) -> None:
+        self.info.tcp_end = why
+        if self._relay is None and self._host is not None:
+            self.info.upstream_host_tried = self._host.address
         self.abort()
 
     def abort(self) -> None:
@@ -350,14 +361,10 @@ class TcpSession:
         if self._relay is not None:
             self._relay.close()
             return
-        if self._connector is not None:
-            self._connector.cancel()
-            self._connector = None
-            if self.cluster is not None and self._host is not None:
-                self._leave(self.cluster, self._host)
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        under_way = self._connector or self._task
+        if under_way is not None:
+            under_way.cancel()
+            self._connector = self._task = None
             if self.cluster is not None and self._host is not None:
                 self._leave(self.cluster, self._host)
         self._close_downstream()
@@ -383,8 +390,9 @@ class TcpSession:
         if self._is_over:
             return
         self._is_over = True
-        if self._duration_timer is not None:
-            self._duration_timer.cancel()
+        for timer in (self._duration_timer, self._idle_timer):
+            if timer is not None:
+                timer.cancel()
         self.info.end = time.monotonic()
         for meter in self._filter.node.tcp_meters:
             meter.end(self)

@@ -21,6 +21,7 @@ __all__ = ["FailureKind", "TransportOptions", "Upstream", "UpstreamFailure", "co
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sandbox.access_log.stream_info import StreamInfo
     from sandbox.proxy.cluster_runtime import ClusterRuntime
     from sandbox.proxy.downstream import DownstreamConnection
 
@@ -38,6 +39,17 @@ class Upstream(msgspec.Struct):
     connect_start: float
     connect_end: float
     handshake_end: float | None
+
+    def tell(self, info: StreamInfo) -> None:
+        """What it is, to a stream that uses it."""
+        info.upstream_connection_id = self.connection_id
+        info.upstream_local_address = None if isinstance(self.host.target, str) else self.local_address
+        if self.tls is not None:
+            info.upstream_tls = self.tls
+            info.upstream_tls_version, info.upstream_tls_cipher = self.tls.version, self.tls.cipher
+            info.upstream_peer_uri_san = self.tls.first_peer_uri
+            info.upstream_peer_dns_san = self.tls.peer_dns_san
+            info.upstream_peer_subject = self.tls.peer_subject
 
 
 async def connect(
