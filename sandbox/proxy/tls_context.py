@@ -245,6 +245,7 @@ def _set_parameters(context: ssl.SSLContext, parameters: TlsParameters | None) -
     chosen = parameters.cipher_suites if parameters else ()
     ciphers = ":".join(_openssl_cipher(name) for name in chosen or DEFAULT_CIPHERS)
     context.set_ciphers(f"{ciphers}:@SECLEVEL=0" if minimum in LEGACY else ciphers)
+    context.options |= ssl.OP_NO_RENEGOTIATION  # BoringSSL knows none
     if not chosen:
         context.options |= PRIORITIZE_CHACHA
 

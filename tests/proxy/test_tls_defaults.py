@@ -51,6 +51,17 @@ def test_ciphers_are_envoys_or_those_that_the_plan_names(parameters: TlsParamete
     )
 
 
+def test_neither_side_renegotiates() -> None:
+    """A server that asks for it gets the alert no_renegotiation from Envoy, and is left."""
+    common, store = CommonTlsContext(), SecretStore({}, "default")
+    server = ServerTls(DownstreamTlsContext(common_tls_context=common), store).context()
+    client = ClientTls(UpstreamTlsContext(common_tls_context=common), store).context(TransportOptions())
+
+    assert server is not None
+    assert client is not None
+    assert server.options & client.options & ssl.OP_NO_RENEGOTIATION
+
+
 @on_a_loop
 async def test_a_server_that_demands_certificates_prefers_the_same(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
