@@ -63,7 +63,8 @@ class Http2ServerStream:
 
     def write_informational(self, status: int, headers: list[Header], names: bytes | None) -> None:
         """See DownstreamCodec."""
-        self._owner.codec.send_headers(self.stream_id, [(b":status", b"%03d" % status), *headers], is_end=False)
+        fields = [(b":status", b"%03d" % status), *(field for field in headers if field[0] != b"keep-alive")]
+        self._owner.codec.send_headers(self.stream_id, fields, is_end=False)
         self._owner.send()
 
     def write_head(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _REMOVED = HOP_BY_HOP_RESPONSE | {b"x-envoy-decorator-operation"}
 _REMOVED_AT_UPGRADE = _REMOVED - {b"connection", b"upgrade"}
 _NOT_IN_REFUSAL = _REMOVED - {b"keep-alive"}
+_NOT_IN_INFORMATIONAL = (HOP_BY_HOP_RESPONSE - {b"keep-alive"}) | {b"content-length"}
 
 
 def upstream_response_headers(stream: HttpStream, head: ResponseHead, service_time: int | None) -> list[Header]:
@@ -45,7 +46,7 @@ def _to_pass_on(stream: HttpStream, head: ResponseHead) -> list[Header]:
 
 def informational_headers(head: ResponseHead) -> list[Header]:
     """What the client gets of a 1xx head."""
-    return [field for field in head.headers if field[0] not in HOP_BY_HOP_RESPONSE and field[0] != b"content-length"]
+    return [field for field in head.headers if field[0] not in _NOT_IN_INFORMATIONAL]
 
 
 def persistence_of_http10(stream: HttpStream, headers: list[Header], *, is_end: bool) -> Header:

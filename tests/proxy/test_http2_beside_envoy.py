@@ -53,6 +53,20 @@ async def test_a_reply_to_head_ends_with_its_fields() -> None:
         assert (await world.ended.get()).bytes_sent == 0
 
 
+@on_a_loop
+async def test_an_informational_head_of_http1_loses_its_keep_alive() -> None:
+    upstream = Upstream()
+    async with serving((http_listener(route()),), static_cluster("up", upstream.port)) as world:
+        client = Http2Client(await world.client())
+        await client.ask("GET", is_end=True)
+        server = await upstream.accept()
+        await read_head(server)
+        await server.send(b"HTTP/1.1 103 X\r\nKeep-Alive: k\r\nx-b: b\r\n\r\n")
+        seen = await client.until(h2.events.InformationalResponseReceived)
+        assert isinstance(seen[-1], h2.events.InformationalResponseReceived)
+        assert seen[-1].headers == [(b":status", b"103"), (b"x-b", b"b")]
+
+
 @pytest.mark.parametrize(("is_end", "flags"), [(False, ["DR"]), (True, [])], ids=["incomplete", "complete"])
 @on_a_loop
 async def test_a_request_that_is_broken_off_without_error(is_end: bool, flags: list[str]) -> None:

@@ -226,6 +226,24 @@ async def test_an_informational_head_is_spelled_as_it_came_where_case_is_kept() 
         await read_message(client)
 
 
+INFORMATIONAL = (
+    b"HTTP/1.1 103 X\r\nConnection: c\r\nKeep-Alive: k\r\nProxy-Connection: p\r\nUpgrade: u\r\nx-b: b\r\n\r\n"
+)
+
+
+@on_a_loop
+async def test_an_informational_head_keeps_its_keep_alive() -> None:
+    upstream = Upstream()
+    async with serving((http_listener(route()),), static_cluster("up", upstream.port)) as world:
+        client = await world.client()
+        await client.send(get())
+        server = await upstream.accept()
+        await read_head(server)
+        await server.send(INFORMATIONAL + OK)
+        assert await read_head(client) == b"HTTP/1.1 103 Unknown\r\nkeep-alive: k\r\nb: b\r\n\r\n"
+        await read_message(client)
+
+
 REFUSAL = (
     b"HTTP/1.1 200 OK\r\nKeep-Alive: k\r\nLocation: /l\r\nX-R: 1\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nok"
 )
