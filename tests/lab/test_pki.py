@@ -13,6 +13,8 @@ from cryptography import x509
 
 from sandbox.pki import Authority
 
+WAIT_SECONDS = 30.0
+
 
 def test_the_authority_is_made_once_and_kept(tmp_path: Path) -> None:
     first = Authority(tmp_path)
@@ -54,12 +56,13 @@ def test_private_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
 
 
 def test_processes_that_start_together_share_one_authority(tmp_path: Path) -> None:
-    ready = multiprocessing.get_context("fork").Barrier(4)
-    processes = [multiprocessing.get_context("fork").Process(target=_issue, args=(tmp_path, ready)) for _ in range(4)]
+    fresh = multiprocessing.get_context("spawn")  # a fork would take over locks that other threads hold
+    ready = fresh.Barrier(4)
+    processes = [fresh.Process(target=_issue, args=(tmp_path, ready), daemon=True) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
-        process.join()
+        process.join(WAIT_SECONDS)
 
     assert [process.exitcode for process in processes] == [0] * 4
     ssl.create_default_context().load_cert_chain(tmp_path / "a.crt", tmp_path / "a.key")
