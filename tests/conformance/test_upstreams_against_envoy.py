@@ -125,7 +125,7 @@ TURNS = Service({"loadBalancer": {"simple": "ROUND_ROBIN"}}, weights=WEIGHTS)
 SERVICES = HASHED | {name: service for name, (service, _) in EJECTED.items()} | LIMITED | {"turns": TURNS}
 HOLD_SECONDS = 0.6
 """After that all requests of a limited service have come as far as they may."""
-RELEASED = threading.Event()
+ARRIVED, RELEASED = threading.Event(), threading.Event()
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -135,6 +135,7 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         word = self.path[1:]
+        ARRIVED.set()
         if word == "held":
             RELEASED.wait(10)
         body = self.connection.getsockname()[0].encode()
@@ -165,15 +166,23 @@ def play(port: int) -> dict[str, object]:
             seen[name] += [ask(port, name, f"/{status}")[0]]  # type: ignore[operator]
             time.sleep(0.02)  # Envoy's worker hears of an ejection from its main thread
     for name in LIMITED:
-        path = "/503" if name == "too-many-retries" else "/held"
-        RELEASED.clear()
-        threading.Timer(HOLD_SECONDS, RELEASED.set).start()
-        with ThreadPoolExecutor(4) as pool:
-            seen[name] = sorted(status for status, _ in pool.map(lambda _, n=name, p=path: ask(port, n, p), range(4)))
+        seen[name] = together(port, name, "/503" if name == "too-many-retries" else "/held")
     seen["refused"] = ask(port, "refused")
     total = sum(WEIGHTS)
     seen["turns"] = sorted(ask(port, "turns")[1] for _ in range(total))
     return seen
+
+
+def together(port: int, service: str, path: str) -> list[int]:
+    """What four requests get of which the first has arrived: while it connects, it would itself be one that waits."""
+    ARRIVED.clear()
+    RELEASED.clear()
+    threading.Timer(HOLD_SECONDS, RELEASED.set).start()
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(ask, port, service, path)]
+        ARRIVED.wait(10)
+        asked += [pool.submit(ask, port, service, path) for _ in range(3)]
+        return sorted(each.result()[0] for each in asked)
 
 
 @pytest.fixture(scope="module")
