@@ -89,7 +89,7 @@ def explain(
 
 
 def _walk(compiled: Compiled, call: Call) -> Walk:
-    from sandbox.compiler.spiffe import spiffe_uri
+    from sandbox.compiler.spiffe import identity_of
     from sandbox.explain.address_steps import DnsView
     from sandbox.explain.walk import explain as walk
     from sandbox.loading.gateway_plans import GatewayPlans
@@ -97,11 +97,10 @@ def _walk(compiled: Compiled, call: Call) -> Walk:
     from sandbox.plan.acceptance import in_force
 
     proxy = compiled.proxy
-    trust_domain = compiled.configuration.mesh.trust_domain or "cluster.local"
     call = dataclasses.replace(
         call,
         source_ip=proxy.ip_addresses[0] if proxy.ip_addresses else call.source_ip,
-        identity=spiffe_uri(trust_domain, proxy.namespace, proxy.service_account or "default"),
+        identity=identity_of(proxy, compiled.configuration.mesh.trust_domain),
     )
     if proxy.node_type == "router":
         call = _at_gateway(compiled, call)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from sandbox.compiler.label_selectors import WORKLOAD_NAME_LABEL, canonical_service
-from sandbox.compiler.spiffe import spiffe_uri
+from sandbox.compiler.spiffe import identity_of
 from sandbox.plan.metrics import NodeMetadata, StatsMatcher
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def node_metadata(push: PushContext, proxy: Proxy) -> NodeMetadata:
         app=labels.get("app", ""),
         version=labels.get("version", ""),
         cluster_id=proxy.metadata.cluster_id,
-        principal=spiffe_uri(
-            push.mesh.trust_domain or "cluster.local", proxy.namespace, proxy.service_account or "default"
-        ),
+        principal=identity_of(proxy, push.mesh.trust_domain),
         istio_version=raw.get("ISTIO_VERSION", ""),
     )
 

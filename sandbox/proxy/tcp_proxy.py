@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.access_log.stream_info import CLIENT_RESET, DENIED, IDLE, OUTLIVED
+from sandbox.plan.filter_names import NETWORK_RBAC
 from sandbox.proxy.connector import Connector
 from sandbox.proxy.failure import FailureKind, UpstreamFailure
 from sandbox.proxy.http_tunnel import HttpTunnel, count_wire_bytes
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 DEFAULT_IDLE_SECONDS = 3600.0
 DEFAULT_TLS_PORT = 443
-RBAC_METADATA = "envoy.filters.network.rbac"
-"""Where policies in a dry run tell their result."""
 
 
 class TcpProxyRuntime:
@@ -321,7 +320,7 @@ class TcpSession:
         if isinstance(relay, StreamRelay):
             count_wire_bytes(info, relay.upstream)
         if self._connection.dry_run and (received or end.is_denied):
-            info.dynamic_metadata = {RBAC_METADATA: self._connection.dry_run}
+            info.dynamic_metadata = {NETWORK_RBAC: self._connection.dry_run}
         if end.is_denied:
             info.connection_termination_details = self._connection.denial
             info.upstream_wire_bytes_sent = info.wire_bytes_received = 0

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.compiler.spiffe import spiffe_uri
+from sandbox.compiler.spiffe import identity_of
 from sandbox.errors import SettingsError
 from sandbox.loading.mounted_files import OUTPUT_CERTIFICATES, mounted_files
 from sandbox.loading.secrets import secrets_of
@@ -66,8 +66,7 @@ class WorkloadIdentities:
             return WorkloadIdentity(certificate=self._certificate, key=self._key, roots=self._roots())
         authority = self._authority()
         account = proxy.service_account or "default"
-        trust_domain = configuration.mesh.trust_domain or "cluster.local"
-        uri = spiffe_uri(trust_domain, proxy.namespace, account)
+        uri = identity_of(proxy, configuration.mesh.trust_domain)
         certificate, key = authority.leaf(f"{proxy.namespace}.{account}", (uri,))
         lock = str(authority.lock_file)
         return WorkloadIdentity(certificate=str(certificate), key=str(key), roots=self._roots(), lock=lock)
