@@ -17,7 +17,7 @@ from sandbox.plan.route import (
     RouteMatch,
     VirtualHost,
 )
-from tests.proxy.proxy_world import Client, tcp_listener
+from tests.proxy.proxy_world import Client, Upstream, World, serving, tcp_listener
 
 FILTERS = (
     HttpFilter(name="envoy.filters.http.fault", typed_config=HTTPFault()),
@@ -85,3 +85,20 @@ def masked(data: bytes) -> bytes:
     data = re.sub(rb"date: [^\r]+", b"date: D", data)
     data = re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", b"UUID", data)
     return re.sub(rb"service-time: \d+", b"service-time: T", data)
+
+
+async def head_of_answer(answering: Route, request: bytes) -> bytes:
+    """What a route without an upstream answers."""
+    async with serving((http_listener(answering),)) as world:
+        client = await world.client()
+        await client.send(request)
+        return await read_head(client)
+
+
+async def asked(world: World, upstream: Upstream) -> tuple[Client, Client]:
+    """A client whose request has arrived, and the upstream's side, which may answer."""
+    client = await world.client()
+    await client.send(get())
+    server = await upstream.accept()
+    await read_head(server)
+    return client, server

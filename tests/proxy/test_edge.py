@@ -13,7 +13,7 @@ from sandbox.plan.listener import Listener
 from sandbox.plan.route import RetryPolicy, Route, RouteConfiguration, VirtualHost
 from sandbox.proxy.http_sniffing import SniffingConnection
 from sandbox.wire import http2_frames as frames
-from tests.proxy.http_world import FILTERS, OK, direct, get, http_listener, read_head, read_message, route
+from tests.proxy.http_world import FILTERS, OK, asked, direct, get, http_listener, read_head, read_message, route
 from tests.proxy.proxy_world import Upstream, World, on_a_loop, serving, static_cluster, tcp_listener
 
 FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\n"
@@ -143,10 +143,7 @@ async def test_a_grpc_status_is_tried_again_whatever_was_asked() -> None:
     upstream = Upstream()
     policy = RetryPolicy(retry_on="unavailable", num_retries=2)
     async with serving((http_listener(route(retry_policy=policy)),), up(upstream.port)) as world:
-        client = await world.client()
-        await client.send(get())
-        server = await upstream.accept()
-        await read_head(server)
+        client, server = await asked(world, upstream)
         await server.send(unavailable)
         assert b"x-envoy-attempt-count: 2" in await read_head(server)
         await server.send(OK)

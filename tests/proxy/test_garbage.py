@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sandbox.plan.route import RetryPolicy
-from tests.proxy.http_world import OK, get, http_listener, read_head, read_message, route
+from tests.proxy.http_world import OK, asked, http_listener, read_message, route
 from tests.proxy.proxy_world import Upstream, on_a_loop, serving, static_cluster, tcp_listener, to_cluster
 
 
@@ -34,10 +34,7 @@ async def test_a_request_and_its_connection_leave_nothing_to_the_garbage_collect
     retrying = route(retry_policy=RetryPolicy(retry_on="5xx", num_retries=2))
     async with serving((http_listener(retrying),), static_cluster("up", upstream.port)) as world:
         with no_cycles_of_ours():
-            client = await world.client()
-            await client.send(get())
-            server = await upstream.accept()
-            await read_head(server)
+            client, server = await asked(world, upstream)
             await server.send(OK)
             await read_message(client)
             await world.ended.get()

@@ -21,7 +21,7 @@ from sandbox.plan.cluster import (
 )
 from sandbox.plan.http_connection_manager import FaultAbort, FaultDelay, HTTPFault, UpgradeConfig
 from sandbox.plan.route import RedirectAction, RequestMirrorPolicy, RetryPolicy, Route, RouteMatch
-from tests.proxy.http_world import OK, direct, get, http_listener, masked, read_head, read_message, route
+from tests.proxy.http_world import OK, asked, direct, get, http_listener, masked, read_head, read_message, route
 from tests.proxy.proxy_world import Upstream, address, closed_port, on_a_loop, serving, static_cluster
 
 ALL = FractionalPercent(numerator=100)
@@ -135,10 +135,7 @@ async def test_a_head_request_gets_no_body_but_its_length() -> None:
 async def test_an_upstream_that_does_not_answer_properly(answer: bytes, flag: str, reason: str, status: int) -> None:
     upstream = Upstream()
     async with serving((http_listener(route()),), static_cluster("up", upstream.port)) as world:
-        client = await world.client()
-        await client.send(get())
-        server = await upstream.accept()
-        await read_head(server)
+        client, server = await asked(world, upstream)
         await server.send(answer)
         server.close()
         text = reason.replace("_", " ").encode()
@@ -152,10 +149,7 @@ async def test_an_upstream_that_does_not_answer_properly(answer: bytes, flag: st
 async def test_a_response_that_breaks_off_ends_the_connection() -> None:
     upstream = Upstream()
     async with serving((http_listener(route()),), static_cluster("up", upstream.port)) as world:
-        client = await world.client()
-        await client.send(get())
-        server = await upstream.accept()
-        await read_head(server)
+        client, server = await asked(world, upstream)
         await server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
         server.close()
         assert (await client.receive(10_000)).endswith(b"\r\n\r\nhello")
@@ -279,10 +273,7 @@ async def test_a_route_that_takes_too_long_times_out() -> None:
 async def test_a_client_that_leaves_is_logged() -> None:
     upstream = Upstream()
     async with serving((http_listener(route()),), static_cluster("up", upstream.port)) as world:
-        client = await world.client()
-        await client.send(get())
-        server = await upstream.accept()
-        await read_head(server)
+        client, server = await asked(world, upstream)
         client.close()
         info = await world.ended.get()
         assert (info.response_code, info.response_flags) == (None, ["DC"])

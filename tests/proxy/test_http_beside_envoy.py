@@ -18,7 +18,7 @@ from sandbox.plan.http_connection_manager import (
 )
 from sandbox.plan.route import DirectResponseAction, RedirectAction, RequestMirrorPolicy, RetryPolicy, Route, RouteMatch
 from sandbox.proxy.cluster_runtime import HTTP_OPTIONS
-from tests.proxy.http_world import OK, direct, get, http_listener, read_head, read_message, route
+from tests.proxy.http_world import OK, asked, direct, get, head_of_answer, http_listener, read_head, read_message, route
 from tests.proxy.proxy_world import Upstream, on_a_loop, serving, static_cluster
 from tests.proxy.test_http_details import ALL, ANY, BUSY, WEBSOCKET, option
 
@@ -65,10 +65,7 @@ REFUSED_BY_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-st
 )
 @on_a_loop
 async def test_answers_of_our_own(answering: Route, request_: bytes, head: bytes) -> None:
-    async with serving((http_listener(answering),)) as world:
-        client = await world.client()
-        await client.send(request_)
-        assert await read_head(client) == head
+    assert await head_of_answer(answering, request_) == head
 
 
 ASKED = (option("x-envoy-retry-on", "5xx"), option("x-envoy-max-retries", "3"))
@@ -216,10 +213,7 @@ async def test_an_informational_head_is_spelled_as_it_came_where_case_is_kept() 
     upstream = Upstream()
     cluster = static_cluster("up", upstream.port, typed_extension_protocol_options={HTTP_OPTIONS: http})
     async with serving((http_listener(route()),), cluster) as world:
-        client = await world.client()
-        await client.send(get())
-        server = await upstream.accept()
-        await read_head(server)
+        client, server = await asked(world, upstream)
         await server.send(b"HTTP/1.1 103 X\r\nLink: a\r\nX-Envoy-Decorator-Operation: o\r\n\r\n" + OK)
         head = b"HTTP/1.1 103 Unknown\r\nLink: a\r\nX-Envoy-Decorator-Operation: o\r\n\r\n"
         assert await read_head(client) == head
@@ -233,10 +227,7 @@ INFORMATIONAL = b"HTTP/1.1 103 X\r\nConnection: c\r\nKeep-Alive: k\r\nProxy-Conn
 async def test_an_informational_head_keeps_its_keep_alive() -> None:
     upstream = Upstream()
     async with serving((http_listener(route()),), static_cluster("up", upstream.port)) as world:
-        client = await world.client()
-        await client.send(get())
-        server = await upstream.accept()
-        await read_head(server)
+        client, server = await asked(world, upstream)
         await server.send(INFORMATIONAL + OK)
         assert await read_head(client) == b"HTTP/1.1 103 Unknown\r\nkeep-alive: k\r\nb: b\r\n\r\n"
         await read_message(client)

@@ -34,7 +34,7 @@ from sandbox.plan.route import (
     WeightedCluster,
 )
 from sandbox.proxy.http_request_timeouts import RequestTimeouts
-from tests.proxy.http_world import OK, get, http_listener, read_head, read_message, route
+from tests.proxy.http_world import OK, get, head_of_answer, http_listener, read_head, read_message, route
 from tests.proxy.proxy_world import Upstream, on_a_loop, serving, static_cluster
 
 ANY = RouteMatch(prefix="/")
@@ -94,10 +94,7 @@ PREFLIGHT = get("/", "Origin: http://a", "Access-Control-Request-Method: PUT", m
 )
 @on_a_loop
 async def test_answers_of_routes(answering: Route, request_: bytes, head: bytes) -> None:
-    async with serving((http_listener(answering),)) as world:
-        client = await world.client()
-        await client.send(request_)
-        assert await read_head(client) == head
+    assert await head_of_answer(answering, request_) == head
 
 
 @on_a_loop
